@@ -1,0 +1,2 @@
+//! What people of this repository run.
+fn main() {}
