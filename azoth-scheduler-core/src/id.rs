@@ -273,6 +273,7 @@ mod tests {
         assert!(error.to_string().contains("U+0000 at byte 1"), "{error}");
     }
 
+    #[cfg(feature = "engine")]
     #[test]
     fn execution_id_is_written_as_a_uuid() {
         let id = ExecutionId::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001);

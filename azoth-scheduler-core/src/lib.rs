@@ -22,5 +22,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod id;
+#[cfg(feature = "parse")]
+pub mod schedule;
 #[cfg(feature = "engine")]
 pub mod time;

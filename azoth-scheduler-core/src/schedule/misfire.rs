@@ -1,0 +1,190 @@
+//! Occurrences that passed while nobody could run them.
+
+use alloc::vec::Vec;
+
+use super::calendar::{Calendar, Count};
+use super::definition::{Misfire, MisfirePolicy};
+use crate::time::Timestamp;
+
+/// What a wake-up decides about the occurrences in `(last, now]`: each of them is either to run or has passed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reckoning {
+    /// The newest due occurrence: the new `last`.
+    pub newest: Timestamp,
+    /// Those that are to run.
+    pub run: Option<Run>,
+    /// Those that do not run, in order of instant.
+    pub passed: Vec<Passed>,
+}
+
+/// Occurrences that are to run one by one, oldest first: `next`, and all of the calendar after it up to and including
+/// `through`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// The first one.
+    pub next: Timestamp,
+    /// The last one.
+    pub through: Timestamp,
+}
+
+/// Occurrences that do not run: all of the calendar from `from` to `to`, both included.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Passed {
+    /// The first one.
+    pub from: Timestamp,
+    /// The last one.
+    pub to: Timestamp,
+    /// How many.
+    pub count: Count,
+    /// What became of them.
+    pub fate: Fate,
+}
+
+/// What became of an occurrence that does not run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// Nobody could run it in time.
+    Missed(Miss),
+    /// Another occurrence stands for it.
+    Merged {
+        /// That one.
+        into: Timestamp,
+    },
+    /// It came at a moment at which it was not wanted.
+    Skipped(Skip),
+}
+
+/// Why an occurrence was missed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Miss {
+    /// It was later than the grace period allows, and the policy is to skip such.
+    Late,
+    /// It came while the task was paused, and the policy on resuming is to skip such.
+    Paused,
+    /// There were more late ones than the policy catches up with, and it was not among the newest.
+    OverLimit,
+    /// It was due, but had not started when its schedule was replaced by another.
+    Redefined,
+    /// It was due, but had not started when the task was cancelled or disabled, or had made its last run.
+    Ended,
+}
+
+/// Why an occurrence was skipped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Skip {
+    /// An earlier occurrence was still open.
+    Overlap,
+}
+
+/// Why occurrences are late: it becomes the reason of those that the policy skips.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LateCause {
+    /// No process was there, or none had a free slot.
+    Late,
+    /// The task was paused.
+    Paused,
+}
+
+impl From<LateCause> for Miss {
+    fn from(cause: LateCause) -> Self {
+        match cause {
+            LateCause::Late => Self::Late,
+            LateCause::Paused => Self::Paused,
+        }
+    }
+}
+
+impl Passed {
+    /// All occurrences in `(after, through]`, or `None` when there are none.
+    pub(super) fn all(calendar: &Calendar, after: Timestamp, through: Timestamp, fate: Fate) -> Option<Self> {
+        let from = calendar.next(after).filter(|from| *from <= through)?;
+        let to = calendar.newest_through(after, through)?;
+        Some(Self {
+            from,
+            to,
+            count: calendar.count(after, through),
+            fate,
+        })
+    }
+}
+
+/// Decides the occurrences in `(last, now]`; `None` when there are none.
+///
+/// One is late when `now` is more than the grace period after it and the spread of its jitter (`jitter_ms`). Those that
+/// are not late run, oldest first. With late ones the policy decides:
+///
+/// - [`MisfirePolicy::Skip`]: none runs.
+/// - [`MisfirePolicy::RunOnce`]: one stands for all: the oldest due one that is not late, else the newest late one.
+/// - [`MisfirePolicy::CatchUp`]: the newest `limit` run, oldest first; older ones are missed.
+///
+/// A single instant is never late.
+pub fn reckon(
+    calendar: &Calendar,
+    policy: &Misfire,
+    jitter_ms: u32,
+    last: Timestamp,
+    now: Timestamp,
+    cause: LateCause,
+) -> Option<Reckoning> {
+    let newest = calendar.newest_through(last, now)?;
+    let late_through = if calendar.is_single() {
+        last
+    } else {
+        newest_late(policy, jitter_ms, now)
+    };
+    let late_through = late_through.max(last);
+    let Some(late) = calendar.newest_through(last, late_through) else {
+        let next = calendar.next(last)?;
+        return Some(Reckoning {
+            newest,
+            run: Some(Run {
+                next,
+                through: newest,
+            }),
+            passed: Vec::new(),
+        });
+    };
+    let on_time = calendar.next(late).filter(|next| *next <= newest);
+    let (next, passed) = match policy.policy {
+        MisfirePolicy::Skip => (
+            on_time,
+            Passed::all(calendar, last, late, Fate::Missed(cause.into())),
+        ),
+        MisfirePolicy::RunOnce => {
+            let into = on_time.unwrap_or(late);
+            let before = late.min(into.saturating_add_ms(-1));
+            (
+                Some(into),
+                Passed::all(calendar, last, before, Fate::Merged { into }),
+            )
+        }
+        MisfirePolicy::CatchUp { limit } => match calendar.nth_newest(last, late, u64::from(limit.get())) {
+            Some(first) => {
+                let fate = Fate::Missed(Miss::OverLimit);
+                (
+                    Some(first),
+                    Passed::all(calendar, last, first.saturating_add_ms(-1), fate),
+                )
+            }
+            None => (calendar.next(last), None),
+        },
+    };
+    let run = next.map(|next| Run {
+        next,
+        through: newest,
+    });
+    Some(Reckoning {
+        newest,
+        run,
+        passed: passed.into_iter().collect(),
+    })
+}
+
+/// The newest instant at which an occurrence would be late.
+fn newest_late(policy: &Misfire, jitter_ms: u32, now: Timestamp) -> Timestamp {
+    let allowed_ms = policy
+        .grace_ms
+        .saturating_add(u64::from(jitter_ms))
+        .saturating_add(1);
+    now.saturating_add_ms(i64::try_from(allowed_ms).unwrap_or(i64::MAX).saturating_neg())
+}
