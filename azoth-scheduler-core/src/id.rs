@@ -57,19 +57,10 @@ fn parse_name(what: &'static str, text: &str) -> Result<Arc<str>, NameError> {
     }
     if text.len() > NAME_BYTES_MAX {
         let start = text.chars().take(40).collect();
-        return Err(NameError::TooLong {
-            what,
-            bytes: text.len(),
-            start,
-        });
+        return Err(NameError::TooLong { what, bytes: text.len(), start });
     }
     if let Some((offset, c)) = text.char_indices().find(|(_, c)| c.is_control()) {
-        return Err(NameError::ControlCharacter {
-            what,
-            name: text.to_owned(),
-            code: c.into(),
-            offset,
-        });
+        return Err(NameError::ControlCharacter { what, name: text.to_owned(), code: c.into(), offset });
     }
     Ok(Arc::from(text))
 }
@@ -241,12 +232,7 @@ mod tests {
     fn name_of_the_greatest_length_is_kept_and_one_more_byte_is_refused() {
         assert!(TaskId::new("x".repeat(NAME_BYTES_MAX)).is_ok());
         let error = TaskId::new("x".repeat(NAME_BYTES_MAX + 1)).unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .starts_with("task id has 256 bytes, at most 255 are allowed"),
-            "{error}"
-        );
+        assert!(error.to_string().starts_with("task id has 256 bytes, at most 255 are allowed"), "{error}");
     }
 
     #[test]
@@ -265,15 +251,11 @@ mod tests {
 
     #[test]
     fn empty_names_and_control_characters_are_refused() {
-        assert_eq!(
-            TaskType::new(" \u{3000}"),
-            Err(NameError::Empty { what: "task type" })
-        );
+        assert_eq!(TaskType::new(" \u{3000}"), Err(NameError::Empty { what: "task type" }));
         let error = TaskId::new("a\0b").unwrap_err();
         assert!(error.to_string().contains("U+0000 at byte 1"), "{error}");
     }
 
-    #[cfg(feature = "engine")]
     #[test]
     fn execution_id_is_written_as_a_uuid() {
         let id = ExecutionId::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001);

@@ -36,13 +36,9 @@ pub struct TimestampError {
 
 impl Timestamp {
     /// The earliest instant, 0001-01-01T00:00:00Z.
-    pub const MIN: Timestamp = Timestamp {
-        unix_ms: -62_135_596_800_000,
-    };
+    pub const MIN: Timestamp = Timestamp { unix_ms: -62_135_596_800_000 };
     /// The latest instant, 9999-12-31T23:59:59.999Z.
-    pub const MAX: Timestamp = Timestamp {
-        unix_ms: 253_402_300_799_999,
-    };
+    pub const MAX: Timestamp = Timestamp { unix_ms: 253_402_300_799_999 };
     /// 1970-01-01T00:00:00Z.
     pub const UNIX_EPOCH: Timestamp = Timestamp { unix_ms: 0 };
 
@@ -52,10 +48,7 @@ impl Timestamp {
     /// [`TimestampError`] outside the years 0001 to 9999.
     pub const fn from_unix_ms(unix_ms: i64) -> Result<Self, TimestampError> {
         if unix_ms < Self::MIN.unix_ms || unix_ms > Self::MAX.unix_ms {
-            return Err(TimestampError {
-                value: unix_ms,
-                unit: "milliseconds",
-            });
+            return Err(TimestampError { value: unix_ms, unit: "milliseconds" });
         }
         Ok(Self { unix_ms })
     }
@@ -65,10 +58,7 @@ impl Timestamp {
     /// # Errors
     /// [`TimestampError`] outside the years 0001 to 9999.
     pub const fn from_unix_seconds(seconds: i64) -> Result<Self, TimestampError> {
-        let error = TimestampError {
-            value: seconds,
-            unit: "seconds",
-        };
+        let error = TimestampError { value: seconds, unit: "seconds" };
         match seconds.checked_mul(1000) {
             Some(unix_ms) => match Self::from_unix_ms(unix_ms) {
                 Ok(at) => Ok(at),
@@ -124,10 +114,8 @@ impl TryFrom<OffsetDateTime> for Timestamp {
     /// The same instant, rounded down to the millisecond; the offset is not kept.
     fn try_from(at: OffsetDateTime) -> Result<Self, TimestampError> {
         let ms = at.unix_timestamp_nanos().div_euclid(1_000_000);
-        let ms = i64::try_from(ms).map_err(|_| TimestampError {
-            value: at.unix_timestamp(),
-            unit: "seconds",
-        })?;
+        let ms =
+            i64::try_from(ms).map_err(|_| TimestampError { value: at.unix_timestamp(), unit: "seconds" })?;
         Self::from_unix_ms(ms)
     }
 }
@@ -148,10 +136,7 @@ impl fmt::Display for Timestamp {
         let at = OffsetDateTime::from(*self);
         let (year, month, day) = (at.year(), u8::from(at.month()), at.day());
         let (hour, minute, second) = (at.hour(), at.minute(), at.second());
-        write!(
-            f,
-            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}"
-        )?;
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")?;
         match at.millisecond() {
             0 => f.write_str("Z"),
             ms => write!(f, ".{ms:03}Z"),
@@ -183,10 +168,7 @@ mod tests {
     fn seconds_that_overflow_are_refused_with_the_number_given() {
         let error = Timestamp::from_unix_seconds(i64::MAX).unwrap_err();
         assert_eq!(error.value, i64::MAX);
-        assert!(
-            error.to_string().contains("9223372036854775807 seconds"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("9223372036854775807 seconds"), "{error}");
     }
 
     #[test]

@@ -84,18 +84,12 @@ impl Calendar {
             return Count { number, exact: true };
         }
         let number = self.count_up_to(after, through, COUNT_MAX.saturating_add(1));
-        Count {
-            number: number.min(COUNT_MAX),
-            exact: number <= COUNT_MAX,
-        }
+        Count { number: number.min(COUNT_MAX), exact: number <= COUNT_MAX }
     }
 
     /// The occurrences strictly after `after`, one by one.
     pub fn occurrences_after(&self, after: Timestamp) -> Upcoming<'_> {
-        Upcoming {
-            calendar: self,
-            last: after,
-        }
+        Upcoming { calendar: self, last: after }
     }
 
     /// The `n`-th newest occurrence in `(after, through]`, counted from 1; `None` when there are fewer.
@@ -123,11 +117,7 @@ impl Calendar {
         let (mut enough, mut short) = (enough, short);
         while short.ms_since(enough) > 1 {
             let middle = enough.saturating_add_ms(short.ms_since(enough).div_euclid(2));
-            if self.count_up_to(middle, through, n) >= n {
-                enough = middle
-            } else {
-                short = middle
-            }
+            if self.count_up_to(middle, through, n) >= n { enough = middle } else { short = middle }
         }
         self.next(enough)
     }

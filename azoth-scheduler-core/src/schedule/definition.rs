@@ -88,10 +88,7 @@ pub enum MisfirePolicy {
 impl Default for Misfire {
     /// One run for all, from a minute on.
     fn default() -> Self {
-        Self {
-            policy: MisfirePolicy::RunOnce,
-            grace_ms: MISFIRE_GRACE_MS_DEFAULT,
-        }
+        Self { policy: MisfirePolicy::RunOnce, grace_ms: MISFIRE_GRACE_MS_DEFAULT }
     }
 }
 
@@ -114,9 +111,7 @@ impl CronSpec {
         let parsed = CronExpression::parse(expression)?;
         let expression = expression.trim_matches([' ', '\t']);
         if !parsed.can_fire() {
-            return Err(ScheduleError::NeverFires {
-                text: excerpt(expression),
-            });
+            return Err(ScheduleError::NeverFires { text: excerpt(expression) });
         }
         Ok(Self::from_stored(expression, canonical_name(zone)?))
     }
@@ -124,10 +119,7 @@ impl CronSpec {
     /// What [`expression`](Self::expression) and [`zone`](Self::zone) gave when it was stored. Nothing is checked, so
     /// that a replay reads neither text; [`Schedule::calendar`] says what is wrong with them.
     pub fn from_stored(expression: &str, zone: &str) -> Self {
-        Self {
-            expression: Arc::from(expression),
-            zone: Arc::from(zone),
-        }
+        Self { expression: Arc::from(expression), zone: Arc::from(zone) }
     }
 
     /// The expression as given, without blanks around it.
@@ -177,19 +169,12 @@ impl Schedule {
             return Err(ScheduleError::IntervalZero);
         }
         if !period.subsec_nanos().is_multiple_of(1_000_000) {
-            return Err(ScheduleError::IntervalFraction {
-                nanoseconds: period.as_nanos(),
-            });
+            return Err(ScheduleError::IntervalFraction { nanoseconds: period.as_nanos() });
         }
-        let period_ms = u64::try_from(milliseconds)
-            .ok()
-            .filter(|ms| *ms <= INTERVAL_MS_MAX);
+        let period_ms = u64::try_from(milliseconds).ok().filter(|ms| *ms <= INTERVAL_MS_MAX);
         let period_ms = period_ms.and_then(NonZeroU64::new);
         let period_ms = period_ms.ok_or(ScheduleError::IntervalTooLong { milliseconds })?;
-        Ok(Self::of(Timing::Interval {
-            period_ms,
-            anchor: None,
-        }))
+        Ok(Self::of(Timing::Interval { period_ms, anchor: None }))
     }
 
     /// Once, at an instant; at once when it has passed.
@@ -232,18 +217,11 @@ impl Schedule {
         if let (Some(not_before), Some(not_after)) = (self.not_before, self.not_after)
             && not_before >= not_after
         {
-            return Err(ScheduleError::EmptyWindow {
-                not_before,
-                not_after,
-            });
+            return Err(ScheduleError::EmptyWindow { not_before, not_after });
         }
         if self.jitter_ms > JITTER_MS_MAX {
             let (jitter_ms, limit_ms) = (self.jitter_ms, u64::from(JITTER_MS_MAX));
-            return Err(ScheduleError::JitterTooLong {
-                jitter_ms,
-                limit_ms,
-                limit: "a day",
-            });
+            return Err(ScheduleError::JitterTooLong { jitter_ms, limit_ms, limit: "a day" });
         }
         match self.misfire.policy {
             MisfirePolicy::CatchUp { limit } if limit.get() > CATCH_UP_LIMIT_MAX => {
@@ -267,14 +245,9 @@ impl Schedule {
             Timing::Interval { period_ms, anchor } => {
                 let first = match anchor {
                     Some(anchor) => Some(*anchor),
-                    None => i64::try_from(period_ms.get())
-                        .ok()
-                        .and_then(|ms| defined_at.checked_add_ms(ms)),
+                    None => i64::try_from(period_ms.get()).ok().and_then(|ms| defined_at.checked_add_ms(ms)),
                 };
-                Occurrences::Interval(Interval {
-                    first,
-                    period_ms: *period_ms,
-                })
+                Occurrences::Interval(Interval { first, period_ms: *period_ms })
             }
             Timing::OneTime { at } => Occurrences::Single(*at),
             Timing::Immediate => Occurrences::Single(defined_at),
@@ -283,12 +256,7 @@ impl Schedule {
             Occurrences::Single(at) => at.saturating_add_ms(-1),
             Occurrences::Cron(_) | Occurrences::Interval(_) => defined_at,
         };
-        Ok(Calendar {
-            occurrences,
-            start,
-            not_before: self.not_before,
-            not_after: self.not_after,
-        })
+        Ok(Calendar { occurrences, start, not_before: self.not_before, not_after: self.not_after })
     }
 
     /// The next `n` instants at which it would run if it were defined at `after`, at most [`UPCOMING_MAX`].
@@ -299,14 +267,9 @@ impl Schedule {
         if n > UPCOMING_MAX {
             return Err(ScheduleError::TooManyUpcoming { n });
         }
-        let runs_max = self
-            .max_runs
-            .map_or(usize::MAX, |n| usize::try_from(n.get()).unwrap_or(usize::MAX));
+        let runs_max = self.max_runs.map_or(usize::MAX, |n| usize::try_from(n.get()).unwrap_or(usize::MAX));
         let calendar = self.calendar(after)?;
-        Ok(calendar
-            .occurrences_after(calendar.start())
-            .take(n.min(runs_max))
-            .collect())
+        Ok(calendar.occurrences_after(calendar.start()).take(n.min(runs_max)).collect())
     }
 
     /// The schedule in plain language.

@@ -56,11 +56,7 @@ pub enum DurationProblem {
 /// # Errors
 /// [`DurationError`] with the offset and what is wrong there; never a panic.
 pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
-    let error = |offset, problem| DurationError {
-        text: excerpt(text),
-        offset,
-        problem,
-    };
+    let error = |offset, problem| DurationError { text: excerpt(text), offset, problem };
     if text.is_empty() {
         return Err(error(0, DurationProblem::Empty));
     }
@@ -77,10 +73,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
         if unit_ms >= smallest_ms {
             return Err(error(unit_offset, DurationProblem::Order));
         }
-        let part_ms = number
-            .parse::<u64>()
-            .ok()
-            .and_then(|number| number.checked_mul(unit_ms));
+        let part_ms = number.parse::<u64>().ok().and_then(|number| number.checked_mul(unit_ms));
         let sum_ms = part_ms.and_then(|part_ms| total_ms.checked_add(part_ms));
         total_ms = sum_ms.ok_or_else(|| error(offset, DurationProblem::Overflow))?;
         (rest, smallest_ms) = (after, unit_ms);

@@ -30,33 +30,21 @@ impl Engine {
     /// Prepares the search; an expression that cannot fire finds nothing.
     pub(crate) fn new(expression: &CronExpression) -> Self {
         let terms = prepare(expression).unwrap_or_default();
-        debug_assert_eq!(
-            terms.is_empty(),
-            !expression.can_fire(),
-            "{expression}: every value was checked"
-        );
-        Self {
-            expression: *expression,
-            terms,
-        }
+        debug_assert_eq!(terms.is_empty(), !expression.can_fire(), "{expression}: every value was checked");
+        Self { expression: *expression, terms }
     }
 
     /// The first matching minute at or after `from`, not after `until`; all local seconds, `from` and the answer with
     /// second 0.
     pub(crate) fn first_minute(&self, from: i64, until: i64) -> Option<i64> {
         debug_assert_eq!(from.rem_euclid(60), 0, "{from} is no whole minute");
-        self.terms
-            .iter()
-            .filter_map(|term| self.first_of(term, from, until))
-            .min()
+        self.terms.iter().filter_map(|term| self.first_of(term, from, until)).min()
     }
 
     fn first_of(&self, term: &Cron, from: i64, until: i64) -> Option<i64> {
         let mut after = from.checked_sub(60)?;
         loop {
-            let at = term
-                .next_after(DateTime::<Utc>::from_timestamp(after, 0)?)?
-                .timestamp();
+            let at = term.next_after(DateTime::<Utc>::from_timestamp(after, 0)?)?.timestamp();
             if at > until {
                 return None;
             }
@@ -83,17 +71,11 @@ fn prepare(expression: &CronExpression) -> Option<Vec<Cron>> {
     let mut terms = Vec::new();
     if !by_month.values.every {
         let days = days_of_month(expression)?;
-        terms.extend(
-            days.into_iter()
-                .map(|doms| Cron::new(with(&base, |term| term.doms = doms))),
-        );
+        terms.extend(days.into_iter().map(|doms| Cron::new(with(&base, |term| term.doms = doms))));
     }
     if !by_week.values.every {
         let days = days_of_week(by_week)?;
-        terms.extend(
-            days.into_iter()
-                .map(|dows| Cron::new(with(&base, |term| term.dows = dows))),
-        );
+        terms.extend(days.into_iter().map(|dows| Cron::new(with(&base, |term| term.dows = dows))));
     }
     Some(terms)
 }
@@ -132,9 +114,7 @@ fn days_of_month(expression: &CronExpression) -> Option<Vec<DayOfMonthExpr>> {
 fn days_of_week(days: &DaysOfWeek) -> Option<Vec<DayOfWeekExpr>> {
     let mut terms = Vec::new();
     if days.values.mask != 0 {
-        terms.push(DayOfWeekExpr::Many(list(
-            bits(days.values.mask).map(sunday_as_1),
-        )?));
+        terms.push(DayOfWeekExpr::Many(list(bits(days.values.mask).map(sunday_as_1))?));
     }
     for day in bits(days.last) {
         terms.push(DayOfWeekExpr::Last(DayOfWeek::try_from(sunday_as_1(day)).ok()?));

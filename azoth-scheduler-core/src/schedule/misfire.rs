@@ -99,12 +99,7 @@ impl Passed {
     pub(super) fn all(calendar: &Calendar, after: Timestamp, through: Timestamp, fate: Fate) -> Option<Self> {
         let from = calendar.next(after).filter(|from| *from <= through)?;
         let to = calendar.newest_through(after, through)?;
-        Some(Self {
-            from,
-            to,
-            count: calendar.count(after, through),
-            fate,
-        })
+        Some(Self { from, to, count: calendar.count(after, through), fate })
     }
 }
 
@@ -127,64 +122,34 @@ pub fn reckon(
     cause: LateCause,
 ) -> Option<Reckoning> {
     let newest = calendar.newest_through(last, now)?;
-    let late_through = if calendar.is_single() {
-        last
-    } else {
-        newest_late(policy, jitter_ms, now)
-    };
+    let late_through = if calendar.is_single() { last } else { newest_late(policy, jitter_ms, now) };
     let late_through = late_through.max(last);
     let Some(late) = calendar.newest_through(last, late_through) else {
         let next = calendar.next(last)?;
-        return Some(Reckoning {
-            newest,
-            run: Some(Run {
-                next,
-                through: newest,
-            }),
-            passed: Vec::new(),
-        });
+        return Some(Reckoning { newest, run: Some(Run { next, through: newest }), passed: Vec::new() });
     };
     let on_time = calendar.next(late).filter(|next| *next <= newest);
     let (next, passed) = match policy.policy {
-        MisfirePolicy::Skip => (
-            on_time,
-            Passed::all(calendar, last, late, Fate::Missed(cause.into())),
-        ),
+        MisfirePolicy::Skip => (on_time, Passed::all(calendar, last, late, Fate::Missed(cause.into()))),
         MisfirePolicy::RunOnce => {
             let into = on_time.unwrap_or(late);
             let before = late.min(into.saturating_add_ms(-1));
-            (
-                Some(into),
-                Passed::all(calendar, last, before, Fate::Merged { into }),
-            )
+            (Some(into), Passed::all(calendar, last, before, Fate::Merged { into }))
         }
         MisfirePolicy::CatchUp { limit } => match calendar.nth_newest(last, late, u64::from(limit.get())) {
             Some(first) => {
                 let fate = Fate::Missed(Miss::OverLimit);
-                (
-                    Some(first),
-                    Passed::all(calendar, last, first.saturating_add_ms(-1), fate),
-                )
+                (Some(first), Passed::all(calendar, last, first.saturating_add_ms(-1), fate))
             }
             None => (calendar.next(last), None),
         },
     };
-    let run = next.map(|next| Run {
-        next,
-        through: newest,
-    });
-    Some(Reckoning {
-        newest,
-        run,
-        passed: passed.into_iter().collect(),
-    })
+    let run = next.map(|next| Run { next, through: newest });
+    Some(Reckoning { newest, run, passed: passed.into_iter().collect() })
 }
 
 /// The newest instant at which an occurrence would be late.
 fn newest_late(policy: &Misfire, jitter_ms: u32, now: Timestamp) -> Timestamp {
-    let allowed_ms = policy
-        .grace_ms
-        .saturating_add(u64::from(jitter_ms))
-        .saturating_add(1);
+    let allowed_ms = policy.grace_ms.saturating_add(u64::from(jitter_ms)).saturating_add(1);
     now.saturating_add_ms(i64::try_from(allowed_ms).unwrap_or(i64::MAX).saturating_neg())
 }

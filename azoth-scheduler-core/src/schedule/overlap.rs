@@ -23,43 +23,25 @@ pub fn reckon_overlap(
 ) -> Option<Reckoning> {
     let newest = calendar.newest_through(last, now)?;
     let mut passed = Vec::new();
-    let run = Run {
-        next: newest,
-        through: newest,
-    };
+    let run = Run { next: newest, through: newest };
     if calendar.is_single() {
-        return Some(Reckoning {
-            newest,
-            run: Some(run),
-            passed,
-        });
+        return Some(Reckoning { newest, run: Some(run), passed });
     }
     match overlap {
         Overlap::Skip => {
             passed.extend(Passed::all(calendar, last, newest, Fate::Skipped(Skip::Overlap)));
-            Some(Reckoning {
-                newest,
-                run: None,
-                passed,
-            })
+            Some(Reckoning { newest, run: None, passed })
         }
         Overlap::BufferOne => {
             let fate = Fate::Merged { into: newest };
             passed.extend(buffered.map(|at| Passed {
                 from: at,
                 to: at,
-                count: Count {
-                    number: 1,
-                    exact: true,
-                },
+                count: Count { number: 1, exact: true },
                 fate,
             }));
             passed.extend(Passed::all(calendar, last, newest.saturating_add_ms(-1), fate));
-            Some(Reckoning {
-                newest,
-                run: Some(run),
-                passed,
-            })
+            Some(Reckoning { newest, run: Some(run), passed })
         }
     }
 }

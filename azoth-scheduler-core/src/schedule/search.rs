@@ -22,11 +22,7 @@ const SEARCH_SECONDS_MAX: i64 = 3_155_760_000;
 impl CronSearch {
     pub(crate) fn new(expression: CronExpression, zone: Zone) -> Self {
         let engine = Engine::new(&expression);
-        Self {
-            expression,
-            engine,
-            zone,
-        }
+        Self { expression, engine, zone }
     }
 
     /// The first occurrence strictly after `after`, in UTC seconds.
@@ -76,10 +72,7 @@ impl CronSearch {
         let minute = from.checked_sub(second)?;
         let mut at = self.engine.first_minute(minute, end)?;
         let second = u8::try_from(second).ok()?;
-        let mut first = self
-            .expression
-            .second
-            .first_from(if at == minute { second } else { 0 });
+        let mut first = self.expression.second.first_from(if at == minute { second } else { 0 });
         if first.is_none() {
             at = self.engine.first_minute(minute.checked_add(60)?, end)?;
             first = self.expression.second.first_from(0);

@@ -69,11 +69,7 @@ impl Zone {
     /// The segment that holds a UTC second. Its ends are `i64::MIN` and `i64::MAX` where no change comes.
     pub(crate) fn segment(&self, utc: i64) -> Segment {
         let Some(zone) = &self.zone else {
-            return Segment {
-                start: i64::MIN,
-                end: i64::MAX,
-                offset: 0,
-            };
+            return Segment { start: i64::MIN, end: i64::MAX, offset: 0 };
         };
         let at = instant(utc);
         // Strictly before the next second: a change at `utc` itself starts the segment.

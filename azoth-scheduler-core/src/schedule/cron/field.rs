@@ -58,10 +58,7 @@ impl CronField {
     }
 
     /// The greatest step: the distance from the least value to the greatest.
-    #[expect(
-        clippy::arithmetic_side_effects,
-        reason = "max() is greater than min() for every field"
-    )]
+    #[expect(clippy::arithmetic_side_effects, reason = "max() is greater than min() for every field")]
     pub const fn step_max(self) -> u8 {
         self.max() - self.min()
     }
@@ -69,9 +66,9 @@ impl CronField {
     /// Names of the values, from the least value on; none for fields that have only numbers.
     pub(crate) const fn names(self) -> &'static [&'static str] {
         match self {
-            Self::Month => &[
-                "JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC",
-            ],
+            Self::Month => {
+                &["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"]
+            }
             Self::DayOfWeek => &["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"],
             Self::Second | Self::Minute | Self::Hour | Self::DayOfMonth => &[],
         }

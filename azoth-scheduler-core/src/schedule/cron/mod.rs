@@ -62,11 +62,7 @@ impl Values {
     #[cfg(feature = "engine")]
     pub(crate) const fn first_from(&self, from: u8) -> Option<u8> {
         let rest = self.mask & !bit(from).wrapping_sub(1);
-        if rest == 0 {
-            None
-        } else {
-            Some(rest.trailing_zeros() as u8)
-        }
+        if rest == 0 { None } else { Some(rest.trailing_zeros() as u8) }
     }
 }
 

@@ -22,10 +22,7 @@ pub(super) fn parse(text: &str) -> Result<CronExpression, ScheduleError> {
     if let Some(word) = first.filter(|word| word.text.starts_with('@')) {
         return match alias(text.trim_matches(is_blank)) {
             Some(expression) => parse_fields(expression),
-            None => Err(ScheduleError::Alias {
-                text: excerpt(word.text),
-                offset: word.offset,
-            }),
+            None => Err(ScheduleError::Alias { text: excerpt(word.text), offset: word.offset }),
         };
     }
     parse_fields(text)
@@ -45,22 +42,12 @@ fn alias(word: &str) -> Option<&'static str> {
 
 fn parse_fields(text: &str) -> Result<CronExpression, ScheduleError> {
     let mut fields = words(text);
-    let six = (
-        fields.next(),
-        fields.next(),
-        fields.next(),
-        fields.next(),
-        fields.next(),
-        fields.next(),
-    );
+    let six = (fields.next(), fields.next(), fields.next(), fields.next(), fields.next(), fields.next());
     let ((Some(second), Some(minute), Some(hour), Some(day), Some(month), Some(weekday)), None) =
         (six, fields.next())
     else {
         let text = text.trim_matches(is_blank);
-        return Err(ScheduleError::FieldCount {
-            text: excerpt(text),
-            count: words(text).count(),
-        });
+        return Err(ScheduleError::FieldCount { text: excerpt(text), count: words(text).count() });
     };
     Ok(CronExpression {
         second: plain(CronField::Second, second)?,
@@ -83,10 +70,7 @@ impl<'a> Piece<'a> {
     /// The pieces before and after the first `separator`.
     fn split_once(self, separator: char) -> Option<(Self, Self)> {
         let (before, after) = self.text.split_once(separator)?;
-        let offset = self
-            .offset
-            .saturating_add(before.len())
-            .saturating_add(separator.len_utf8());
+        let offset = self.offset.saturating_add(before.len()).saturating_add(separator.len_utf8());
         Some((Self { text: before, ..self }, Self { text: after, offset }))
     }
 
@@ -101,19 +85,11 @@ impl<'a> Piece<'a> {
     }
 
     fn strip_suffix(self, suffixes: &[char]) -> Option<Self> {
-        Some(Self {
-            text: self.text.strip_suffix(suffixes)?,
-            ..self
-        })
+        Some(Self { text: self.text.strip_suffix(suffixes)?, ..self })
     }
 
     fn error(self, field: CronField, problem: FieldProblem) -> ScheduleError {
-        ScheduleError::Field {
-            field,
-            offset: self.offset,
-            text: excerpt(self.text),
-            problem,
-        }
+        ScheduleError::Field { field, offset: self.offset, text: excerpt(self.text), problem }
     }
 }
 
@@ -122,9 +98,7 @@ fn is_blank(c: char) -> bool {
 }
 
 fn words(text: &str) -> impl Iterator<Item = Piece<'_>> {
-    Piece { text, offset: 0 }
-        .split(is_blank)
-        .filter(|word| !word.text.is_empty())
+    Piece { text, offset: 0 }.split(is_blank).filter(|word| !word.text.is_empty())
 }
 
 /// A field without special forms.
@@ -137,18 +111,14 @@ fn plain(field: CronField, piece: Piece<'_>) -> Result<Values, ScheduleError> {
 fn days_of_month(piece: Piece<'_>) -> Result<DaysOfMonth, ScheduleError> {
     let mut days = DaysOfMonth::default();
     let mut values = Values::default();
-    list(CronField::DayOfMonth, piece, &mut values, |item| {
-        special_day_of_month(&mut days, item)
-    })?;
+    list(CronField::DayOfMonth, piece, &mut values, |item| special_day_of_month(&mut days, item))?;
     Ok(DaysOfMonth { values, ..days })
 }
 
 fn days_of_week(piece: Piece<'_>) -> Result<DaysOfWeek, ScheduleError> {
     let mut days = DaysOfWeek::default();
     let mut values = Values::default();
-    list(CronField::DayOfWeek, piece, &mut values, |item| {
-        special_day_of_week(&mut days, item)
-    })?;
+    list(CronField::DayOfWeek, piece, &mut values, |item| special_day_of_week(&mut days, item))?;
     Ok(DaysOfWeek { values, ..days })
 }
 
@@ -160,11 +130,7 @@ fn list<'a>(
     mut special: impl FnMut(Piece<'a>) -> Result<bool, ScheduleError>,
 ) -> Result<(), ScheduleError> {
     if piece.text == "*" || (piece.text == "?" && has_question_mark(field)) {
-        *values = Values {
-            every: true,
-            mask: full(field),
-            star_steps: 0,
-        };
+        *values = Values { every: true, mask: full(field), star_steps: 0 };
         return Ok(());
     }
     for item in piece.split(|c| c == ',') {
@@ -190,10 +156,7 @@ fn special_day_of_month(days: &mut DaysOfMonth, item: Piece<'_>) -> Result<bool,
         days.before_last |= bit(0);
     } else if item.text.eq_ignore_ascii_case("LW") {
         days.last_weekday = true;
-    } else if let Some((_, n)) = item
-        .split_once('-')
-        .filter(|(l, _)| l.text.eq_ignore_ascii_case("L"))
-    {
+    } else if let Some((_, n)) = item.split_once('-').filter(|(l, _)| l.text.eq_ignore_ascii_case("L")) {
         let n = number(n.text).filter(|n| (1..=field.step_max()).contains(n));
         days.before_last |= bit(n.ok_or_else(|| item.error(field, FieldProblem::Special))?);
     } else if let Some(day) = item.strip_suffix(&['W', 'w']) {
@@ -258,20 +221,13 @@ fn sequence(field: CronField, from: u8, to: u8, step: u8) -> u64 {
     if from <= to {
         (from..=to).step_by(every).fold(0, add)
     } else {
-        (from..=field.max())
-            .chain(field.min()..=to)
-            .step_by(every)
-            .fold(0, add)
+        (from..=field.max()).chain(field.min()..=to).step_by(every).fold(0, add)
     }
 }
 
 /// A 7 that opens a range of weekdays is Sunday as 0.
 fn opening(field: CronField, value: u8) -> u8 {
-    if field == CronField::DayOfWeek {
-        sunday_as_0(value)
-    } else {
-        value
-    }
+    if field == CronField::DayOfWeek { sunday_as_0(value) } else { value }
 }
 
 /// The bit of a value: the same one for both numbers of Sunday.

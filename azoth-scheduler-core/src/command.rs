@@ -1,0 +1,167 @@
+//! Wishes: everything that may change a task.
+
+use crate::execution::{ErrorText, Report};
+use crate::id::{Actor, ExecutionId, TaskId, WorkerId};
+use crate::payload::Payload;
+use crate::schedule::{MisfirePolicy, Schedule};
+use crate::task::TaskDefinition;
+use crate::time::Timestamp;
+
+/// A wish about one task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskCommand {
+    /// Which task.
+    pub task: TaskId,
+    /// What is wished.
+    pub wish: Wish,
+}
+
+/// What may be wished of a task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// Schedule it, or redefine it.
+    Schedule(NewTask),
+    /// Start an execution of it, since it is due.
+    Claim {
+        /// The execution's id.
+        execution: ExecutionId,
+        /// The worker that will run it.
+        worker: WorkerId,
+    },
+    /// Record how an execution ended.
+    Complete {
+        /// Which execution.
+        execution: ExecutionId,
+        /// When its handler started.
+        started_at: Timestamp,
+        /// How it ended.
+        report: Report,
+    },
+    /// Take an execution away from a worker that is dead or gives it back.
+    Abandon {
+        /// Which execution.
+        execution: ExecutionId,
+        /// Why.
+        why: AbandonReason,
+        /// When its worker was last known to be alive.
+        last_seen: Timestamp,
+    },
+    /// End the task, a running execution of it included.
+    Cancel {
+        /// Why.
+        reason: ErrorText,
+        /// By whom.
+        by: Actor,
+    },
+    /// Let it rest until it is resumed. A running execution goes on to its end.
+    Pause {
+        /// Why.
+        reason: ErrorText,
+        /// By whom.
+        by: Actor,
+    },
+    /// Let it go on.
+    Resume {
+        /// What becomes of the occurrences that passed meanwhile; by default they are skipped.
+        misfire: MisfirePolicy,
+        /// By whom.
+        by: Actor,
+    },
+    /// Let it run no more until it is scheduled again. A running execution goes on to its end.
+    Disable {
+        /// Why.
+        reason: ErrorText,
+        /// By whom.
+        by: Actor,
+    },
+}
+
+/// A task to be scheduled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewTask {
+    /// What it is and when it runs; `definition.payload` is the digest of `payload`.
+    definition: TaskDefinition,
+    payload: Payload,
+    on_conflict: OnConflict,
+}
+
+impl NewTask {
+    /// Puts definition and payload together; the definition's digest becomes that of the payload.
+    pub fn new(mut definition: TaskDefinition, payload: Payload, on_conflict: OnConflict) -> Self {
+        definition.payload = payload.digest();
+        Self { definition, payload, on_conflict }
+    }
+
+    /// What it is and when it runs.
+    pub fn definition(&self) -> &TaskDefinition {
+        &self.definition
+    }
+
+    /// When it runs.
+    pub fn schedule(&self) -> &Schedule {
+        &self.definition.schedule
+    }
+
+    /// What the handler is given.
+    pub fn payload(&self) -> &Payload {
+        &self.payload
+    }
+
+    /// What to do when a task of this id exists.
+    pub fn on_conflict(&self) -> OnConflict {
+        self.on_conflict
+    }
+}
+
+/// What to do when a task of the same id exists already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnConflict {
+    /// The same definition changes nothing, another one redefines; what had ended is scheduled anew, but a recurring
+    /// task that was disabled or cancelled stays so under the same definition.
+    #[default]
+    Redefine,
+    /// Schedule anew whatever there was.
+    Replace,
+    /// Refuse.
+    Reject,
+    /// Change nothing, even when the task has ended. Repeating a call whose answer was lost is safe with this.
+    Keep,
+}
+
+/// Why an execution was taken from its worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AbandonReason {
+    /// The worker gave no sign of life for a whole lease, or its process is gone. Counts as a loss.
+    WorkerLost,
+    /// The worker shut down while the handler ran, and gave the task back.
+    ShutDown,
+    /// The worker gave the task back before its handler started.
+    NotStarted,
+}
+
+impl AbandonReason {
+    /// Whether the task may be what killed its worker.
+    pub const fn is_loss(self) -> bool {
+        match self {
+            AbandonReason::WorkerLost => true,
+            AbandonReason::ShutDown | AbandonReason::NotStarted => false,
+        }
+    }
+}
+
+impl Wish {
+    /// The bytes that an event of this wish refers to by their digest.
+    pub fn payload(&self) -> Option<&Payload> {
+        match self {
+            Wish::Schedule(new) => Some(&new.payload),
+            Wish::Complete { report: Report::Succeeded(emitted), .. } => Some(&emitted.payload),
+            Wish::Complete { .. }
+            | Wish::Claim { .. }
+            | Wish::Abandon { .. }
+            | Wish::Cancel { .. }
+            | Wish::Pause { .. }
+            | Wish::Resume { .. }
+            | Wish::Disable { .. } => None,
+        }
+    }
+}

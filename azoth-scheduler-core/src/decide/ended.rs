@@ -1,0 +1,185 @@
+//! What comes after an attempt: a retry, the next occurrence, or the end.
+
+use alloc::string::ToString;
+use alloc::vec::Vec;
+use core::num::NonZeroU32;
+
+use super::LOSSES_MAX;
+use super::schedule::{calendar_of, first_attempt};
+use crate::command::AbandonReason;
+use crate::event::Then;
+use crate::execution::{ErrorText, FailureClass, Outcome};
+use crate::retry::OnExhausted;
+use crate::schedule::{Calendar, LateCause, Passed, Run, reckon, reckon_overlap};
+use crate::state::{Afterwards, Counts, DisabledReason, Progress, Running, TaskState, Work};
+use crate::time::Timestamp;
+
+/// What comes after an execution, and which occurrences this decides.
+pub(super) struct End {
+    pub(super) then: Then,
+    pub(super) progress: Progress,
+    pub(super) passed: Vec<Passed>,
+}
+
+impl End {
+    fn plain(then: Then, progress: Progress) -> Self {
+        Self { then, progress, passed: Vec::new() }
+    }
+}
+
+/// What comes after an execution that ended by itself.
+pub(super) fn after_outcome(state: &TaskState, running: &Running, outcome: &Outcome, now: Timestamp) -> End {
+    if let Some(end) = said_meanwhile(state, running, now) {
+        return end;
+    }
+    let delay_ms = match outcome {
+        Outcome::Succeeded(()) => return next_occurrence(state, now),
+        Outcome::Snoozed { for_ms } => return retry(state, running, state.counts, *for_ms, now),
+        Outcome::Failed(failure) => match failure.class {
+            FailureClass::Permanent => return exhausted(state, DisabledReason::Permanent, now),
+            FailureClass::RetryAfter { delay_ms } => Some(delay_ms),
+            FailureClass::Retryable => None,
+        },
+        Outcome::TimedOut { .. } | Outcome::Panicked { .. } => None,
+    };
+    after_failure(state, running, delay_ms, now)
+}
+
+/// What comes after an execution that was taken from its worker. `last_seen` is the worker's last sign of life.
+pub(super) fn after_loss(
+    state: &TaskState,
+    running: &Running,
+    why: AbandonReason,
+    last_seen: Timestamp,
+    now: Timestamp,
+) -> End {
+    if let Some(end) = said_meanwhile(state, running, now) {
+        return end;
+    }
+    let losses = state.counts.losses.saturating_add(u32::from(why.is_loss()));
+    if losses >= LOSSES_MAX {
+        return End::plain(Then::Disable(DisabledReason::Losses { losses }), state.progress);
+    }
+    let mut end = retry(state, running, Counts { losses, ..state.counts }, 0, now);
+    if let (true, Ok(calendar)) = (state.definition.schedule.is_recurring(), calendar_of(state)) {
+        absence(state, &calendar, last_seen, now, &mut end);
+    }
+    end
+}
+
+/// Nobody could run what came due after the worker's last sign of life, so the misfire policy judges that, and the
+/// overlap policy only what came due before. While older occurrences still wait for their turn, all is left to the
+/// end of the open one.
+fn absence(state: &TaskState, calendar: &Calendar, last_seen: Timestamp, now: Timestamp, end: &mut End) {
+    let progress = &mut end.progress;
+    if progress.backlog.is_some() || progress.buffered.is_some() {
+        return;
+    }
+    let alive_until = last_seen.min(now);
+    let schedule = &state.definition.schedule;
+    if let Some(met) = reckon_overlap(calendar, schedule.overlap, None, progress.decided_through, alive_until)
+    {
+        progress.decided_through = met.newest;
+        progress.buffered = met.run.map(|run| run.next);
+        end.passed.extend(met.passed);
+    }
+    let from = progress.decided_through.max(alive_until);
+    if let Some(late) = reckon(calendar, &schedule.misfire, schedule.jitter_ms, from, now, LateCause::Late) {
+        progress.decided_through = late.newest;
+        progress.backlog = late.run;
+        end.passed.extend(late.passed);
+    }
+}
+
+/// What was said while the execution ran takes the place of what its end would have led to.
+fn said_meanwhile(state: &TaskState, running: &Running, now: Timestamp) -> Option<End> {
+    if let Afterwards::Disable { by, reason } = &running.afterwards {
+        let because = DisabledReason::Said { by: by.clone(), reason: reason.clone() };
+        return Some(End::plain(Then::Disable(because), state.progress));
+    }
+    running.superseded.then(|| next_of_schedule(state, now))
+}
+
+fn after_failure(state: &TaskState, running: &Running, delay_ms: Option<u64>, now: Timestamp) -> End {
+    let policy = &state.definition.retry;
+    let failures = state.counts.failures.saturating_add(1);
+    if failures > policy.max_retries {
+        return exhausted(state, DisabledReason::Exhausted { failures }, now);
+    }
+    let delay_ms = delay_ms.unwrap_or_else(|| policy.backoff.delay_ms(state.id.as_str(), failures));
+    retry(state, running, Counts { failures, ..state.counts }, delay_ms, now)
+}
+
+fn retry(state: &TaskState, running: &Running, counts: Counts, delay_ms: u64, now: Timestamp) -> End {
+    let delay_ms = i64::try_from(delay_ms).unwrap_or(i64::MAX);
+    let attempt = running.attempt.saturating_add(1);
+    let work = Work { occurrence: running.occurrence, attempt, run_at: now.saturating_add_ms(delay_ms) };
+    End::plain(Then::Retry { work, counts }, state.progress)
+}
+
+fn exhausted(state: &TaskState, because: DisabledReason, now: Timestamp) -> End {
+    match state.definition.retry.on_exhausted {
+        OnExhausted::Continue if state.definition.schedule.is_recurring() => next_occurrence(state, now),
+        OnExhausted::Continue | OnExhausted::Disable => End::plain(Then::Disable(because), state.progress),
+    }
+}
+
+fn next_occurrence(state: &TaskState, now: Timestamp) -> End {
+    if state.definition.schedule.is_recurring() {
+        next_of_schedule(state, now)
+    } else {
+        End::plain(Then::Finish, state.progress)
+    }
+}
+
+/// The open occurrence has ended: what came due meanwhile is judged, then the next one is found.
+fn next_of_schedule(state: &TaskState, now: Timestamp) -> End {
+    let schedule = &state.definition.schedule;
+    if schedule.max_runs.is_some_and(|max| state.runs >= max.get()) {
+        return End::plain(Then::Finish, state.progress);
+    }
+    let calendar = match calendar_of(state) {
+        Ok(calendar) => calendar,
+        Err(error) => {
+            let because = DisabledReason::Schedule { error: ErrorText::new(error.to_string()) };
+            return End::plain(Then::Disable(because), state.progress);
+        }
+    };
+    let mut progress = state.progress;
+    let met = reckon_overlap(&calendar, schedule.overlap, progress.buffered, progress.decided_through, now);
+    let passed = met.map_or_else(Vec::new, |met| {
+        progress.decided_through = met.newest;
+        progress.buffered = met.run.map(|run| run.next).or(progress.buffered);
+        met.passed
+    });
+    let (then, progress) = choose(state, &calendar, progress, now);
+    End { then, progress, passed }
+}
+
+/// What runs next: the backlog first, then what was buffered, then what the calendar says.
+pub(super) fn choose(
+    state: &TaskState,
+    calendar: &Calendar,
+    mut progress: Progress,
+    now: Timestamp,
+) -> (Then, Progress) {
+    let at_once = |occurrence| Work { occurrence, attempt: NonZeroU32::MIN, run_at: now };
+    if let Some(run) = progress.backlog {
+        progress.backlog = rest_of(calendar, run);
+        return (Then::Next(at_once(run.next)), progress);
+    }
+    if let Some(occurrence) = progress.buffered.take() {
+        return (Then::Next(at_once(occurrence)), progress);
+    }
+    let then = match calendar.next(progress.decided_through) {
+        Some(occurrence) => Then::Next(first_attempt(&state.id, &state.definition.schedule, occurrence)),
+        None => Then::Finish,
+    };
+    (then, progress)
+}
+
+/// What is left of a run of occurrences once its first one is taken.
+pub(super) fn rest_of(calendar: &Calendar, run: Run) -> Option<Run> {
+    let next = calendar.next(run.next)?;
+    (next <= run.through).then_some(Run { next, through: run.through })
+}

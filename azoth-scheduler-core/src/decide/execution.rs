@@ -1,0 +1,133 @@
+//! The life of one execution: claimed, completed or abandoned.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::ended::{End, after_loss, after_outcome, choose, rest_of};
+use super::schedule::calendar_of;
+use super::{Answer, Decision};
+use crate::command::AbandonReason;
+use crate::event::{Event, MovedOn};
+use crate::execution::{Emitted, Report};
+use crate::id::{ExecutionId, WorkerId};
+use crate::rejection::Rejection;
+use crate::schedule::{Calendar, LateCause, Passed, Reckoning, reckon};
+use crate::state::{Progress, Running, TaskState, Work};
+use crate::time::Timestamp;
+
+pub(super) fn claim(
+    state: &TaskState,
+    execution: ExecutionId,
+    worker: WorkerId,
+    now: Timestamp,
+) -> Result<Decision, Rejection> {
+    let work = due(state, now)?;
+    let start = |work: Work, progress| started(state, execution, worker, work, progress);
+    // What is a retry, or was judged when it came due, runs now without being judged again.
+    if work.attempt.get() > 1 || work.occurrence <= state.progress.decided_through {
+        return Ok(Decision::one(start(work, state.progress), Answer::Started));
+    }
+    let Some((calendar, reckoning)) = reckoned(state, now) else {
+        let progress = Progress { decided_through: work.occurrence, ..state.progress };
+        return Ok(Decision::one(start(work, progress), Answer::Started));
+    };
+    let mut events = passed_events(reckoning.passed);
+    let decided = Progress { decided_through: reckoning.newest, ..state.progress };
+    if let Some(run) = reckoning.run {
+        let progress = Progress { backlog: rest_of(&calendar, run), ..decided };
+        events.push(start(Work { occurrence: run.next, ..work }, progress));
+        return Ok(Decision { events, answer: Answer::Started });
+    }
+    let (then, progress) = choose(state, &calendar, decided, now);
+    move_on(&mut events, MovedOn { then, progress });
+    Ok(Decision { events, answer: Answer::Passed })
+}
+
+pub(super) fn complete(
+    state: &TaskState,
+    execution: ExecutionId,
+    started_at: Timestamp,
+    report: &Report,
+    now: Timestamp,
+) -> Result<Decision, Rejection> {
+    let running = holder(state, execution)?;
+    let (outcome, emitted) = report.clone().split();
+    let End { then, progress, passed } = after_outcome(state, running, &outcome, now);
+    let mut events = vec![Event::TaskExecuted { execution, outcome, started_at, then, progress }];
+    if let Some(Emitted { event_type, payload }) = emitted {
+        let emitted = Emitted { event_type, payload: payload.digest() };
+        events.push(Event::TaskEventEmitted { execution, emitted });
+    }
+    events.extend(passed_events(passed));
+    Ok(Decision { events, answer: Answer::Recorded })
+}
+
+pub(super) fn abandon(
+    state: &TaskState,
+    execution: ExecutionId,
+    why: AbandonReason,
+    last_seen: Timestamp,
+    now: Timestamp,
+) -> Result<Decision, Rejection> {
+    let running = holder(state, execution)?;
+    let End { then, progress, passed } = after_loss(state, running, why, last_seen, now);
+    let mut events = vec![Event::ExecutionAbandoned { execution, why, then, progress }];
+    events.extend(passed_events(passed));
+    Ok(Decision { events, answer: Answer::Recorded })
+}
+
+fn due(state: &TaskState, now: Timestamp) -> Result<Work, Rejection> {
+    let due = state.waiting().filter(|work| work.run_at <= now);
+    due.copied().ok_or_else(|| Rejection::NotDue { task: state.id.clone(), phase: state.phase.kind(), now })
+}
+
+/// The fence: only the execution that holds the task may speak for it.
+fn holder(state: &TaskState, execution: ExecutionId) -> Result<&Running, Rejection> {
+    let holder = state.running().filter(|running| running.execution == execution);
+    let stale = || Rejection::StaleExecution { task: state.id.clone(), execution, current: state.held_by() };
+    holder.ok_or_else(stale)
+}
+
+/// The misfire policy's judgement of all that is due. `None` where there is nothing to judge: a one-shot task, or a
+/// schedule that newer zone data or a newer library reads otherwise; the recorded occurrence then runs as it stands.
+fn reckoned(state: &TaskState, now: Timestamp) -> Option<(Calendar, Reckoning)> {
+    let schedule = &state.definition.schedule;
+    if !schedule.is_recurring() {
+        return None;
+    }
+    let calendar = calendar_of(state).ok()?;
+    let last = state.progress.decided_through;
+    let reckoning = reckon(&calendar, &schedule.misfire, schedule.jitter_ms, last, now, LateCause::Late)?;
+    Some((calendar, reckoning))
+}
+
+fn started(
+    state: &TaskState,
+    execution: ExecutionId,
+    worker: WorkerId,
+    work: Work,
+    progress: Progress,
+) -> Event {
+    let first = u32::from(work.attempt.get() == 1);
+    let run = state.runs.saturating_add(first);
+    Event::ExecutionStarted {
+        execution,
+        worker,
+        occurrence: work.occurrence,
+        attempt: work.attempt,
+        run,
+        progress,
+    }
+}
+
+pub(super) fn passed_events(passed: Vec<Passed>) -> Vec<Event> {
+    passed.into_iter().map(|passed| Event::OccurrencesPassed { passed, then: None }).collect()
+}
+
+/// Lets the last of these events say what comes then.
+fn move_on(events: &mut [Event], moved_on: MovedOn) {
+    match events.last_mut() {
+        Some(Event::OccurrencesPassed { then, .. }) => *then = Some(moved_on),
+        other => unreachable!("a reckoning without a run names what passed, not {other:?}"),
+    }
+}

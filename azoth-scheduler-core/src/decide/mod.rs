@@ -1,0 +1,97 @@
+//! Every rule: what a command does to a task in a given state, at a given instant.
+//!
+//! [`decide`] chooses, and writes its choice into the events; [`evolve`](fn@crate::evolve::evolve) only copies it.
+//! A refusal changes nothing. The order in which the policies apply:
+//!
+//! 1. an occurrence is *open* from its claim to the end of its last attempt, waits between retries included;
+//! 2. occurrences that come due while one is open go to the overlap policy, when that one ends;
+//! 3. occurrences that come due while none is open go to the misfire policy, at the next claim or resumption.
+
+mod ended;
+mod execution;
+mod operate;
+mod schedule;
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use crate::command::{TaskCommand, Wish};
+use crate::event::Event;
+use crate::id::TaskId;
+use crate::rejection::Rejection;
+use crate::state::{PhaseKind, TaskState};
+use crate::time::Timestamp;
+
+/// So many processes may die while they run one occurrence of a task; then the task is disabled.
+pub const LOSSES_MAX: u32 = 5;
+
+/// What a command came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// What happened, in order. Empty: nothing had to.
+    pub events: Vec<Event>,
+    /// What the caller is told.
+    pub answer: Answer,
+}
+
+/// What the caller of an accepted command is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The task is new, or was scheduled anew after it had ended.
+    Created,
+    /// The task goes on under another definition.
+    Redefined,
+    /// Nothing had to be done; the task stays in this phase.
+    Unchanged(PhaseKind),
+    /// The claim succeeded: the execution holds the task.
+    Started,
+    /// The claim found only occurrences that are not to run; they are recorded and the task has moved on.
+    Passed,
+    /// What was said is recorded.
+    Recorded,
+}
+
+/// Decides a command.
+///
+/// `state` is what the task's events so far add up to, `None` where there are none. The instant `now` is stamped
+/// once, outside, and may lie before instants that the state holds: clocks jump.
+///
+/// # Errors
+/// [`Rejection`] says why the command is not allowed in this state. Nothing has happened then.
+pub fn decide(
+    state: Option<&TaskState>,
+    command: &TaskCommand,
+    now: Timestamp,
+) -> Result<Decision, Rejection> {
+    let task = &command.task;
+    let existing = || known(state, task);
+    debug_assert!(state.is_none_or(|state| state.id == *task), "the state belongs to the command's task");
+    match &command.wish {
+        Wish::Schedule(new) => schedule::schedule(state, task, new, now),
+        Wish::Claim { execution, worker } => execution::claim(existing()?, *execution, *worker, now),
+        Wish::Complete { execution, started_at, report } => {
+            execution::complete(existing()?, *execution, *started_at, report, now)
+        }
+        Wish::Abandon { execution, why, last_seen } => {
+            execution::abandon(existing()?, *execution, *why, *last_seen, now)
+        }
+        Wish::Cancel { reason, by } => Ok(operate::cancel(existing()?, reason, by)),
+        Wish::Pause { reason, by } => operate::pause(existing()?, reason, by),
+        Wish::Resume { misfire, by } => operate::resume(existing()?, *misfire, by, now),
+        Wish::Disable { reason, by } => operate::disable(existing()?, reason, by),
+    }
+}
+
+fn known<'a>(state: Option<&'a TaskState>, task: &TaskId) -> Result<&'a TaskState, Rejection> {
+    state.ok_or_else(|| Rejection::UnknownTask { task: task.clone() })
+}
+
+impl Decision {
+    fn one(event: Event, answer: Answer) -> Self {
+        Self { events: vec![event], answer }
+    }
+
+    fn unchanged(state: &TaskState) -> Self {
+        Self { events: Vec::new(), answer: Answer::Unchanged(state.phase.kind()) }
+    }
+}

@@ -1,0 +1,113 @@
+//! What operators and programs say about a task: cancel, pause, resume, disable.
+
+use alloc::vec::Vec;
+
+use super::ended::choose;
+use super::execution::passed_events;
+use super::schedule::calendar_of;
+use super::{Answer, Decision};
+use crate::event::{Event, MovedOn, Then};
+use crate::execution::ErrorText;
+use crate::id::Actor;
+use crate::rejection::Rejection;
+use crate::schedule::{LateCause, Misfire, MisfirePolicy, Passed, reckon};
+use crate::state::{Afterwards, Progress, TaskPhase, TaskState, Work};
+use crate::time::Timestamp;
+
+pub(super) fn cancel(state: &TaskState, reason: &ErrorText, by: &Actor) -> Decision {
+    let execution = match &state.phase {
+        TaskPhase::Running(running) => Some(running.execution),
+        TaskPhase::Waiting(_) | TaskPhase::Paused { .. } => None,
+        TaskPhase::Finished { .. } | TaskPhase::Disabled { .. } | TaskPhase::Cancelled { .. } => {
+            return Decision::unchanged(state);
+        }
+    };
+    let event = Event::TaskCancelled { reason: reason.clone(), by: by.clone(), execution };
+    Decision::one(event, Answer::Recorded)
+}
+
+pub(super) fn pause(state: &TaskState, reason: &ErrorText, by: &Actor) -> Result<Decision, Rejection> {
+    let takes_hold = match &state.phase {
+        TaskPhase::Waiting(_) => true,
+        TaskPhase::Running(running) => matches!(running.afterwards, Afterwards::GoOn),
+        TaskPhase::Paused { .. } => false,
+        TaskPhase::Finished { .. } | TaskPhase::Disabled { .. } | TaskPhase::Cancelled { .. } => {
+            return Err(ended(state));
+        }
+    };
+    if !takes_hold {
+        return Ok(Decision::unchanged(state));
+    }
+    let event = Event::TaskPaused { reason: reason.clone(), by: by.clone() };
+    Ok(Decision::one(event, Answer::Recorded))
+}
+
+pub(super) fn disable(state: &TaskState, reason: &ErrorText, by: &Actor) -> Result<Decision, Rejection> {
+    let takes_hold = match &state.phase {
+        TaskPhase::Waiting(_) | TaskPhase::Paused { .. } => true,
+        TaskPhase::Running(running) => !matches!(running.afterwards, Afterwards::Disable { .. }),
+        TaskPhase::Disabled { .. } => false,
+        TaskPhase::Finished { .. } | TaskPhase::Cancelled { .. } => return Err(ended(state)),
+    };
+    if !takes_hold {
+        return Ok(Decision::unchanged(state));
+    }
+    let event = Event::TaskDisabled { reason: reason.clone(), by: by.clone() };
+    Ok(Decision::one(event, Answer::Recorded))
+}
+
+pub(super) fn resume(
+    state: &TaskState,
+    policy: MisfirePolicy,
+    by: &Actor,
+    now: Timestamp,
+) -> Result<Decision, Rejection> {
+    let (then, passed) = match &state.phase {
+        TaskPhase::Paused { work, .. } => {
+            let (moved_on, passed) = resumed(state, *work, policy, now);
+            (Some(moved_on), passed)
+        }
+        TaskPhase::Running(running) if matches!(running.afterwards, Afterwards::Pause(_)) => {
+            (None, Vec::new())
+        }
+        TaskPhase::Running(_) | TaskPhase::Waiting(_) => return Ok(Decision::unchanged(state)),
+        TaskPhase::Finished { .. } | TaskPhase::Disabled { .. } | TaskPhase::Cancelled { .. } => {
+            return Err(ended(state));
+        }
+    };
+    let mut events = passed_events(passed);
+    events.push(Event::TaskResumed { by: by.clone(), then });
+    Ok(Decision { events, answer: Answer::Recorded })
+}
+
+/// A paused schedule is like a machine that stood still: what passed meanwhile goes to a misfire policy. What was
+/// decided before the pause (a retry, a backlog) and what has yet to come due stays as it is.
+fn resumed(state: &TaskState, work: Work, policy: MisfirePolicy, now: Timestamp) -> (MovedOn, Vec<Passed>) {
+    let as_it_was = MovedOn { then: Then::Next(work), progress: state.progress };
+    let kept = if work.attempt.get() > 1 {
+        MovedOn { then: Then::Retry { work, counts: state.counts }, ..as_it_was }
+    } else {
+        as_it_was
+    };
+    let schedule = &state.definition.schedule;
+    let undecided = work.attempt.get() == 1 && work.occurrence > state.progress.decided_through;
+    if !undecided || !schedule.is_recurring() {
+        return (kept, Vec::new());
+    }
+    let Ok(calendar) = calendar_of(state) else {
+        return (kept, Vec::new());
+    };
+    let misfire = Misfire { policy, ..schedule.misfire };
+    let last = state.progress.decided_through;
+    let Some(reckoning) = reckon(&calendar, &misfire, schedule.jitter_ms, last, now, LateCause::Paused)
+    else {
+        return (kept, Vec::new());
+    };
+    let decided = Progress { decided_through: reckoning.newest, backlog: reckoning.run, ..state.progress };
+    let (then, progress) = choose(state, &calendar, decided, now);
+    (MovedOn { then, progress }, reckoning.passed)
+}
+
+fn ended(state: &TaskState) -> Rejection {
+    Rejection::Ended { task: state.id.clone(), phase: state.phase.kind() }
+}

@@ -1,0 +1,77 @@
+//! Scheduling a task: creating it, redefining it, or leaving it as it is.
+
+use alloc::boxed::Box;
+use core::num::NonZeroU32;
+
+use super::{Answer, Decision};
+use crate::command::{NewTask, OnConflict};
+use crate::event::{Change, Event};
+use crate::id::TaskId;
+use crate::rejection::Rejection;
+use crate::schedule::{Calendar, Schedule, ScheduleError, jitter_ms};
+use crate::state::{PhaseKind, Progress, TaskState, Work};
+use crate::time::Timestamp;
+
+pub(super) fn schedule(
+    state: Option<&TaskState>,
+    task: &TaskId,
+    new: &NewTask,
+    now: Timestamp,
+) -> Result<Decision, Rejection> {
+    let Some(state) = state else {
+        return define(task, new, Change::Created, now);
+    };
+    let phase = state.phase.kind();
+    match new.on_conflict() {
+        OnConflict::Reject => Err(Rejection::AlreadyExists { task: task.clone(), phase }),
+        OnConflict::Keep => Ok(Decision::unchanged(state)),
+        OnConflict::Replace => define(task, new, change_of(phase), now),
+        OnConflict::Redefine if stays(state, new) => Ok(Decision::unchanged(state)),
+        OnConflict::Redefine => define(task, new, change_of(phase), now),
+    }
+}
+
+/// Whether the same wish again changes nothing: while the task lives, and when it is a recurring one that has ended,
+/// so that a program may declare its schedules at every start without reviving what an operator cancelled.
+fn stays(state: &TaskState, new: &NewTask) -> bool {
+    let lasting = state.phase.kind().is_live() || state.definition.schedule.is_recurring();
+    lasting && *state.definition == *new.definition()
+}
+
+fn change_of(phase: PhaseKind) -> Change {
+    if phase.is_live() { Change::Redefined } else { Change::Anew }
+}
+
+fn define(task: &TaskId, new: &NewTask, change: Change, now: Timestamp) -> Result<Decision, Rejection> {
+    let (work, progress) = first(task, new.schedule(), now)
+        .map_err(|error| Rejection::Schedule { task: task.clone(), error })?;
+    let answer = match change {
+        Change::Created | Change::Anew => Answer::Created,
+        Change::Redefined => Answer::Redefined,
+    };
+    let definition = Box::new(new.definition().clone());
+    Ok(Decision::one(Event::TaskScheduled { task: task.clone(), change, definition, work, progress }, answer))
+}
+
+/// What a schedule that is defined at `now` waits for first.
+fn first(task: &TaskId, schedule: &Schedule, now: Timestamp) -> Result<(Work, Progress), ScheduleError> {
+    schedule.validate()?;
+    let calendar = schedule.calendar(now)?;
+    let occurrence = calendar.next(calendar.start()).ok_or(ScheduleError::NoOccurrence {
+        not_before: schedule.not_before,
+        not_after: schedule.not_after,
+    })?;
+    let progress = Progress { decided_through: calendar.start(), backlog: None, buffered: None };
+    Ok((first_attempt(task, schedule, occurrence), progress))
+}
+
+/// The first attempt at an occurrence that has yet to come due.
+pub(super) fn first_attempt(task: &TaskId, schedule: &Schedule, occurrence: Timestamp) -> Work {
+    let spread = jitter_ms(task.as_str(), occurrence, schedule.jitter_ms);
+    Work { occurrence, attempt: NonZeroU32::MIN, run_at: occurrence.saturating_add_ms(i64::from(spread)) }
+}
+
+/// The schedule of a task, ready to search.
+pub(super) fn calendar_of(state: &TaskState) -> Result<Calendar, ScheduleError> {
+    state.definition.schedule.calendar(state.defined_at)
+}

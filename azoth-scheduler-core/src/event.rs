@@ -1,0 +1,186 @@
+//! Facts: what happened to a task, with its consequences written in.
+
+use alloc::boxed::Box;
+use core::num::NonZeroU32;
+
+use crate::command::AbandonReason;
+use crate::execution::{Emitted, ErrorText, Outcome};
+use crate::id::{Actor, ExecutionId, TaskId, WorkerId};
+use crate::payload::PayloadDigest;
+use crate::schedule::Passed;
+use crate::state::{Counts, DisabledReason, Progress, Work};
+use crate::task::TaskDefinition;
+use crate::time::Timestamp;
+
+/// Something that happened to a task. `at` in its envelope says when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The task was created, redefined, or scheduled anew after it had ended.
+    TaskScheduled {
+        /// Its name.
+        task: TaskId,
+        /// Which of the three.
+        change: Change,
+        /// The whole definition.
+        definition: Box<TaskDefinition>,
+        /// What it waits for.
+        work: Work,
+        /// Which occurrences are decided.
+        progress: Progress,
+    },
+    /// A worker claimed the task.
+    ExecutionStarted {
+        /// The execution's id.
+        execution: ExecutionId,
+        /// The worker that runs it.
+        worker: WorkerId,
+        /// The occurrence that it serves.
+        occurrence: Timestamp,
+        /// Its number within the occurrence, from 1.
+        attempt: NonZeroU32,
+        /// The how-manyth occurrence of this definition that is run, from 1.
+        run: u32,
+        /// Which occurrences are decided.
+        progress: Progress,
+    },
+    /// An execution ended by itself.
+    TaskExecuted {
+        /// Which execution.
+        execution: ExecutionId,
+        /// How it ended.
+        outcome: Outcome,
+        /// When its handler started.
+        started_at: Timestamp,
+        /// What comes then.
+        then: Then,
+        /// Which occurrences are decided.
+        progress: Progress,
+    },
+    /// A handler succeeded with this event; it stands right behind its [`TaskExecuted`](Event::TaskExecuted).
+    TaskEventEmitted {
+        /// The execution that gave it back.
+        execution: ExecutionId,
+        /// What the handler gave back.
+        emitted: Emitted,
+    },
+    /// An execution was taken from a worker that is dead or gave it back.
+    ExecutionAbandoned {
+        /// Which execution.
+        execution: ExecutionId,
+        /// Why.
+        why: AbandonReason,
+        /// What comes then.
+        then: Then,
+        /// Which occurrences are decided.
+        progress: Progress,
+    },
+    /// Occurrences passed without a run of their own.
+    OccurrencesPassed {
+        /// Which ones, how many, and why.
+        passed: Passed,
+        /// What comes then, where this is the reason that something else comes.
+        then: Option<MovedOn>,
+    },
+    /// Somebody cancelled the task.
+    TaskCancelled {
+        /// Why.
+        reason: ErrorText,
+        /// By whom.
+        by: Actor,
+        /// The execution that this ended, if one was running.
+        execution: Option<ExecutionId>,
+    },
+    /// Somebody paused the task.
+    TaskPaused {
+        /// Why.
+        reason: ErrorText,
+        /// By whom.
+        by: Actor,
+    },
+    /// Somebody resumed the task.
+    TaskResumed {
+        /// By whom.
+        by: Actor,
+        /// What comes then. `None`: an execution still runs, and the task goes on when it ends.
+        then: Option<MovedOn>,
+    },
+    /// Somebody disabled the task.
+    TaskDisabled {
+        /// Why.
+        reason: ErrorText,
+        /// By whom.
+        by: Actor,
+    },
+}
+
+/// What a `TaskScheduled` changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// There was no such task.
+    Created,
+    /// There was one, and it goes on under another definition.
+    Redefined,
+    /// There was one that had ended, or it was to be replaced.
+    Anew,
+}
+
+/// What comes after an execution, or after occurrences that passed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Then {
+    /// The same occurrence once more.
+    Retry {
+        /// The next attempt.
+        work: Work,
+        /// What went wrong so far within the occurrence.
+        counts: Counts,
+    },
+    /// Another occurrence.
+    Next(Work),
+    /// Nothing: the schedule has no further occurrence.
+    Finish,
+    /// Nothing until the task is scheduled again.
+    Disable(DisabledReason),
+}
+
+/// What comes then, and which occurrences are decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MovedOn {
+    /// What comes then.
+    pub then: Then,
+    /// Which occurrences are decided.
+    pub progress: Progress,
+}
+
+impl Event {
+    /// The event's name, as listings and histories write it.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Event::TaskScheduled { .. } => "TaskScheduled",
+            Event::ExecutionStarted { .. } => "ExecutionStarted",
+            Event::TaskExecuted { .. } => "TaskExecuted",
+            Event::TaskEventEmitted { .. } => "TaskEventEmitted",
+            Event::ExecutionAbandoned { .. } => "ExecutionAbandoned",
+            Event::OccurrencesPassed { .. } => "OccurrencesPassed",
+            Event::TaskCancelled { .. } => "TaskCancelled",
+            Event::TaskPaused { .. } => "TaskPaused",
+            Event::TaskResumed { .. } => "TaskResumed",
+            Event::TaskDisabled { .. } => "TaskDisabled",
+        }
+    }
+
+    /// The digest of the bytes that belong to this event, if it has any.
+    pub fn payload(&self) -> Option<PayloadDigest> {
+        match self {
+            Event::TaskScheduled { definition, .. } => Some(definition.payload),
+            Event::TaskEventEmitted { emitted, .. } => Some(emitted.payload),
+            Event::ExecutionStarted { .. }
+            | Event::TaskExecuted { .. }
+            | Event::ExecutionAbandoned { .. }
+            | Event::OccurrencesPassed { .. }
+            | Event::TaskCancelled { .. }
+            | Event::TaskPaused { .. }
+            | Event::TaskResumed { .. }
+            | Event::TaskDisabled { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! A lawful "no": the command is not allowed in the state that the task is in. Nothing was changed.
+
+use crate::id::{ExecutionId, TaskId};
+use crate::schedule::ScheduleError;
+use crate::state::PhaseKind;
+use crate::time::Timestamp;
+
+/// Why a command was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Rejection {
+    /// There is no such task.
+    #[error("there is no task {task:?}")]
+    UnknownTask {
+        /// The name as given.
+        task: TaskId,
+    },
+    /// The task exists and the caller asked for a new one ([`OnConflict::Reject`](crate::command::OnConflict)).
+    #[error(
+        "task {task:?} exists already and is {phase}: take another id, or another `on_conflict` than Reject"
+    )]
+    AlreadyExists {
+        /// Its name.
+        task: TaskId,
+        /// Where it stands.
+        phase: PhaseKind,
+    },
+    /// The result comes from an execution that does not hold the task any more.
+    #[error("execution {execution} does not hold task {task:?} any more: its result is not recorded")]
+    StaleExecution {
+        /// The task.
+        task: TaskId,
+        /// The execution whose result this is.
+        execution: ExecutionId,
+        /// The execution that holds the task now.
+        current: Option<ExecutionId>,
+    },
+    /// The task cannot be claimed now.
+    #[error("task {task:?} is not due at {now}: it is {phase}")]
+    NotDue {
+        /// The task.
+        task: TaskId,
+        /// Where it stands.
+        phase: PhaseKind,
+        /// The instant of the claim.
+        now: Timestamp,
+    },
+    /// The task has ended, and this makes sense only for one that has not.
+    #[error("task {task:?} is {phase}: schedule it again to let it run")]
+    Ended {
+        /// The task.
+        task: TaskId,
+        /// Where it stands.
+        phase: PhaseKind,
+    },
+    /// The schedule makes no occurrence.
+    #[error("task {task:?} cannot be scheduled: {error}")]
+    Schedule {
+        /// The task.
+        task: TaskId,
+        /// What is wrong with it.
+        error: ScheduleError,
+    },
+}

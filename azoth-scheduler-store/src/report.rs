@@ -1,0 +1,112 @@
+//! What a store says of itself.
+
+use std::fmt;
+
+use azoth_scheduler_core::id::{ConsumerName, TaskType};
+use azoth_scheduler_core::state::PhaseKind;
+use azoth_scheduler_core::time::Timestamp;
+
+use crate::record::LogPosition;
+
+/// What reading the whole log and comparing the projection with it brought to light.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[must_use = "a report with findings means damage"]
+#[non_exhaustive]
+pub struct VerifyReport {
+    /// Events read.
+    pub events: u64,
+    /// Tasks compared.
+    pub tasks: u64,
+    /// Position and hash of the newest event: keep them elsewhere to notice a log that was cut short.
+    pub head: LogPosition,
+    /// The chain's hash at the head; all zero for a store that keeps no chain.
+    pub head_hash: [u8; 32],
+    /// What is wrong, the lowest position first; at most [`FINDINGS_MAX`](Self::FINDINGS_MAX).
+    pub findings: Vec<Finding>,
+}
+
+impl VerifyReport {
+    /// Reading stops after so many findings.
+    pub const FINDINGS_MAX: usize = 100;
+
+    /// Whether nothing is wrong.
+    pub fn is_sound(&self) -> bool {
+        self.findings.is_empty()
+    }
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The event at which it shows; `None` where it shows in the projection alone.
+    pub position: Option<LogPosition>,
+    /// What is wrong.
+    pub what: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.position {
+            Some(position) => write!(f, "at event {position}: {}", self.what),
+            None => f.write_str(&self.what),
+        }
+    }
+}
+
+/// What a rebuild did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RebuildReport {
+    /// Events folded.
+    pub events: u64,
+    /// Tasks written.
+    pub tasks: u64,
+}
+
+/// Counts, sizes and lags.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StoreStats {
+    /// Position of the newest event.
+    pub head: LogPosition,
+    /// How many tasks of each type stand in each phase; pairs without a task are left out.
+    pub tasks: Vec<TaskCount>,
+    /// The earliest `run_at` among tasks that wait, if it has passed.
+    pub oldest_due: Option<Timestamp>,
+    /// Each durable consumer and where it stands.
+    pub consumers: Vec<ConsumerLag>,
+    /// Bytes of the database file; 0 for a store without one.
+    pub file_bytes: u64,
+    /// Bytes of the write-ahead log; 0 for a store without one.
+    pub wal_bytes: u64,
+    /// The engine's version, such as `SQLite 3.53.2`.
+    pub engine: String,
+    /// Commits since the store was opened.
+    pub commits: u64,
+    /// Events that these commits wrote.
+    pub events_committed: u64,
+}
+
+/// How many tasks of a type stand in a phase.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskCount {
+    /// The type.
+    pub task_type: TaskType,
+    /// The phase.
+    pub phase: PhaseKind,
+    /// How many.
+    pub tasks: u64,
+}
+
+/// Where a consumer stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConsumerLag {
+    /// Its name.
+    pub consumer: ConsumerName,
+    /// The last event that it has handled.
+    pub cursor: LogPosition,
+    /// How many events it has yet to handle.
+    pub events_behind: u64,
+    /// How many events it could not handle.
+    pub dead_letters: u64,
+}

@@ -1,0 +1,263 @@
+//! What a store promises.
+
+use std::num::NonZeroU64;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use azoth_scheduler_core::command::TaskCommand;
+use azoth_scheduler_core::decide::Answer;
+use azoth_scheduler_core::id::{ConsumerName, ExecutionId, TaskId, TaskType, WorkerId};
+use azoth_scheduler_core::rejection::Rejection;
+use azoth_scheduler_core::state::TaskState;
+use azoth_scheduler_core::time::Timestamp;
+use tokio::sync::watch;
+
+use crate::error::StoreError;
+use crate::filter::TaskFilter;
+use crate::record::{LogPosition, RecordedEvent, RecordedPayload};
+use crate::report::{RebuildReport, StoreStats, VerifyReport};
+
+/// The canonical log and its projection, wherever they are kept.
+///
+/// *Order*: the commands of one [`apply`](Store::apply) are decided in their order, and each sees what the ones before
+/// it did. *Durability*: `Ok` means that everything is as durable as the store was opened to make it. *Visibility*:
+/// after `Ok` every read, by whomever, sees it. An `Err` of `apply` means that nothing is known of what became of the
+/// commands; [`StoreError::is_unknown`] tells those errors from the ones after which nothing happened for certain.
+///
+/// `now` is always an argument: a store has no clock.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Decides commands, records what they come to, and then claims due tasks for the offer, all in one transaction.
+    ///
+    /// A refused command does not hinder the others; its answer says why it was refused.
+    async fn apply(&self, batch: Batch) -> Result<Applied, StoreError>;
+
+    /// One task with its payload, or `None`.
+    async fn task(&self, id: &TaskId) -> Result<Option<StoredTask>, StoreError>;
+
+    /// Tasks that match the filter, in the order in which they were created, at most as many as it says.
+    async fn tasks(&self, filter: &TaskFilter) -> Result<Vec<TaskState>, StoreError>;
+
+    /// Events behind a position, oldest first, at most `limit` (itself at most [`EVENTS_PAGE_MAX`]).
+    async fn events(&self, after: LogPosition, limit: usize) -> Result<Vec<RecordedEvent>, StoreError>;
+
+    /// Events of one task, newest first, those before a position if one is given, at most `limit`.
+    async fn history(
+        &self,
+        task: &TaskId,
+        before: Option<LogPosition>,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>, StoreError>;
+
+    /// The position of the newest event.
+    async fn head(&self) -> Result<LogPosition, StoreError>;
+
+    /// The position of the newest event, updated with every commit that this process knows of. A hint: it wakes whoever
+    /// waits, the store is then asked.
+    fn watch_head(&self) -> watch::Receiver<LogPosition>;
+
+    /// Writes down that a worker lives, so that it may claim.
+    async fn register_worker(&self, worker: WorkerInfo, now: Timestamp) -> Result<(), StoreError>;
+
+    /// A worker's sign of life.
+    async fn renew_worker(&self, worker: WorkerId, now: Timestamp) -> Result<Renewal, StoreError>;
+
+    /// All workers that were registered and have not ended.
+    async fn workers(&self) -> Result<Vec<WorkerRow>, StoreError>;
+
+    /// Ends a worker, by itself or because others found it dead. From then on it claims nothing, and what it still
+    /// holds is among the [`orphans`](Store::orphans). Ending it again changes nothing.
+    async fn end_worker(&self, worker: WorkerId) -> Result<(), StoreError>;
+
+    /// Executions whose worker has ended, at most `limit`. They are to be abandoned.
+    async fn orphans(&self, limit: usize) -> Result<Vec<Orphan>, StoreError>;
+
+    /// The executions that a worker still holds. One that it runs and that is not among them was cancelled or taken
+    /// from it, and is to be stopped.
+    async fn held_by(&self, worker: WorkerId) -> Result<Vec<ExecutionId>, StoreError>;
+
+    /// The cursor of a consumer; made at `start` when there is none of this name.
+    async fn cursor(&self, name: &ConsumerName, start: StartFrom) -> Result<LogPosition, StoreError>;
+
+    /// Moves a consumer's cursor from where its reader found it.
+    ///
+    /// # Errors
+    /// [`StoreError::CursorMoved`] when it stands elsewhere: another process serves the same consumer.
+    async fn move_cursor(
+        &self,
+        name: &ConsumerName,
+        from: LogPosition,
+        to: LogPosition,
+        dead: Option<DeadLetter>,
+    ) -> Result<(), StoreError>;
+
+    /// What a consumer could not handle, oldest first, at most `limit`.
+    async fn dead_letters(&self, name: &ConsumerName, limit: usize) -> Result<Vec<DeadLetter>, StoreError>;
+
+    /// Counts, sizes and lags.
+    async fn stats(&self, now: Timestamp) -> Result<StoreStats, StoreError>;
+
+    /// Reads the whole log and compares the projection with it. Changes nothing.
+    async fn verify(&self) -> Result<VerifyReport, StoreError>;
+
+    /// Makes the projection anew from the log.
+    async fn rebuild_projection(&self) -> Result<RebuildReport, StoreError>;
+}
+
+/// Commands that are applied together, and room for claims.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// The commands, in order. At most [`BATCH_COMMANDS_MAX`].
+    pub commands: Vec<TaskCommand>,
+    /// The instant at which they are decided.
+    pub now: Timestamp,
+    /// Who would take due tasks.
+    pub offer: Option<ClaimOffer>,
+}
+
+/// A worker that has room.
+#[derive(Clone, Debug)]
+pub struct ClaimOffer {
+    /// The worker; it must be registered.
+    pub worker: WorkerId,
+    /// The task types that it handles, each with its limit of how many more of it this worker takes.
+    pub task_types: Arc<[TaskType]>,
+    /// Ids for as many executions as there is room for. At most [`CLAIM_BATCH_MAX`] are used.
+    pub executions: Vec<ExecutionId>,
+}
+
+/// What a batch came to.
+#[derive(Debug)]
+pub struct Applied {
+    /// An answer to each command, in order.
+    pub answers: Vec<Result<Answer, Rejection>>,
+    /// What the offer brought; `None` where none was made.
+    pub claims: Option<Claims>,
+}
+
+/// What an offer brought.
+#[derive(Clone, Debug, Default)]
+pub struct Claims {
+    /// The executions that the worker is to start.
+    pub claimed: Vec<Claimed>,
+    /// When the next task of the offered types is due; may lie in the past when there was no room for it.
+    pub next_due: Option<Timestamp>,
+    /// The worker is not registered (any more): it was declared dead and must end its executions.
+    pub worker_ended: bool,
+}
+
+/// An execution that a worker is to start. Its claim is durable.
+#[derive(Clone, Debug)]
+pub struct Claimed {
+    /// The task.
+    pub task: TaskId,
+    /// Its type.
+    pub task_type: TaskType,
+    /// The execution's id; what comes of it must be reported under this id.
+    pub execution: ExecutionId,
+    /// The occurrence that it serves.
+    pub occurrence: Timestamp,
+    /// Its number within the occurrence, from 1.
+    pub attempt: u32,
+    /// When it was claimed.
+    pub claimed_at: Timestamp,
+    /// How long its handler may take, in milliseconds.
+    pub timeout_ms: NonZeroU64,
+    /// What the handler is given.
+    pub payload: Arc<[u8]>,
+}
+
+/// A task with its payload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredTask {
+    /// The task as it stands.
+    pub state: TaskState,
+    /// What its handler is given.
+    pub payload: RecordedPayload,
+}
+
+/// A worker, and the process that it lives in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkerInfo {
+    /// The incarnation's id.
+    pub worker: WorkerId,
+    /// The process, so that others on the same machine can see whether it still lives.
+    pub process: ProcessIdentity,
+    /// Without a sign of life for so many milliseconds it may be declared dead.
+    pub lease_ms: NonZeroU64,
+}
+
+/// What tells a process from every other one, also from a later one of the same number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProcessIdentity {
+    /// Its number.
+    pub pid: u32,
+    /// When it was started, in a unit of the operating system's own; 0 where that is not known.
+    pub started: u64,
+    /// The boot of the machine that it runs on; empty where that is not known.
+    pub boot_id: String,
+}
+
+/// A registered worker as others see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkerRow {
+    /// Who it is.
+    pub info: WorkerInfo,
+    /// How often it has given a sign of life. Whoever sees this stand still for a whole lease may call it dead.
+    pub renewals: u64,
+    /// When it gave the last one, by its own clock.
+    pub renewed_at: Timestamp,
+}
+
+/// What became of a sign of life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Renewal {
+    /// It was noted.
+    Renewed,
+    /// The worker has ended: it must stop its executions and start as a new incarnation.
+    Ended,
+}
+
+/// An execution without a worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Orphan {
+    /// The task that it holds.
+    pub task: TaskId,
+    /// The execution.
+    pub execution: ExecutionId,
+    /// The worker that had claimed it.
+    pub worker: WorkerId,
+    /// When that worker was last known to be alive.
+    pub last_seen: Timestamp,
+}
+
+/// Where a new consumer starts to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartFrom {
+    /// With the first event.
+    Beginning,
+    /// With the first event after its creation.
+    Now,
+    /// With the first event behind a position.
+    After(LogPosition),
+}
+
+/// An event that a consumer could not handle.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// The event.
+    pub position: LogPosition,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// The last error.
+    pub error: String,
+    /// When it was given up.
+    pub at: Timestamp,
+}
+
+/// One [`Batch`] holds at most so many commands.
+pub const BATCH_COMMANDS_MAX: usize = 10_000;
+/// One offer is answered with at most so many claims.
+pub const CLAIM_BATCH_MAX: usize = 1_024;
+/// One page of events holds at most so many.
+pub const EVENTS_PAGE_MAX: usize = 1_000;
