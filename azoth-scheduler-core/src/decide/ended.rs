@@ -5,12 +5,13 @@ use alloc::vec::Vec;
 use core::num::NonZeroU32;
 
 use super::LOSSES_MAX;
+use super::left::left_behind;
 use super::schedule::{calendar_of, first_attempt};
 use crate::command::AbandonReason;
 use crate::event::Then;
 use crate::execution::{ErrorText, FailureClass, Outcome};
 use crate::retry::OnExhausted;
-use crate::schedule::{Calendar, LateCause, Passed, Run, reckon, reckon_overlap};
+use crate::schedule::{Calendar, LateCause, Miss, Passed, Run, reckon, reckon_overlap};
 use crate::state::{Afterwards, Counts, DisabledReason, Progress, Running, TaskState, Work};
 use crate::time::Timestamp;
 
@@ -24,6 +25,12 @@ pub(super) struct End {
 impl End {
     fn plain(then: Then, progress: Progress) -> Self {
         Self { then, progress, passed: Vec::new() }
+    }
+
+    /// The task ends, and what was due and has not started is missed.
+    fn last(state: &TaskState, then: Then, now: Timestamp) -> Self {
+        let passed = left_behind(state, now, Miss::Ended);
+        Self { then, progress: state.progress, passed }
     }
 }
 
@@ -58,7 +65,7 @@ pub(super) fn after_loss(
     }
     let losses = state.counts.losses.saturating_add(u32::from(why.is_loss()));
     if losses >= LOSSES_MAX {
-        return End::plain(Then::Disable(DisabledReason::Losses { losses }), state.progress);
+        return End::last(state, Then::Disable(DisabledReason::Losses { losses }), now);
     }
     let mut end = retry(state, running, Counts { losses, ..state.counts }, 0, now);
     if let (true, Ok(calendar)) = (state.definition.schedule.is_recurring(), calendar_of(state)) {
@@ -95,7 +102,7 @@ fn absence(state: &TaskState, calendar: &Calendar, last_seen: Timestamp, now: Ti
 fn said_meanwhile(state: &TaskState, running: &Running, now: Timestamp) -> Option<End> {
     if let Afterwards::Disable { by, reason } = &running.afterwards {
         let because = DisabledReason::Said { by: by.clone(), reason: reason.clone() };
-        return Some(End::plain(Then::Disable(because), state.progress));
+        return Some(End::last(state, Then::Disable(because), now));
     }
     running.superseded.then(|| next_of_schedule(state, now))
 }
@@ -120,7 +127,7 @@ fn retry(state: &TaskState, running: &Running, counts: Counts, delay_ms: u64, no
 fn exhausted(state: &TaskState, because: DisabledReason, now: Timestamp) -> End {
     match state.definition.retry.on_exhausted {
         OnExhausted::Continue if state.definition.schedule.is_recurring() => next_occurrence(state, now),
-        OnExhausted::Continue | OnExhausted::Disable => End::plain(Then::Disable(because), state.progress),
+        OnExhausted::Continue | OnExhausted::Disable => End::last(state, Then::Disable(because), now),
     }
 }
 
@@ -136,7 +143,7 @@ fn next_occurrence(state: &TaskState, now: Timestamp) -> End {
 fn next_of_schedule(state: &TaskState, now: Timestamp) -> End {
     let schedule = &state.definition.schedule;
     if schedule.max_runs.is_some_and(|max| state.runs >= max.get()) {
-        return End::plain(Then::Finish, state.progress);
+        return End::last(state, Then::Finish, now);
     }
     let calendar = match calendar_of(state) {
         Ok(calendar) => calendar,

@@ -9,6 +9,7 @@
 
 mod ended;
 mod execution;
+mod left;
 mod operate;
 mod schedule;
 
@@ -75,10 +76,10 @@ pub fn decide(
         Wish::Abandon { execution, why, last_seen } => {
             execution::abandon(existing()?, *execution, *why, *last_seen, now)
         }
-        Wish::Cancel { reason, by } => Ok(operate::cancel(existing()?, reason, by)),
+        Wish::Cancel { reason, by } => Ok(operate::cancel(existing()?, reason, by, now)),
         Wish::Pause { reason, by } => operate::pause(existing()?, reason, by),
         Wish::Resume { misfire, by } => operate::resume(existing()?, *misfire, by, now),
-        Wish::Disable { reason, by } => operate::disable(existing()?, reason, by),
+        Wish::Disable { reason, by } => operate::disable(existing()?, reason, by, now),
     }
 }
 

@@ -4,17 +4,18 @@ use alloc::vec::Vec;
 
 use super::ended::choose;
 use super::execution::passed_events;
+use super::left::left_events;
 use super::schedule::calendar_of;
 use super::{Answer, Decision};
 use crate::event::{Event, MovedOn, Then};
 use crate::execution::ErrorText;
 use crate::id::Actor;
 use crate::rejection::Rejection;
-use crate::schedule::{LateCause, Misfire, MisfirePolicy, Passed, reckon};
+use crate::schedule::{LateCause, Misfire, MisfirePolicy, Miss, Passed, reckon};
 use crate::state::{Afterwards, Progress, TaskPhase, TaskState, Work};
 use crate::time::Timestamp;
 
-pub(super) fn cancel(state: &TaskState, reason: &ErrorText, by: &Actor) -> Decision {
+pub(super) fn cancel(state: &TaskState, reason: &ErrorText, by: &Actor, now: Timestamp) -> Decision {
     let execution = match &state.phase {
         TaskPhase::Running(running) => Some(running.execution),
         TaskPhase::Waiting(_) | TaskPhase::Paused { .. } => None,
@@ -22,8 +23,9 @@ pub(super) fn cancel(state: &TaskState, reason: &ErrorText, by: &Actor) -> Decis
             return Decision::unchanged(state);
         }
     };
-    let event = Event::TaskCancelled { reason: reason.clone(), by: by.clone(), execution };
-    Decision::one(event, Answer::Recorded)
+    let mut events = left_events(state, now, Miss::Ended);
+    events.push(Event::TaskCancelled { reason: reason.clone(), by: by.clone(), execution });
+    Decision { events, answer: Answer::Recorded }
 }
 
 pub(super) fn pause(state: &TaskState, reason: &ErrorText, by: &Actor) -> Result<Decision, Rejection> {
@@ -42,18 +44,24 @@ pub(super) fn pause(state: &TaskState, reason: &ErrorText, by: &Actor) -> Result
     Ok(Decision::one(event, Answer::Recorded))
 }
 
-pub(super) fn disable(state: &TaskState, reason: &ErrorText, by: &Actor) -> Result<Decision, Rejection> {
-    let takes_hold = match &state.phase {
-        TaskPhase::Waiting(_) | TaskPhase::Paused { .. } => true,
-        TaskPhase::Running(running) => !matches!(running.afterwards, Afterwards::Disable { .. }),
-        TaskPhase::Disabled { .. } => false,
+pub(super) fn disable(
+    state: &TaskState,
+    reason: &ErrorText,
+    by: &Actor,
+    now: Timestamp,
+) -> Result<Decision, Rejection> {
+    // What a running execution leaves behind is recorded when it ends, since only then the task does.
+    let mut events = match &state.phase {
+        TaskPhase::Waiting(_) | TaskPhase::Paused { .. } => left_events(state, now, Miss::Ended),
+        TaskPhase::Running(running) => match running.afterwards {
+            Afterwards::GoOn | Afterwards::Pause(_) => Vec::new(),
+            Afterwards::Disable { .. } => return Ok(Decision::unchanged(state)),
+        },
+        TaskPhase::Disabled { .. } => return Ok(Decision::unchanged(state)),
         TaskPhase::Finished { .. } | TaskPhase::Cancelled { .. } => return Err(ended(state)),
     };
-    if !takes_hold {
-        return Ok(Decision::unchanged(state));
-    }
-    let event = Event::TaskDisabled { reason: reason.clone(), by: by.clone() };
-    Ok(Decision::one(event, Answer::Recorded))
+    events.push(Event::TaskDisabled { reason: reason.clone(), by: by.clone() });
+    Ok(Decision { events, answer: Answer::Recorded })
 }
 
 pub(super) fn resume(

@@ -3,13 +3,14 @@
 use alloc::boxed::Box;
 use core::num::NonZeroU32;
 
+use super::left::left_events;
 use super::{Answer, Decision};
 use crate::command::{NewTask, OnConflict};
 use crate::event::{Change, Event};
 use crate::id::TaskId;
 use crate::rejection::Rejection;
-use crate::schedule::{Calendar, Schedule, ScheduleError, jitter_ms};
-use crate::state::{PhaseKind, Progress, TaskState, Work};
+use crate::schedule::{Calendar, Miss, Schedule, ScheduleError, jitter_ms};
+use crate::state::{Progress, TaskState, Work};
 use crate::time::Timestamp;
 
 pub(super) fn schedule(
@@ -25,9 +26,8 @@ pub(super) fn schedule(
     match new.on_conflict() {
         OnConflict::Reject => Err(Rejection::AlreadyExists { task: task.clone(), phase }),
         OnConflict::Keep => Ok(Decision::unchanged(state)),
-        OnConflict::Replace => define(task, new, change_of(phase), now),
         OnConflict::Redefine if stays(state, new) => Ok(Decision::unchanged(state)),
-        OnConflict::Redefine => define(task, new, change_of(phase), now),
+        OnConflict::Redefine | OnConflict::Replace => redefine(state, task, new, now),
     }
 }
 
@@ -38,8 +38,16 @@ fn stays(state: &TaskState, new: &NewTask) -> bool {
     lasting && *state.definition == *new.definition()
 }
 
-fn change_of(phase: PhaseKind) -> Change {
-    if phase.is_live() { Change::Redefined } else { Change::Anew }
+/// A task that lives goes on under the new definition, one that has ended starts anew. What the old one has left
+/// undone is recorded as missed.
+fn redefine(state: &TaskState, task: &TaskId, new: &NewTask, now: Timestamp) -> Result<Decision, Rejection> {
+    if !state.phase.kind().is_live() {
+        return define(task, new, Change::Anew, now);
+    }
+    let mut decision = define(task, new, Change::Redefined, now)?;
+    let mut events = left_events(state, now, Miss::Redefined);
+    events.append(&mut decision.events);
+    Ok(Decision { events, ..decision })
 }
 
 fn define(task: &TaskId, new: &NewTask, change: Change, now: Timestamp) -> Result<Decision, Rejection> {

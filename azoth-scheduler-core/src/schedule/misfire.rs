@@ -96,7 +96,7 @@ impl From<LateCause> for Miss {
 
 impl Passed {
     /// All occurrences in `(after, through]`, or `None` when there are none.
-    pub(super) fn all(calendar: &Calendar, after: Timestamp, through: Timestamp, fate: Fate) -> Option<Self> {
+    pub(crate) fn all(calendar: &Calendar, after: Timestamp, through: Timestamp, fate: Fate) -> Option<Self> {
         let from = calendar.next(after).filter(|from| *from <= through)?;
         let to = calendar.newest_through(after, through)?;
         Some(Self { from, to, count: calendar.count(after, through), fate })
