@@ -1,0 +1,135 @@
+//! The layers: which crate may use which, and which words may stand where.
+//!
+//! What is allowed stands in the tables of this file; `edges` and `words` hold it against manifests and sources.
+
+mod edges;
+mod words;
+
+use crate::finding::Finding;
+use crate::tree::Tree;
+use crate::workspace::Workspace;
+
+/// One package of the workspace, and what it may know.
+struct Layer {
+    package: &'static str,
+    /// Packages of the workspace that it may build on.
+    uses: &'static [&'static str],
+    /// Packages of the workspace that only its tests may use, besides those.
+    tests_use: &'static [&'static str],
+    /// Those of them that must come without their default features.
+    bare: &'static [&'static str],
+    /// What it must never build on; its tests may.
+    never: &'static [&'static str],
+    /// Dependencies of which it may ask only for these features.
+    only: &'static [(&'static str, &'static [&'static str])],
+}
+
+const CORE: &str = "azoth-scheduler-core";
+const STORE: &str = "azoth-scheduler-store";
+const RUNTIME: &str = "azoth-scheduler-runtime";
+const MACROS: &str = "azoth-scheduler-macros";
+const FACADE: &str = "azoth-scheduler";
+
+/// Every package, from left to right. A package that is not here and is never published is test support.
+const LAYERS: &[Layer] = &[
+    Layer {
+        package: CORE,
+        uses: &[],
+        tests_use: &[],
+        bare: &[],
+        never: &[
+            "anyhow",
+            "async-trait",
+            "bincode",
+            "chrono",
+            "getrandom",
+            "r2d2",
+            "r2d2_sqlite",
+            "rand",
+            "rusqlite",
+            "serde_json",
+            "tokio",
+            "tracing",
+        ],
+        only: &[],
+    },
+    Layer {
+        package: STORE,
+        uses: &[CORE],
+        tests_use: &[],
+        bare: &[CORE],
+        never: &["anyhow", "saffron"],
+        only: &[("tokio", &["sync"])],
+    },
+    Layer {
+        package: RUNTIME,
+        uses: &[CORE, STORE],
+        tests_use: &[],
+        bare: &[CORE, STORE],
+        never: &["anyhow", "bincode", "r2d2", "r2d2_sqlite", "rusqlite", "saffron"],
+        only: &[],
+    },
+    Layer {
+        package: MACROS,
+        uses: &[CORE],
+        tests_use: &[],
+        bare: &[CORE],
+        never: &["anyhow", "bincode", "r2d2", "r2d2_sqlite", "rusqlite", "saffron", "tokio"],
+        only: &[(CORE, &["parse"])],
+    },
+    Layer {
+        package: FACADE,
+        uses: &[CORE, STORE, RUNTIME, MACROS],
+        tests_use: &[],
+        bare: &[CORE, STORE, RUNTIME],
+        never: &["anyhow", "bincode", "r2d2", "r2d2_sqlite", "rusqlite", "saffron"],
+        only: &[],
+    },
+    Layer { package: "xtask", uses: &[], tests_use: &[], bare: &[], never: &[], only: &[] },
+];
+
+/// The one package whose tests may use test support.
+const USER_OF_TEST_SUPPORT: &str = STORE;
+
+/// A crate whose name may stand only in these places, each a file or, with a `/` at the end, a folder.
+struct Name {
+    name: &'static str,
+    places: &'static [&'static str],
+}
+
+const NAMES: &[Name] = &[
+    Name {
+        name: "bincode",
+        places: &["azoth-scheduler-store/src/codec.rs", "azoth-scheduler-store/src/codec/"],
+    },
+    Name {
+        name: "saffron",
+        places: &["azoth-scheduler-core/src/schedule/engine.rs", "azoth-scheduler-core/src/schedule/engine/"],
+    },
+    Name { name: "rusqlite", places: &["azoth-scheduler-store/", "src/", "tests/", "examples/", "benches/"] },
+];
+
+/// Where no SQL may stand, tests beside the code included.
+const WITHOUT_SQL: &[&str] = &[
+    "azoth-scheduler-core/src/",
+    "azoth-scheduler-macros/src/",
+    "azoth-scheduler-runtime/src/",
+    "azoth-scheduler-store/src/",
+    "src/",
+];
+
+/// The part of those that is there for SQL.
+const SQL_ROOMS: &[&str] = &["azoth-scheduler-store/src/sqlite.rs", "azoth-scheduler-store/src/sqlite/"];
+
+/// Where SQL may name only the user's own tables.
+const USERS_SQL: &[&str] = &["examples/"];
+
+/// Sources that must do without the standard library.
+const NO_STD: &str = "azoth-scheduler-core/src/";
+
+/// Everything that breaks a rule of this file.
+pub(crate) fn check(tree: &Tree, workspace: &Workspace) -> Vec<Finding> {
+    let mut findings = edges::check(tree, workspace);
+    findings.extend(words::check(tree));
+    findings
+}
