@@ -1,6 +1,7 @@
 //! What people of this repository run, as `cargo xtask COMMAND`.
 
 mod command;
+mod examples;
 mod finding;
 mod layers;
 mod source;

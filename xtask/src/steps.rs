@@ -5,7 +5,7 @@ use anyhow::Result;
 use crate::command::{self, Cargo};
 use crate::tree::Tree;
 use crate::workspace::Workspace;
-use crate::{finding, layers, tidy};
+use crate::{examples, finding, layers, tidy};
 
 /// One step of the gate.
 pub(crate) struct Step {
@@ -102,6 +102,11 @@ pub(crate) const STEPS: &[Step] = &[
             Cargo::new(&["doc", "--workspace", "--no-deps", "--all-features"])
                 .with_env(&[("RUSTDOCFLAGS", "-D warnings")]),
         ),
+    },
+    Step {
+        name: "examples",
+        about: "every example runs to its end in time",
+        action: Action::Own(examples::run_all),
     },
 ];
 

@@ -29,6 +29,8 @@ pub(crate) struct Member {
     publish: Option<Vec<String>>,
     /// What its manifest asks for, of every kind.
     pub(crate) dependencies: Vec<Dependency>,
+    /// What cargo builds of it.
+    pub(crate) targets: Vec<Target>,
 }
 
 /// One line of a manifest's dependency tables.
@@ -58,6 +60,17 @@ pub(crate) enum DependencyKind {
     Build,
 }
 
+/// A library, binary, example or test.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Target {
+    /// Its name.
+    pub(crate) name: String,
+    /// `lib`, `bin`, `example` and so on.
+    kind: Vec<String>,
+    /// Its main source file.
+    pub(crate) src_path: PathBuf,
+}
+
 impl Workspace {
     /// Asks cargo about the workspace around the current folder.
     pub(crate) fn load() -> Result<Self> {
@@ -74,6 +87,13 @@ impl Workspace {
     pub(crate) fn manifest_of(&self, member: &Member) -> String {
         let path = member.manifest_path.strip_prefix(&self.root).unwrap_or(&member.manifest_path);
         path.to_string_lossy().replace('\\', "/")
+    }
+
+    /// The examples of the root package.
+    pub(crate) fn examples(&self) -> Vec<&Target> {
+        let root = self.members.iter().find(|member| self.manifest_of(member) == "Cargo.toml");
+        let targets = root.into_iter().flat_map(|member| &member.targets);
+        targets.filter(|target| target.kind.iter().any(|kind| kind == "example")).collect()
     }
 
     /// A workspace at `/w` made of members given as JSON, for tests.
