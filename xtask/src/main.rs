@@ -3,6 +3,7 @@
 mod command;
 mod examples;
 mod finding;
+mod floor;
 mod layers;
 mod source;
 mod steps;

@@ -5,7 +5,7 @@ use anyhow::Result;
 use crate::command::{self, Cargo};
 use crate::tree::Tree;
 use crate::workspace::Workspace;
-use crate::{examples, finding, layers, tidy};
+use crate::{examples, finding, floor, layers, tidy};
 
 /// One step of the gate.
 pub(crate) struct Step {
@@ -107,6 +107,11 @@ pub(crate) const STEPS: &[Step] = &[
         name: "examples",
         about: "every example runs to its end in time",
         action: Action::Own(examples::run_all),
+    },
+    Step {
+        name: "floor",
+        about: "the store's tests pass with the oldest SQLite driver of its range",
+        action: Action::Own(floor::test_store),
     },
 ];
 

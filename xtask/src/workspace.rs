@@ -13,6 +13,9 @@ pub(crate) struct Workspace {
     /// The folder of the root manifest.
     #[serde(rename = "workspace_root")]
     pub(crate) root: PathBuf,
+    /// Where cargo builds.
+    #[serde(rename = "target_directory")]
+    pub(crate) target: PathBuf,
     /// Every package of the workspace.
     #[serde(rename = "packages")]
     pub(crate) members: Vec<Member>,
