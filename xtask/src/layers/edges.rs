@@ -43,7 +43,7 @@ fn refusals(
         refusals.extend(if is_test_support(other) {
             refused_support(package, other, asked.kind)
         } else {
-            refused_edge(package, layer, &other.name, asked.kind)
+            refused_edge(package, layer, &other.name)
         });
     }
     if let Some(layer) = layer
@@ -68,11 +68,10 @@ fn refused_support(package: &str, support: &Member, kind: DependencyKind) -> Opt
     })
 }
 
-/// Why one package of the workspace may not use another.
-fn refused_edge(package: &str, layer: Option<&Layer>, other: &str, kind: DependencyKind) -> Option<String> {
+/// Why one package of the workspace may not use another, in its tests neither.
+fn refused_edge(package: &str, layer: Option<&Layer>, other: &str) -> Option<String> {
     let uses = layer.map_or(&[][..], |layer| layer.uses);
-    let tests_use = layer.filter(|_| kind == DependencyKind::Dev).map_or(&[][..], |layer| layer.tests_use);
-    if uses.contains(&other) || tests_use.contains(&other) {
+    if uses.contains(&other) {
         return None;
     }
     let allowed = if uses.is_empty() { "no package of the workspace".to_owned() } else { uses.join(", ") };
@@ -93,7 +92,7 @@ fn refused_manner(layer: &Layer, asked: &Dependency) -> Vec<String> {
     if let Some((_, allowed)) = layer.only.iter().find(|(only, _)| *only == name) {
         let more = asked.features.iter().filter(|feature| !allowed.contains(&feature.as_str()));
         refusals.extend(more.map(|feature| {
-            let allowed = allowed.join(", ");
+            let allowed = if allowed.is_empty() { "none".to_owned() } else { allowed.join(", ") };
             format!("{package} may not ask for the feature `{feature}` of {name}, only for: {allowed}")
         }));
     }
@@ -233,6 +232,20 @@ mod tests {
             [
                 "azoth-scheduler-store/Cargo.toml:1: azoth-scheduler-store may not ask for the feature `rt` of tokio, \
               only for: sync"
+            ]
+        );
+    }
+
+    #[test]
+    fn core_may_not_turn_on_the_clock_of_the_engines_calendar() {
+        assert_eq!(found_for("azoth-scheduler-core", &normal("chrono")), [""; 0]);
+
+        let clock = dependency("chrono", Value::Null, true, &["clock"]);
+        assert_eq!(
+            found_for("azoth-scheduler-core", &clock),
+            [
+                "azoth-scheduler-core/Cargo.toml:1: azoth-scheduler-core may not ask for the feature `clock` of chrono, \
+              only for: none"
             ]
         );
     }
