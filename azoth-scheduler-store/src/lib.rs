@@ -7,6 +7,10 @@
 #![warn(clippy::indexing_slicing, clippy::wildcard_enum_match_arm)]
 #![cfg_attr(test, allow(clippy::indexing_slicing, reason = "a panic in a test is its failure"))]
 
+#[cfg(test)]
+mod arbitrary;
+#[allow(dead_code, reason = "the stores come next")]
+mod codec;
 pub mod error;
 pub mod filter;
 pub mod record;

@@ -1,0 +1,83 @@
+//! The kinds of events, by the codes under which they are stored.
+
+use azoth_scheduler_core::event::Event;
+
+/// What kind of event a record holds. The code stands beside the record, in a column of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub(crate) enum EventKind {
+    TaskScheduled = 1,
+    ExecutionStarted = 2,
+    TaskExecuted = 3,
+    TaskEventEmitted = 4,
+    ExecutionAbandoned = 5,
+    OccurrencesPassed = 6,
+    TaskCancelled = 7,
+    TaskPaused = 8,
+    TaskResumed = 9,
+    TaskDisabled = 10,
+}
+
+impl EventKind {
+    /// All kinds.
+    pub(crate) const ALL: [EventKind; 10] = [
+        EventKind::TaskScheduled,
+        EventKind::ExecutionStarted,
+        EventKind::TaskExecuted,
+        EventKind::TaskEventEmitted,
+        EventKind::ExecutionAbandoned,
+        EventKind::OccurrencesPassed,
+        EventKind::TaskCancelled,
+        EventKind::TaskPaused,
+        EventKind::TaskResumed,
+        EventKind::TaskDisabled,
+    ];
+
+    /// The kind of this event.
+    pub(crate) const fn of(event: &Event) -> Self {
+        match event {
+            Event::TaskScheduled { .. } => EventKind::TaskScheduled,
+            Event::ExecutionStarted { .. } => EventKind::ExecutionStarted,
+            Event::TaskExecuted { .. } => EventKind::TaskExecuted,
+            Event::TaskEventEmitted { .. } => EventKind::TaskEventEmitted,
+            Event::ExecutionAbandoned { .. } => EventKind::ExecutionAbandoned,
+            Event::OccurrencesPassed { .. } => EventKind::OccurrencesPassed,
+            Event::TaskCancelled { .. } => EventKind::TaskCancelled,
+            Event::TaskPaused { .. } => EventKind::TaskPaused,
+            Event::TaskResumed { .. } => EventKind::TaskResumed,
+            Event::TaskDisabled { .. } => EventKind::TaskDisabled,
+        }
+    }
+
+    /// The kind with this code, or `None` for a code that this library does not know.
+    pub(crate) fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.code() == code)
+    }
+
+    /// The code under which the kind is stored.
+    pub(crate) const fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// The kind's name, the same as [`Event::name`].
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            EventKind::TaskScheduled => "TaskScheduled",
+            EventKind::ExecutionStarted => "ExecutionStarted",
+            EventKind::TaskExecuted => "TaskExecuted",
+            EventKind::TaskEventEmitted => "TaskEventEmitted",
+            EventKind::ExecutionAbandoned => "ExecutionAbandoned",
+            EventKind::OccurrencesPassed => "OccurrencesPassed",
+            EventKind::TaskCancelled => "TaskCancelled",
+            EventKind::TaskPaused => "TaskPaused",
+            EventKind::TaskResumed => "TaskResumed",
+            EventKind::TaskDisabled => "TaskDisabled",
+        }
+    }
+}
+
+impl std::fmt::Display for EventKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}

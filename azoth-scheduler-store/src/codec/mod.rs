@@ -1,0 +1,116 @@
+//! Events as bytes: the one place that knows how they are encoded.
+//!
+//! A record is a format byte, a version byte and the encoded struct of that version; its kind is stored beside it.
+//! Formats are free until the first release. From then on each version is frozen and decodes for ever: a new one gets
+//! a module beside [`v1`], and the old one stays.
+//!
+//! Bytes of payloads are not in records; those hold their digests. A record may come from a damaged file, so decoding
+//! checks all that core's types rely on, and panics on no bytes whatever.
+
+mod bytes;
+mod error;
+mod kind;
+mod v1;
+
+#[cfg(test)]
+mod tests;
+
+use azoth_scheduler_core::event::Event;
+use bincode::{ErrorKind, Options};
+use serde::Deserialize;
+
+pub(crate) use self::error::CodecError;
+pub(crate) use self::kind::EventKind;
+use self::v1::{IntoEvent, Record};
+
+/// The largest record, its two leading bytes included. The largest that core makes has some 75 KiB: an error with the
+/// most sources, each of the greatest length.
+pub(crate) const RECORD_BYTES_MAX: u64 = 256 * 1024;
+
+/// Appends the record of an event to `out`. After an error `out` is as it was.
+///
+/// # Errors
+/// [`CodecError::TooLarge`] over [`RECORD_BYTES_MAX`].
+pub(crate) fn encode(event: &Event, out: &mut Vec<u8>) -> Result<(), CodecError> {
+    let start = out.len();
+    out.extend([FORMAT, VERSION]);
+    let record = Record::of(event);
+    let written = options().with_limit(BODY_BYTES_MAX).serialize_into(&mut *out, &record);
+    written.map_err(|error| {
+        out.truncate(start);
+        not_written(EventKind::of(event), &record, &error)
+    })
+}
+
+/// The event that a record of this kind holds.
+///
+/// # Errors
+/// [`CodecError`] says why it holds none.
+pub(crate) fn decode(kind: u8, record: &[u8]) -> Result<Event, CodecError> {
+    let kind = EventKind::from_code(kind).ok_or(CodecError::UnknownKind { code: kind })?;
+    let malformed = |detail: &str| CodecError::Malformed { kind, detail: detail.to_owned() };
+    let bytes = record.len() as u64;
+    if bytes > RECORD_BYTES_MAX {
+        return Err(CodecError::TooLarge { bytes, limit: RECORD_BYTES_MAX });
+    }
+    let (format, version, body) = match record {
+        [format, version, body @ ..] => (*format, *version, body),
+        [] | [_] => return Err(malformed("it ends before its version")),
+    };
+    match (format, version) {
+        (FORMAT, 0) => Err(malformed("it has version 0, which was never written")),
+        (FORMAT, VERSION) => decode_v1(kind, body),
+        (FORMAT, found) => Err(CodecError::NewerVersion { kind, found, supported: VERSION }),
+        (found, _) => Err(CodecError::UnknownFormat { found }),
+    }
+}
+
+fn decode_v1(kind: EventKind, body: &[u8]) -> Result<Event, CodecError> {
+    match kind {
+        EventKind::TaskScheduled => read::<v1::TaskScheduled<'_>>(kind, body),
+        EventKind::ExecutionStarted => read::<v1::ExecutionStarted>(kind, body),
+        EventKind::TaskExecuted => read::<v1::TaskExecuted<'_>>(kind, body),
+        EventKind::TaskEventEmitted => read::<v1::TaskEventEmitted<'_>>(kind, body),
+        EventKind::ExecutionAbandoned => read::<v1::ExecutionAbandoned<'_>>(kind, body),
+        EventKind::OccurrencesPassed => read::<v1::OccurrencesPassed<'_>>(kind, body),
+        EventKind::TaskCancelled => read::<v1::TaskCancelled<'_>>(kind, body),
+        EventKind::TaskPaused => read::<v1::TaskPaused<'_>>(kind, body),
+        EventKind::TaskResumed => read::<v1::TaskResumed<'_>>(kind, body),
+        EventKind::TaskDisabled => read::<v1::TaskDisabled<'_>>(kind, body),
+    }
+}
+
+fn read<'a, T: Deserialize<'a> + IntoEvent>(kind: EventKind, body: &'a [u8]) -> Result<Event, CodecError> {
+    let malformed = |detail: String| CodecError::Malformed { kind, detail };
+    let limited = options().with_limit(BODY_BYTES_MAX);
+    let stored: T = limited.reject_trailing_bytes().deserialize(body).map_err(|error| {
+        // The encoder has no error of its own for this, so it is asked a second time.
+        match limited.allow_trailing_bytes().deserialize::<T>(body) {
+            Ok(_) => CodecError::TrailingBytes { kind },
+            Err(_) => malformed(error.to_string()),
+        }
+    })?;
+    stored.into_event().map_err(|invalid| malformed(invalid.to_string()))
+}
+
+fn not_written(kind: EventKind, record: &Record<'_>, error: &ErrorKind) -> CodecError {
+    match (error, options().serialized_size(record)) {
+        (ErrorKind::SizeLimit, Ok(body)) => {
+            let bytes = body.saturating_add(HEADER_BYTES);
+            CodecError::TooLarge { bytes, limit: RECORD_BYTES_MAX }
+        }
+        _ => CodecError::Malformed { kind, detail: error.to_string() },
+    }
+}
+
+/// Integers as short as they come, little endian.
+fn options() -> impl Options + Copy {
+    bincode::DefaultOptions::new().with_varint_encoding().with_little_endian()
+}
+
+/// The format of every record: bincode 1, with the options above.
+const FORMAT: u8 = 1;
+/// The version in which every kind is written.
+const VERSION: u8 = 1;
+const HEADER_BYTES: u64 = 2;
+const BODY_BYTES_MAX: u64 = RECORD_BYTES_MAX - HEADER_BYTES;

@@ -1,0 +1,223 @@
+//! A task's definition as it is stored.
+
+use std::num::{NonZeroU32, NonZeroU64};
+
+use azoth_scheduler_core::id::TaskType;
+use azoth_scheduler_core::payload::PayloadDigest;
+use azoth_scheduler_core::retry;
+use azoth_scheduler_core::schedule::{self, CronSpec};
+use azoth_scheduler_core::task::{self, TaskDefinition};
+use serde::{Deserialize, Serialize};
+
+use super::{Invalid, Stored, stored_words};
+use crate::codec::bytes::Bytes;
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct Definition<'a> {
+    task_type: &'a str,
+    payload: Digest,
+    #[serde(borrow)]
+    schedule: Schedule<'a>,
+    retry: RetryPolicy,
+    timeout_ms: NonZeroU64,
+    priority: Priority,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct Digest {
+    bytes: u64,
+    blake3: Bytes<32>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Schedule<'a> {
+    #[serde(borrow)]
+    timing: Timing<'a>,
+    not_before: Option<i64>,
+    not_after: Option<i64>,
+    max_runs: Option<NonZeroU32>,
+    misfire: Misfire,
+    overlap: Overlap,
+    jitter_ms: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+enum Timing<'a> {
+    Cron { expression: &'a str, zone: &'a str },
+    Interval { period_ms: NonZeroU64, anchor: Option<i64> },
+    OneTime { at: i64 },
+    Immediate,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Misfire {
+    policy: MisfirePolicy,
+    grace_ms: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+enum MisfirePolicy {
+    RunOnce,
+    Skip,
+    CatchUp { limit: NonZeroU32 },
+}
+
+#[derive(Serialize, Deserialize)]
+struct RetryPolicy {
+    max_retries: u32,
+    backoff: Backoff,
+    on_exhausted: OnExhausted,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Backoff {
+    base_ms: u64,
+    factor: NonZeroU32,
+    cap_ms: u64,
+    jitter_percent: u8,
+}
+
+stored_words! {
+    Overlap = schedule::Overlap { Skip, BufferOne }
+    OnExhausted = retry::OnExhausted { Disable, Continue }
+    Priority = task::Priority { Critical, High, Normal, Low }
+}
+
+impl<'a> Stored<'a> for Definition<'a> {
+    type Core = TaskDefinition;
+
+    fn store(core: &'a TaskDefinition) -> Self {
+        Self {
+            task_type: core.task_type.as_str(),
+            payload: Digest::store(&core.payload),
+            schedule: Schedule::store(&core.schedule),
+            retry: RetryPolicy::store(&core.retry),
+            timeout_ms: core.timeout_ms,
+            priority: Priority::store(&core.priority),
+        }
+    }
+
+    fn restore(self) -> Result<TaskDefinition, Invalid> {
+        Ok(TaskDefinition {
+            task_type: TaskType::new(self.task_type)?,
+            payload: self.payload.restore()?,
+            schedule: self.schedule.restore()?,
+            retry: self.retry.restore()?,
+            timeout_ms: self.timeout_ms,
+            priority: self.priority.restore()?,
+        })
+    }
+}
+
+impl Stored<'_> for Digest {
+    type Core = PayloadDigest;
+
+    fn store(core: &PayloadDigest) -> Self {
+        Self { bytes: core.bytes, blake3: Bytes(core.blake3) }
+    }
+
+    fn restore(self) -> Result<PayloadDigest, Invalid> {
+        Ok(PayloadDigest { bytes: self.bytes, blake3: self.blake3.0 })
+    }
+}
+
+impl<'a> Stored<'a> for Schedule<'a> {
+    type Core = schedule::Schedule;
+
+    fn store(core: &'a schedule::Schedule) -> Self {
+        Self {
+            timing: Timing::store(&core.timing),
+            not_before: Option::store(&core.not_before),
+            not_after: Option::store(&core.not_after),
+            max_runs: core.max_runs,
+            misfire: Misfire::store(&core.misfire),
+            overlap: Overlap::store(&core.overlap),
+            jitter_ms: core.jitter_ms,
+        }
+    }
+
+    fn restore(self) -> Result<schedule::Schedule, Invalid> {
+        Ok(schedule::Schedule {
+            timing: self.timing.restore()?,
+            not_before: self.not_before.restore()?,
+            not_after: self.not_after.restore()?,
+            max_runs: self.max_runs,
+            misfire: self.misfire.restore()?,
+            overlap: self.overlap.restore()?,
+            jitter_ms: self.jitter_ms,
+        })
+    }
+}
+
+impl<'a> Stored<'a> for Timing<'a> {
+    type Core = schedule::Timing;
+
+    fn store(core: &'a schedule::Timing) -> Self {
+        match core {
+            schedule::Timing::Cron(cron) => Self::Cron { expression: cron.expression(), zone: cron.zone() },
+            schedule::Timing::Interval { period_ms, anchor } => {
+                Self::Interval { period_ms: *period_ms, anchor: Option::store(anchor) }
+            }
+            schedule::Timing::OneTime { at } => Self::OneTime { at: i64::store(at) },
+            schedule::Timing::Immediate => Self::Immediate,
+        }
+    }
+
+    fn restore(self) -> Result<schedule::Timing, Invalid> {
+        Ok(match self {
+            // Not parsed: a replay must read what an older library understood and this one may not.
+            Self::Cron { expression, zone } => {
+                schedule::Timing::Cron(CronSpec::from_stored(expression, zone))
+            }
+            Self::Interval { period_ms, anchor } => {
+                schedule::Timing::Interval { period_ms, anchor: anchor.restore()? }
+            }
+            Self::OneTime { at } => schedule::Timing::OneTime { at: at.restore()? },
+            Self::Immediate => schedule::Timing::Immediate,
+        })
+    }
+}
+
+impl Stored<'_> for Misfire {
+    type Core = schedule::Misfire;
+
+    fn store(core: &schedule::Misfire) -> Self {
+        let policy = match core.policy {
+            schedule::MisfirePolicy::RunOnce => MisfirePolicy::RunOnce,
+            schedule::MisfirePolicy::Skip => MisfirePolicy::Skip,
+            schedule::MisfirePolicy::CatchUp { limit } => MisfirePolicy::CatchUp { limit },
+        };
+        Self { policy, grace_ms: core.grace_ms }
+    }
+
+    fn restore(self) -> Result<schedule::Misfire, Invalid> {
+        let policy = match self.policy {
+            MisfirePolicy::RunOnce => schedule::MisfirePolicy::RunOnce,
+            MisfirePolicy::Skip => schedule::MisfirePolicy::Skip,
+            MisfirePolicy::CatchUp { limit } => schedule::MisfirePolicy::CatchUp { limit },
+        };
+        Ok(schedule::Misfire { policy, grace_ms: self.grace_ms })
+    }
+}
+
+impl Stored<'_> for RetryPolicy {
+    type Core = retry::RetryPolicy;
+
+    fn store(core: &retry::RetryPolicy) -> Self {
+        let retry::Backoff { base_ms, factor, cap_ms, jitter_percent } = core.backoff;
+        Self {
+            max_retries: core.max_retries,
+            backoff: Backoff { base_ms, factor, cap_ms, jitter_percent },
+            on_exhausted: OnExhausted::store(&core.on_exhausted),
+        }
+    }
+
+    fn restore(self) -> Result<retry::RetryPolicy, Invalid> {
+        let Backoff { base_ms, factor, cap_ms, jitter_percent } = self.backoff;
+        Ok(retry::RetryPolicy {
+            max_retries: self.max_retries,
+            backoff: retry::Backoff { base_ms, factor, cap_ms, jitter_percent },
+            on_exhausted: self.on_exhausted.restore()?,
+        })
+    }
+}

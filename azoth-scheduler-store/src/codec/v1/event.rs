@@ -1,0 +1,267 @@
+//! One struct for each kind of event.
+
+use std::num::NonZeroU32;
+
+use azoth_scheduler_core::event::Event;
+use azoth_scheduler_core::execution::Emitted;
+use azoth_scheduler_core::id::{Actor, EventType, ExecutionId, TaskId, WorkerId};
+use serde::{Deserialize, Serialize};
+
+use super::definition::{Definition, Digest};
+use super::outcome::Outcome;
+use super::state::{AbandonReason, Change, MovedOn, Passed, Progress, Then, Work};
+use super::{IntoEvent, Invalid, Stored};
+use crate::codec::bytes::Bytes;
+
+/// The stored form of an event. Only the struct is written: its kind stands beside the record.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(in crate::codec) enum Record<'a> {
+    TaskScheduled(TaskScheduled<'a>),
+    ExecutionStarted(ExecutionStarted),
+    TaskExecuted(TaskExecuted<'a>),
+    TaskEventEmitted(TaskEventEmitted<'a>),
+    ExecutionAbandoned(ExecutionAbandoned<'a>),
+    OccurrencesPassed(OccurrencesPassed<'a>),
+    TaskCancelled(TaskCancelled<'a>),
+    TaskPaused(TaskPaused<'a>),
+    TaskResumed(TaskResumed<'a>),
+    TaskDisabled(TaskDisabled<'a>),
+}
+
+#[derive(Serialize, Deserialize)]
+pub(in crate::codec) struct TaskScheduled<'a> {
+    task: &'a str,
+    change: Change,
+    #[serde(borrow)]
+    definition: Definition<'a>,
+    work: Work,
+    progress: Progress,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(in crate::codec) struct ExecutionStarted {
+    execution: Id,
+    worker: Id,
+    occurrence: i64,
+    attempt: NonZeroU32,
+    run: u32,
+    progress: Progress,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(in crate::codec) struct TaskExecuted<'a> {
+    execution: Id,
+    #[serde(borrow)]
+    outcome: Outcome<'a>,
+    started_at: i64,
+    #[serde(borrow)]
+    then: Then<'a>,
+    progress: Progress,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(in crate::codec) struct TaskEventEmitted<'a> {
+    execution: Id,
+    event_type: &'a str,
+    payload: Digest,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(in crate::codec) struct ExecutionAbandoned<'a> {
+    execution: Id,
+    why: AbandonReason,
+    #[serde(borrow)]
+    then: Then<'a>,
+    progress: Progress,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(in crate::codec) struct OccurrencesPassed<'a> {
+    passed: Passed,
+    #[serde(borrow)]
+    then: Option<MovedOn<'a>>,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(in crate::codec) struct TaskCancelled<'a> {
+    reason: &'a str,
+    by: &'a str,
+    execution: Option<Id>,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(in crate::codec) struct TaskPaused<'a> {
+    reason: &'a str,
+    by: &'a str,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(in crate::codec) struct TaskResumed<'a> {
+    by: &'a str,
+    #[serde(borrow)]
+    then: Option<MovedOn<'a>>,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(in crate::codec) struct TaskDisabled<'a> {
+    reason: &'a str,
+    by: &'a str,
+}
+
+/// 128 bits, the first one first.
+type Id = Bytes<16>;
+
+impl<'a> Record<'a> {
+    /// The stored form of an event.
+    pub(in crate::codec) fn of(event: &'a Event) -> Self {
+        match event {
+            Event::TaskScheduled { task, change, definition, work, progress } => {
+                let (task, change) = (task.as_str(), Change::store(change));
+                let (work, progress) = (Work::store(work), Progress::store(progress));
+                let definition = Definition::store(definition);
+                Self::TaskScheduled(TaskScheduled { task, change, definition, work, progress })
+            }
+            Event::ExecutionStarted { execution, worker, occurrence, attempt, run, progress } => {
+                let (execution, worker) = (id(*execution), Bytes(worker.as_u128().to_be_bytes()));
+                let (occurrence, progress) = (i64::store(occurrence), Progress::store(progress));
+                let (attempt, run) = (*attempt, *run);
+                Self::ExecutionStarted(ExecutionStarted {
+                    execution,
+                    worker,
+                    occurrence,
+                    attempt,
+                    run,
+                    progress,
+                })
+            }
+            Event::TaskExecuted { execution, outcome, started_at, then, progress } => {
+                let (execution, outcome) = (id(*execution), Outcome::store(outcome));
+                let (started_at, then) = (i64::store(started_at), Then::store(then));
+                let progress = Progress::store(progress);
+                Self::TaskExecuted(TaskExecuted { execution, outcome, started_at, then, progress })
+            }
+            Event::TaskEventEmitted { execution, emitted: Emitted { event_type, payload } } => {
+                let (event_type, payload) = (event_type.as_str(), Digest::store(payload));
+                Self::TaskEventEmitted(TaskEventEmitted { execution: id(*execution), event_type, payload })
+            }
+            Event::ExecutionAbandoned { execution, why, then, progress } => {
+                let (execution, why) = (id(*execution), AbandonReason::store(why));
+                let (then, progress) = (Then::store(then), Progress::store(progress));
+                Self::ExecutionAbandoned(ExecutionAbandoned { execution, why, then, progress })
+            }
+            Event::OccurrencesPassed { passed, then } => {
+                let (passed, then) = (Passed::store(passed), Option::store(then));
+                Self::OccurrencesPassed(OccurrencesPassed { passed, then })
+            }
+            Event::TaskCancelled { reason, by, execution } => {
+                let (reason, by) = (reason.as_str(), by.as_str());
+                Self::TaskCancelled(TaskCancelled { reason, by, execution: execution.map(id) })
+            }
+            Event::TaskPaused { reason, by } => {
+                Self::TaskPaused(TaskPaused { reason: reason.as_str(), by: by.as_str() })
+            }
+            Event::TaskResumed { by, then } => {
+                Self::TaskResumed(TaskResumed { by: by.as_str(), then: Option::store(then) })
+            }
+            Event::TaskDisabled { reason, by } => {
+                Self::TaskDisabled(TaskDisabled { reason: reason.as_str(), by: by.as_str() })
+            }
+        }
+    }
+}
+
+impl IntoEvent for TaskScheduled<'_> {
+    fn into_event(self) -> Result<Event, Invalid> {
+        Ok(Event::TaskScheduled {
+            task: TaskId::new(self.task)?,
+            change: self.change.restore()?,
+            definition: Box::new(self.definition.restore()?),
+            work: self.work.restore()?,
+            progress: self.progress.restore()?,
+        })
+    }
+}
+
+impl IntoEvent for ExecutionStarted {
+    fn into_event(self) -> Result<Event, Invalid> {
+        Ok(Event::ExecutionStarted {
+            execution: execution(self.execution),
+            worker: WorkerId::from_u128(u128::from_be_bytes(self.worker.0)),
+            occurrence: self.occurrence.restore()?,
+            attempt: self.attempt,
+            run: self.run,
+            progress: self.progress.restore()?,
+        })
+    }
+}
+
+impl IntoEvent for TaskExecuted<'_> {
+    fn into_event(self) -> Result<Event, Invalid> {
+        Ok(Event::TaskExecuted {
+            execution: execution(self.execution),
+            outcome: self.outcome.restore()?,
+            started_at: self.started_at.restore()?,
+            then: self.then.restore()?,
+            progress: self.progress.restore()?,
+        })
+    }
+}
+
+impl IntoEvent for TaskEventEmitted<'_> {
+    fn into_event(self) -> Result<Event, Invalid> {
+        let event_type = EventType::new(self.event_type)?;
+        let emitted = Emitted { event_type, payload: self.payload.restore()? };
+        Ok(Event::TaskEventEmitted { execution: execution(self.execution), emitted })
+    }
+}
+
+impl IntoEvent for ExecutionAbandoned<'_> {
+    fn into_event(self) -> Result<Event, Invalid> {
+        Ok(Event::ExecutionAbandoned {
+            execution: execution(self.execution),
+            why: self.why.restore()?,
+            then: self.then.restore()?,
+            progress: self.progress.restore()?,
+        })
+    }
+}
+
+impl IntoEvent for OccurrencesPassed<'_> {
+    fn into_event(self) -> Result<Event, Invalid> {
+        Ok(Event::OccurrencesPassed { passed: self.passed.restore()?, then: self.then.restore()? })
+    }
+}
+
+impl IntoEvent for TaskCancelled<'_> {
+    fn into_event(self) -> Result<Event, Invalid> {
+        let (reason, by) = (self.reason.restore()?, Actor::new(self.by)?);
+        Ok(Event::TaskCancelled { reason, by, execution: self.execution.map(execution) })
+    }
+}
+
+impl IntoEvent for TaskPaused<'_> {
+    fn into_event(self) -> Result<Event, Invalid> {
+        Ok(Event::TaskPaused { reason: self.reason.restore()?, by: Actor::new(self.by)? })
+    }
+}
+
+impl IntoEvent for TaskResumed<'_> {
+    fn into_event(self) -> Result<Event, Invalid> {
+        Ok(Event::TaskResumed { by: Actor::new(self.by)?, then: self.then.restore()? })
+    }
+}
+
+impl IntoEvent for TaskDisabled<'_> {
+    fn into_event(self) -> Result<Event, Invalid> {
+        Ok(Event::TaskDisabled { reason: self.reason.restore()?, by: Actor::new(self.by)? })
+    }
+}
+
+fn id(execution: ExecutionId) -> Id {
+    Bytes(execution.as_u128().to_be_bytes())
+}
+
+fn execution(Bytes(bytes): Id) -> ExecutionId {
+    ExecutionId::from_u128(u128::from_be_bytes(bytes))
+}

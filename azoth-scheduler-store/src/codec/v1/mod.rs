@@ -1,0 +1,127 @@
+//! Version 1 of every record: structs of their own, converted by hand from and to core's types.
+//!
+//! The order of fields and variants is the format. Texts are borrowed, so that neither direction copies them twice.
+
+mod definition;
+mod event;
+mod outcome;
+mod state;
+
+use azoth_scheduler_core::event::Event;
+use azoth_scheduler_core::execution::ErrorText;
+use azoth_scheduler_core::id::NameError;
+use azoth_scheduler_core::time::{Timestamp, TimestampError};
+
+pub(super) use self::event::{
+    ExecutionAbandoned, ExecutionStarted, OccurrencesPassed, Record, TaskCancelled, TaskDisabled,
+    TaskEventEmitted, TaskExecuted, TaskPaused, TaskResumed, TaskScheduled,
+};
+
+/// The stored form of one of core's types.
+trait Stored<'a>: Sized {
+    type Core: 'a;
+
+    /// Its stored form.
+    fn store(core: &'a Self::Core) -> Self;
+
+    /// The value that was stored, if it can be one.
+    fn restore(self) -> Result<Self::Core, Invalid>;
+}
+
+/// The stored form of one kind of event.
+pub(super) trait IntoEvent {
+    /// The event that was stored, if it can be one.
+    fn into_event(self) -> Result<Event, Invalid>;
+}
+
+/// A value that was decoded and cannot have been stored.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Invalid {
+    #[error(transparent)]
+    Time(#[from] TimestampError),
+    #[error(transparent)]
+    Name(#[from] NameError),
+    #[error("a text of {bytes} bytes is over the limit of {limit}", limit = ErrorText::BYTES_MAX)]
+    Text { bytes: usize },
+}
+
+/// Instants are stored as milliseconds since 1970.
+impl Stored<'_> for i64 {
+    type Core = Timestamp;
+
+    fn store(at: &Timestamp) -> Self {
+        at.unix_ms()
+    }
+
+    fn restore(self) -> Result<Timestamp, Invalid> {
+        Ok(Timestamp::from_unix_ms(self)?)
+    }
+}
+
+impl<'a> Stored<'a> for &'a str {
+    type Core = ErrorText;
+
+    fn store(text: &'a ErrorText) -> Self {
+        text.as_str()
+    }
+
+    fn restore(self) -> Result<ErrorText, Invalid> {
+        // A longer one would be cut, and would not be what was stored.
+        if self.len() > ErrorText::BYTES_MAX {
+            return Err(Invalid::Text { bytes: self.len() });
+        }
+        Ok(ErrorText::new(self))
+    }
+}
+
+impl<'a, T: Stored<'a>> Stored<'a> for Option<T> {
+    type Core = Option<T::Core>;
+
+    fn store(core: &'a Option<T::Core>) -> Self {
+        core.as_ref().map(T::store)
+    }
+
+    fn restore(self) -> Result<Option<T::Core>, Invalid> {
+        self.map(T::restore).transpose()
+    }
+}
+
+impl<'a, T: Stored<'a>> Stored<'a> for Vec<T> {
+    type Core = Vec<T::Core>;
+
+    fn store(core: &'a Vec<T::Core>) -> Self {
+        core.iter().map(T::store).collect()
+    }
+
+    fn restore(self) -> Result<Vec<T::Core>, Invalid> {
+        self.into_iter().map(T::restore).collect()
+    }
+}
+
+/// Makes the stored form of an enum without fields.
+macro_rules! stored_words {
+    ($($(#[$doc:meta])* $name:ident = $core:ty { $($word:ident),* $(,)? })*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, serde::Serialize, serde::Deserialize)]
+        pub(super) enum $name {
+            $($word),*
+        }
+
+        impl $crate::codec::v1::Stored<'_> for $name {
+            type Core = $core;
+
+            fn store(core: &$core) -> Self {
+                match core {
+                    $(<$core>::$word => $name::$word),*
+                }
+            }
+
+            fn restore(self) -> Result<$core, $crate::codec::v1::Invalid> {
+                Ok(match self {
+                    $($name::$word => <$core>::$word),*
+                })
+            }
+        }
+    )*};
+}
+use stored_words;
