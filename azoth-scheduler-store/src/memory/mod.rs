@@ -1,0 +1,174 @@
+//! The reference store: plain maps behind a lock, gone with the process.
+//!
+//! It is meant to be obviously right rather than fast, so that other stores can be compared with it: the log is a
+//! list, the projection is a fold over it, and a transaction that fails is undone by folding again. Use it in tests
+//! and wherever tasks need not survive the process.
+
+mod claim;
+mod due;
+mod operation;
+mod projection;
+mod tables;
+mod verify;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use azoth_scheduler_core::id::{ConsumerName, ExecutionId, TaskId, WorkerId};
+use azoth_scheduler_core::state::TaskState;
+use azoth_scheduler_core::time::Timestamp;
+use tokio::sync::watch;
+
+use self::tables::Tables;
+use crate::error::StoreError;
+use crate::filter::TaskFilter;
+use crate::record::{LogPosition, RecordedEvent};
+use crate::report::{RebuildReport, StoreStats, VerifyReport};
+use crate::store::{
+    Applied, Batch, DeadLetter, Orphan, Renewal, StartFrom, Store, StoredTask, WorkerInfo, WorkerRow,
+};
+
+/// A store in memory. Clones share it; it is gone with the last of them.
+///
+/// ```
+/// # use azoth_scheduler_store::{LogPosition, MemoryStore, Store};
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// let store = MemoryStore::new();
+/// assert_eq!(store.head().await?, LogPosition::START);
+/// assert!(store.verify().await?.is_sound());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct MemoryStore {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    tables: Mutex<Tables>,
+    head: watch::Sender<LogPosition>,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    pub fn new() -> Self {
+        let head = watch::Sender::new(LogPosition::START);
+        Self { shared: Arc::new(Shared { tables: Mutex::default(), head }) }
+    }
+
+    fn tables(&self) -> MutexGuard<'_, Tables> {
+        // What a panic left behind is what the log and its fold say up to then; `verify` judges it as ever.
+        self.shared.tables.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for MemoryStore {
+    /// Shows where its log ends, never what is in it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryStore").field("head", &*self.shared.head.borrow()).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    async fn apply(&self, batch: Batch) -> Result<Applied, StoreError> {
+        let mut tables = self.tables();
+        let applied = tables.apply(&batch)?;
+        let head = tables.head();
+        self.shared.head.send_if_modified(|seen| std::mem::replace(seen, head) != head);
+        Ok(applied)
+    }
+
+    async fn task(&self, id: &TaskId) -> Result<Option<StoredTask>, StoreError> {
+        Ok(self.tables().projection.task(id))
+    }
+
+    async fn tasks(&self, filter: &TaskFilter) -> Result<Vec<TaskState>, StoreError> {
+        Ok(self.tables().projection.tasks(filter))
+    }
+
+    async fn events(&self, after: LogPosition, limit: usize) -> Result<Vec<RecordedEvent>, StoreError> {
+        Ok(self.tables().events(after, limit))
+    }
+
+    async fn history(
+        &self,
+        task: &TaskId,
+        before: Option<LogPosition>,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>, StoreError> {
+        Ok(self.tables().history(task, before, limit))
+    }
+
+    async fn head(&self) -> Result<LogPosition, StoreError> {
+        Ok(self.tables().head())
+    }
+
+    fn watch_head(&self) -> watch::Receiver<LogPosition> {
+        self.shared.head.subscribe()
+    }
+
+    async fn register_worker(&self, worker: WorkerInfo, now: Timestamp) -> Result<(), StoreError> {
+        self.tables().register_worker(worker, now);
+        Ok(())
+    }
+
+    async fn renew_worker(&self, worker: WorkerId, now: Timestamp) -> Result<Renewal, StoreError> {
+        Ok(self.tables().renew_worker(worker, now))
+    }
+
+    async fn workers(&self) -> Result<Vec<WorkerRow>, StoreError> {
+        Ok(self.tables().live_workers())
+    }
+
+    async fn end_worker(&self, worker: WorkerId) -> Result<(), StoreError> {
+        self.tables().end_worker(worker);
+        Ok(())
+    }
+
+    async fn orphans(&self, limit: usize) -> Result<Vec<Orphan>, StoreError> {
+        Ok(self.tables().orphans(limit))
+    }
+
+    async fn held_by(&self, worker: WorkerId) -> Result<Vec<ExecutionId>, StoreError> {
+        Ok(self.tables().held_by(worker))
+    }
+
+    async fn cursor(&self, name: &ConsumerName, start: StartFrom) -> Result<LogPosition, StoreError> {
+        Ok(self.tables().cursor(name, start))
+    }
+
+    async fn move_cursor(
+        &self,
+        name: &ConsumerName,
+        from: LogPosition,
+        to: LogPosition,
+        dead: Option<DeadLetter>,
+    ) -> Result<(), StoreError> {
+        self.tables().move_cursor(name, from, to, dead)
+    }
+
+    async fn dead_letters(&self, name: &ConsumerName, limit: usize) -> Result<Vec<DeadLetter>, StoreError> {
+        Ok(self.tables().dead_letters(name, limit))
+    }
+
+    async fn stats(&self, now: Timestamp) -> Result<StoreStats, StoreError> {
+        Ok(self.tables().stats(now))
+    }
+
+    async fn verify(&self) -> Result<VerifyReport, StoreError> {
+        Ok(self.tables().verify())
+    }
+
+    async fn rebuild_projection(&self) -> Result<RebuildReport, StoreError> {
+        self.tables().rebuild_projection()
+    }
+}

@@ -1,0 +1,114 @@
+//! What does not follow from the log: workers and consumers.
+
+use azoth_scheduler_core::id::{ConsumerName, ExecutionId, WorkerId};
+use azoth_scheduler_core::state::{Running, TaskState};
+use azoth_scheduler_core::time::Timestamp;
+
+use super::tables::Tables;
+use crate::error::StoreError;
+use crate::record::LogPosition;
+use crate::store::{DeadLetter, Orphan, Renewal, StartFrom, WorkerInfo, WorkerRow};
+
+/// A worker that was registered. It stays here when it has ended, since orphans tell when it was last seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Worker {
+    row: WorkerRow,
+    ended: bool,
+}
+
+/// A consumer and what it could not handle.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Consumer {
+    pub(super) cursor: LogPosition,
+    pub(super) dead_letters: Vec<DeadLetter>,
+}
+
+impl Tables {
+    pub(super) fn register_worker(&mut self, info: WorkerInfo, now: Timestamp) {
+        let worker = info.worker;
+        let row = WorkerRow { info, renewals: 0, renewed_at: now };
+        // An incarnation that has ended never comes back.
+        self.workers.entry(worker).or_insert(Worker { row, ended: false });
+    }
+
+    pub(super) fn renew_worker(&mut self, worker: WorkerId, now: Timestamp) -> Renewal {
+        match self.workers.get_mut(&worker) {
+            Some(Worker { row, ended: false }) => {
+                row.renewals = row.renewals.saturating_add(1);
+                row.renewed_at = now;
+                Renewal::Renewed
+            }
+            Some(Worker { ended: true, .. }) | None => Renewal::Ended,
+        }
+    }
+
+    pub(super) fn end_worker(&mut self, worker: WorkerId) {
+        if let Some(worker) = self.workers.get_mut(&worker) {
+            worker.ended = true;
+        }
+    }
+
+    /// Whether the worker is registered and has not ended.
+    pub(super) fn is_live(&self, worker: WorkerId) -> bool {
+        self.workers.get(&worker).is_some_and(|worker| !worker.ended)
+    }
+
+    pub(super) fn live_workers(&self) -> Vec<WorkerRow> {
+        self.workers.values().filter(|worker| !worker.ended).map(|worker| worker.row.clone()).collect()
+    }
+
+    pub(super) fn orphans(&self, limit: usize) -> Vec<Orphan> {
+        let orphan = |(state, running): (&TaskState, &Running)| {
+            let worker = self.workers.get(&running.worker);
+            let last_seen = match worker {
+                Some(Worker { ended: false, .. }) => return None,
+                Some(Worker { row, .. }) => row.renewed_at,
+                None => running.claimed_at,
+            };
+            let (task, execution) = (state.id.clone(), running.execution);
+            Some(Orphan { task, execution, worker: running.worker, last_seen })
+        };
+        self.running().filter_map(orphan).take(limit).collect()
+    }
+
+    pub(super) fn held_by(&self, worker: WorkerId) -> Vec<ExecutionId> {
+        let held = self.running().filter(|(_, running)| running.worker == worker);
+        held.map(|(_, running)| running.execution).collect()
+    }
+
+    fn running(&self) -> impl Iterator<Item = (&TaskState, &Running)> {
+        self.projection.rows.values().filter_map(|row| Some((&row.state, row.state.running()?)))
+    }
+
+    pub(super) fn cursor(&mut self, name: &ConsumerName, start: StartFrom) -> LogPosition {
+        let start = match start {
+            StartFrom::Beginning => LogPosition::START,
+            StartFrom::Now => self.head(),
+            StartFrom::After(position) => position,
+        };
+        let new = Consumer { cursor: start, dead_letters: Vec::new() };
+        self.consumers.entry(name.clone()).or_insert(new).cursor
+    }
+
+    pub(super) fn move_cursor(
+        &mut self,
+        name: &ConsumerName,
+        from: LogPosition,
+        to: LogPosition,
+        dead: Option<DeadLetter>,
+    ) -> Result<(), StoreError> {
+        let found = self.consumers.get(name).map_or(LogPosition::START, |consumer| consumer.cursor);
+        if found != from {
+            return Err(StoreError::CursorMoved { consumer: name.clone(), expected: from, found });
+        }
+        let consumer = self.consumers.entry(name.clone()).or_default();
+        consumer.cursor = to;
+        consumer.dead_letters.extend(dead);
+        Ok(())
+    }
+
+    pub(super) fn dead_letters(&self, name: &ConsumerName, limit: usize) -> Vec<DeadLetter> {
+        let letters = self.consumers.get(name).map_or(&[][..], |consumer| &consumer.dead_letters);
+        letters.iter().take(limit).cloned().collect()
+    }
+}

@@ -1,0 +1,109 @@
+//! What the log adds up to.
+
+use std::collections::BTreeMap;
+
+use azoth_scheduler_core::event::Event;
+use azoth_scheduler_core::evolve::{OutOfOrder, evolve};
+use azoth_scheduler_core::id::TaskId;
+use azoth_scheduler_core::state::TaskState;
+
+use super::due::DueIndex;
+use crate::filter::TaskFilter;
+use crate::record::{LogPosition, RecordedEvent, RecordedPayload, Subject};
+use crate::report::TaskCount;
+use crate::store::StoredTask;
+
+/// The tasks, in the order in which they were created, and what is looked up among them.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Projection {
+    /// By the position of the event that created the task.
+    pub(super) rows: BTreeMap<LogPosition, Row>,
+    pub(super) keys: BTreeMap<TaskId, LogPosition>,
+    pub(super) due: DueIndex,
+}
+
+/// A task.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Row {
+    pub(super) state: TaskState,
+    /// The bytes of the newest definition.
+    pub(super) payload: RecordedPayload,
+    /// Where the task's events stand, oldest first.
+    pub(super) positions: Vec<LogPosition>,
+}
+
+impl Projection {
+    /// Folds a whole log.
+    pub(super) fn replay(log: &[RecordedEvent]) -> Result<Self, (LogPosition, OutOfOrder)> {
+        let mut projection = Self::default();
+        for event in log {
+            projection.apply(event).map_err(|error| (event.position, error))?;
+        }
+        Ok(projection)
+    }
+
+    /// Folds one event. After an error the projection is of no more use.
+    pub(super) fn apply(&mut self, recorded: &RecordedEvent) -> Result<(), OutOfOrder> {
+        let Subject::Task(task) = &recorded.subject;
+        let key = *self.keys.entry(task.clone()).or_insert(recorded.position);
+        let old = self.rows.remove(&key);
+        if let Some(row) = &old {
+            self.due.remove(key, &row.state);
+        }
+        let (state, kept, mut positions) = match old {
+            Some(row) => (Some(row.state), row.payload, row.positions),
+            None => (None, RecordedPayload::Absent, Vec::new()),
+        };
+        let state = evolve(state, &recorded.event, recorded.at)?;
+        self.due.insert(key, &state);
+        let payload = match recorded.event {
+            Event::TaskScheduled { .. } => recorded.payload.clone(),
+            Event::ExecutionStarted { .. }
+            | Event::TaskExecuted { .. }
+            | Event::TaskEventEmitted { .. }
+            | Event::ExecutionAbandoned { .. }
+            | Event::OccurrencesPassed { .. }
+            | Event::TaskCancelled { .. }
+            | Event::TaskPaused { .. }
+            | Event::TaskResumed { .. }
+            | Event::TaskDisabled { .. } => kept,
+        };
+        positions.push(recorded.position);
+        self.rows.insert(key, Row { state, payload, positions });
+        Ok(())
+    }
+
+    pub(super) fn row(&self, task: &TaskId) -> Option<&Row> {
+        self.rows.get(self.keys.get(task)?)
+    }
+
+    pub(super) fn task(&self, task: &TaskId) -> Option<StoredTask> {
+        let row = self.row(task)?;
+        Some(StoredTask { state: row.state.clone(), payload: row.payload.clone() })
+    }
+
+    pub(super) fn tasks(&self, filter: &TaskFilter) -> Vec<TaskState> {
+        let after = match filter.starts_after().map(|task| self.keys.get(task)) {
+            None => LogPosition::START,
+            Some(Some(key)) => *key,
+            Some(None) => return Vec::new(),
+        };
+        let wanted = |state: &&TaskState| {
+            filter.accepts_phase(state.phase.kind())
+                && filter.wanted_type().is_none_or(|wanted| *wanted == state.definition.task_type)
+        };
+        let states = self.rows.iter().filter(|(key, _)| **key > after).map(|(_, row)| &row.state);
+        states.filter(wanted).take(filter.at_most()).cloned().collect()
+    }
+
+    /// How many tasks of each type stand in each phase.
+    pub(super) fn counts(&self) -> Vec<TaskCount> {
+        let mut counts = BTreeMap::<_, u64>::new();
+        for row in self.rows.values() {
+            let state = &row.state;
+            let count = counts.entry((state.definition.task_type.clone(), state.phase.kind())).or_default();
+            *count = count.saturating_add(1);
+        }
+        counts.into_iter().map(|((task_type, phase), tasks)| TaskCount { task_type, phase, tasks }).collect()
+    }
+}

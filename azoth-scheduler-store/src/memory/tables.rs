@@ -1,0 +1,165 @@
+//! The log, and the transaction that appends to it.
+
+use std::collections::BTreeMap;
+
+use azoth_scheduler_core::command::{TaskCommand, Wish};
+use azoth_scheduler_core::decide::{Answer, decide};
+use azoth_scheduler_core::event::Event;
+use azoth_scheduler_core::evolve::OutOfOrder;
+use azoth_scheduler_core::id::{ConsumerName, TaskId, WorkerId};
+use azoth_scheduler_core::rejection::Rejection;
+use azoth_scheduler_core::time::Timestamp;
+
+use super::operation::{Consumer, Worker};
+use super::projection::Projection;
+use crate::codec::{self, EventKind};
+use crate::error::StoreError;
+use crate::record::{LogPosition, RecordedEvent, RecordedPayload, Subject};
+use crate::report::{ConsumerLag, StoreStats};
+use crate::store::{Applied, BATCH_COMMANDS_MAX, Batch, EVENTS_PAGE_MAX};
+
+/// All that a store holds. `projection` follows from `log`; workers and consumers do not, and survive a rebuild.
+#[derive(Debug, Default)]
+pub(super) struct Tables {
+    /// The event at position n stands at index n - 1.
+    pub(super) log: Vec<RecordedEvent>,
+    pub(super) projection: Projection,
+    pub(super) workers: BTreeMap<WorkerId, Worker>,
+    pub(super) consumers: BTreeMap<ConsumerName, Consumer>,
+    commits: u64,
+}
+
+impl Tables {
+    /// One transaction: all of it, or nothing.
+    pub(super) fn apply(&mut self, batch: &Batch) -> Result<Applied, StoreError> {
+        let commands = batch.commands.len();
+        if commands > BATCH_COMMANDS_MAX {
+            return Err(StoreError::BatchTooLarge { commands, limit: BATCH_COMMANDS_MAX });
+        }
+        let before = self.log.len();
+        let applied = self.apply_all(batch);
+        if applied.is_err() {
+            self.log.truncate(before);
+            self.projection = Projection::replay(&self.log).map_err(|(_, error)| damaged(&error))?;
+        } else if self.log.len() > before {
+            self.commits = self.commits.saturating_add(1);
+        }
+        applied
+    }
+
+    fn apply_all(&mut self, batch: &Batch) -> Result<Applied, StoreError> {
+        let mut answers = Vec::with_capacity(batch.commands.len());
+        for command in &batch.commands {
+            answers.push(self.command(command, batch.now)?);
+        }
+        let claims = batch.offer.as_ref().map(|offer| self.claim(offer, batch.now)).transpose()?;
+        Ok(Applied { answers, claims })
+    }
+
+    /// Decides a command and appends what it comes to.
+    pub(super) fn command(
+        &mut self,
+        command: &TaskCommand,
+        now: Timestamp,
+    ) -> Result<Result<Answer, Rejection>, StoreError> {
+        let state = self.projection.row(&command.task).map(|row| &row.state);
+        let decision = match decide(state, command, now) {
+            Ok(decision) => decision,
+            Err(rejection) => return Ok(Err(rejection)),
+        };
+        for event in decision.events {
+            self.append(&command.task, event, &command.wish, now)?;
+        }
+        Ok(Ok(decision.answer))
+    }
+
+    fn append(&mut self, task: &TaskId, event: Event, wish: &Wish, now: Timestamp) -> Result<(), StoreError> {
+        assert_fits(&event)?;
+        let recorded = RecordedEvent {
+            position: LogPosition::from_number(self.head().number().saturating_add(1)),
+            at: now,
+            ordered_at: self.log.last().map_or(now, |last| last.ordered_at.max(now)),
+            subject: Subject::Task(task.clone()),
+            payload: payload_of(&event, wish),
+            event,
+        };
+        self.projection.apply(&recorded).map_err(|error| damaged(&error))?;
+        self.log.push(recorded);
+        Ok(())
+    }
+
+    /// The position of the newest event.
+    pub(super) fn head(&self) -> LogPosition {
+        LogPosition::from_number(self.log.len() as u64)
+    }
+
+    pub(super) fn events(&self, after: LogPosition, limit: usize) -> Vec<RecordedEvent> {
+        let behind = self.log.iter().filter(|event| event.position > after);
+        behind.take(limit.min(EVENTS_PAGE_MAX)).cloned().collect()
+    }
+
+    pub(super) fn history(
+        &self,
+        task: &TaskId,
+        before: Option<LogPosition>,
+        limit: usize,
+    ) -> Vec<RecordedEvent> {
+        let positions = self.projection.row(task).map_or(&[][..], |row| &row.positions);
+        let asked = positions.iter().rev().filter(|position| before.is_none_or(|before| **position < before));
+        let events = asked.take(limit.min(EVENTS_PAGE_MAX)).filter_map(|position| self.event(*position));
+        events.cloned().collect()
+    }
+
+    fn event(&self, position: LogPosition) -> Option<&RecordedEvent> {
+        let index = position.number().checked_sub(1)?;
+        self.log.get(usize::try_from(index).ok()?)
+    }
+
+    pub(super) fn stats(&self, now: Timestamp) -> StoreStats {
+        let head = self.head();
+        let lag = |(name, consumer): (&ConsumerName, &Consumer)| ConsumerLag {
+            consumer: name.clone(),
+            cursor: consumer.cursor,
+            events_behind: head.number().saturating_sub(consumer.cursor.number()),
+            dead_letters: consumer.dead_letters.len() as u64,
+        };
+        StoreStats {
+            head,
+            tasks: self.projection.counts(),
+            oldest_due: self.projection.due.earliest().filter(|run_at| *run_at <= now),
+            consumers: self.consumers.iter().map(lag).collect(),
+            file_bytes: 0,
+            wal_bytes: 0,
+            engine: "memory".to_owned(),
+            commits: self.commits,
+            events_committed: head.number(),
+        }
+    }
+}
+
+/// Refuses what stores with records could not keep, and what they could not read back.
+fn assert_fits(event: &Event) -> Result<(), StoreError> {
+    let mut record = Vec::new();
+    codec::encode(event, &mut record).map_err(codec::CodecError::writing)?;
+    debug_assert_eq!(
+        codec::decode(EventKind::of(event).code(), &record).as_ref(),
+        Ok(event),
+        "what is written can be read"
+    );
+    Ok(())
+}
+
+fn payload_of(event: &Event, wish: &Wish) -> RecordedPayload {
+    let Some(digest) = event.payload() else {
+        return RecordedPayload::Absent;
+    };
+    match wish.payload() {
+        Some(payload) if payload.digest() == digest => RecordedPayload::Held(payload.bytes().clone()),
+        other => unreachable!("the event refers to {digest:?}, its wish holds {other:?}"),
+    }
+}
+
+/// The error for an event that cannot follow the ones before it.
+pub(super) fn damaged(error: &OutOfOrder) -> StoreError {
+    StoreError::Corrupt { what: error.to_string() }
+}
