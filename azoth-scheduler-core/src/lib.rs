@@ -53,5 +53,7 @@ mod spread;
 pub mod state;
 #[cfg(feature = "engine")]
 pub mod task;
+#[cfg(feature = "testing")]
+pub mod testing;
 #[cfg(feature = "engine")]
 pub mod time;
