@@ -4,6 +4,7 @@ use core::num::NonZeroU64;
 
 use super::COUNT_MAX;
 use super::search::CronSearch;
+use super::zone::Segment;
 use crate::time::Timestamp;
 
 /// The occurrences of one schedule: parsed, with its zone, its window and the instant of its definition resolved.
@@ -47,18 +48,7 @@ pub struct Count {
 impl Calendar {
     /// The first occurrence strictly after `after` within the window; `None` when there is none, or none within 100 years.
     pub fn next(&self, after: Timestamp) -> Option<Timestamp> {
-        let after = match self.not_before {
-            Some(not_before) => after.max(not_before.saturating_add_ms(-1)),
-            None => after,
-        };
-        let at = match &self.occurrences {
-            Occurrences::Cron(search) => {
-                Timestamp::from_unix_seconds(search.next(after.unix_seconds())?).ok()?
-            }
-            Occurrences::Interval(interval) => interval.next(after)?,
-            Occurrences::Single(at) => Some(*at).filter(|at| *at > after)?,
-        };
-        Some(at).filter(|at| self.not_after.is_none_or(|not_after| *at < not_after))
+        self.occurrences_after(after).next()
     }
 
     /// What `last`, the newest occurrence decided, is at first: the instant of definition; for a single instant,
@@ -87,53 +77,65 @@ impl Calendar {
         Count { number: number.min(COUNT_MAX), exact: number <= COUNT_MAX }
     }
 
-    /// The occurrences strictly after `after`, one by one.
+    /// The occurrences strictly after `after`, one by one: cheaper than as many calls of [`next`](Self::next).
     pub fn occurrences_after(&self, after: Timestamp) -> Upcoming<'_> {
-        Upcoming { calendar: self, last: after }
+        let last = match self.not_before {
+            Some(not_before) => after.max(not_before.saturating_add_ms(-1)),
+            None => after,
+        };
+        Upcoming { calendar: self, last, known: None }
     }
 
     /// The `n`-th newest occurrence in `(after, through]`, counted from 1; `None` when there are fewer.
     pub(super) fn nth_newest(&self, after: Timestamp, through: Timestamp, n: u64) -> Option<Timestamp> {
-        if let Occurrences::Interval(interval) = &self.occurrences {
-            return self.interval_nth_newest(interval, after, through, n);
+        match &self.occurrences {
+            Occurrences::Cron(_) => self.cron_nth_newest(after, through, n),
+            Occurrences::Interval(interval) => self.interval_nth_newest(interval, after, through, n),
+            Occurrences::Single(_) => self.next(after).filter(|at| n == 1 && *at <= through),
         }
-        let mut span_ms = WINDOW_MS_MIN;
-        let mut empty_from = through;
+    }
+
+    /// Looks in windows that end at `through` and double in length until one holds enough.
+    fn cron_nth_newest(&self, after: Timestamp, through: Timestamp, n: u64) -> Option<Timestamp> {
+        let (mut span_ms, mut short) = (WINDOW_MS_MIN, through);
         loop {
             let from = through.saturating_add_ms(span_ms.saturating_neg()).max(after);
             if self.count_up_to(from, through, n) >= n {
-                return self.narrow(from, empty_from, through, n);
+                return self.narrow(from, short, through, n);
             }
             if from <= after {
                 return None;
             }
-            empty_from = from;
+            short = from;
             span_ms = span_ms.saturating_mul(2);
         }
     }
 
     /// The `n`-th newest up to `through`, known to lie in `(enough, short]`.
+    ///
+    /// That window may hold a burst of far more than `n`, so it is halved before its occurrences are walked through.
     fn narrow(&self, enough: Timestamp, short: Timestamp, through: Timestamp, n: u64) -> Option<Timestamp> {
         let (mut enough, mut short) = (enough, short);
-        while short.ms_since(enough) > 1 {
+        let burst = n.saturating_mul(BURST_FACTOR);
+        loop {
+            let number = self.count_up_to(enough, through, burst);
+            if number < burst {
+                let skipped = usize::try_from(number.checked_sub(n)?).ok()?;
+                return self.occurrences_after(enough).nth(skipped);
+            }
             let middle = enough.saturating_add_ms(short.ms_since(enough).div_euclid(2));
-            if self.count_up_to(middle, through, n) >= n { enough = middle } else { short = middle }
+            if self.count_up_to(middle, through, n) >= n {
+                enough = middle;
+            } else {
+                short = middle;
+            }
         }
-        self.next(enough)
     }
 
     /// Counts the occurrences in `(after, through]`, at most `limit` of them.
     fn count_up_to(&self, after: Timestamp, through: Timestamp, limit: u64) -> u64 {
-        let mut number = 0u64;
-        let mut last = after;
-        while number < limit {
-            match self.next(last).filter(|at| *at <= through) {
-                Some(at) => last = at,
-                None => break,
-            }
-            number = number.saturating_add(1);
-        }
-        number
+        let due = self.occurrences_after(after).take_while(|at| *at <= through);
+        (1..=limit).zip(due).last().map_or(0, |(number, _)| number)
     }
 
     fn interval_count(&self, interval: &Interval, after: Timestamp, through: Timestamp) -> u64 {
@@ -186,18 +188,35 @@ impl Interval {
 pub struct Upcoming<'a> {
     calendar: &'a Calendar,
     last: Timestamp,
+    /// The segment of the zone in which the last one was found.
+    known: Option<Segment>,
 }
 
 impl Iterator for Upcoming<'_> {
     type Item = Timestamp;
 
     fn next(&mut self) -> Option<Timestamp> {
-        let next = self.calendar.next(self.last)?;
-        debug_assert!(next > self.last, "occurrences are strictly increasing");
-        self.last = next;
-        Some(next)
+        let at = match &self.calendar.occurrences {
+            Occurrences::Cron(search) => {
+                let at = search.next(self.last.unix_seconds(), &mut self.known)?;
+                Timestamp::from_unix_seconds(at).ok()?
+            }
+            Occurrences::Interval(interval) => interval.next(self.last)?,
+            Occurrences::Single(at) => Some(*at).filter(|at| *at > self.last)?,
+        };
+        debug_assert!(at > self.last, "occurrences are strictly increasing");
+        if self.calendar.not_after.is_some_and(|not_after| at >= not_after) {
+            return None;
+        }
+        self.last = at;
+        Some(at)
     }
 }
+
+impl core::iter::FusedIterator for Upcoming<'_> {}
+
+/// A window with so many times the occurrences looked for is a burst.
+const BURST_FACTOR: u64 = 4;
 
 /// The first window in which the newest occurrences are looked for, in milliseconds; it doubles from there.
 const WINDOW_MS_MIN: i64 = 60_000;

@@ -4,6 +4,12 @@
 
 use super::cron::longest_month;
 
+/// Seconds of a minute.
+pub(crate) const MINUTE_SECONDS: i64 = 60;
+
+/// Seconds of an hour.
+pub(crate) const HOUR_SECONDS: i64 = 3_600;
+
 /// Seconds of a day.
 pub(crate) const DAY_SECONDS: i64 = 86_400;
 
@@ -61,7 +67,7 @@ const fn is_leap_year(year: i64) -> bool {
 }
 
 /// A value that is known to lie within a byte.
-fn small(value: i64) -> u8 {
+pub(crate) fn small(value: i64) -> u8 {
     debug_assert!((0..=255).contains(&value), "{value} is no byte");
     u8::try_from(value).unwrap_or(0)
 }

@@ -1,16 +1,12 @@
 //! A schedule as a task's definition holds it.
 
-use alloc::string::String;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::num::{NonZeroU32, NonZeroU64};
 use core::time::Duration;
 
 use super::calendar::{Calendar, Interval, Occurrences};
-use super::cron::CronExpression;
-use super::error::{ScheduleError, excerpt};
-use super::search::CronSearch;
-use super::zone::{Zone, canonical_name};
+use super::error::ScheduleError;
+use super::spec::CronSpec;
 use super::{CATCH_UP_LIMIT_MAX, INTERVAL_MS_MAX, JITTER_MS_MAX, MISFIRE_GRACE_MS_DEFAULT, UPCOMING_MAX};
 use crate::time::Timestamp;
 
@@ -55,13 +51,6 @@ pub enum Timing {
     Immediate,
 }
 
-/// A cron expression and its time zone, both as text.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CronSpec {
-    expression: Arc<str>,
-    zone: Arc<str>,
-}
-
 /// What becomes of occurrences that are late.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Misfire {
@@ -100,37 +89,6 @@ pub enum Overlap {
     Skip,
     /// The newest waits and runs next.
     BufferOne,
-}
-
-impl CronSpec {
-    /// Takes an expression that can fire, and the IANA name of a zone in any case.
-    ///
-    /// # Errors
-    /// What [`CronExpression::parse`] says, [`ScheduleError::NeverFires`] or [`ScheduleError::UnknownZone`].
-    pub fn new(expression: &str, zone: &str) -> Result<Self, ScheduleError> {
-        let parsed = CronExpression::parse(expression)?;
-        let expression = expression.trim_matches([' ', '\t']);
-        if !parsed.can_fire() {
-            return Err(ScheduleError::NeverFires { text: excerpt(expression) });
-        }
-        Ok(Self::from_stored(expression, canonical_name(zone)?))
-    }
-
-    /// What [`expression`](Self::expression) and [`zone`](Self::zone) gave when it was stored. Nothing is checked, so
-    /// that a replay reads neither text; [`Schedule::calendar`] says what is wrong with them.
-    pub fn from_stored(expression: &str, zone: &str) -> Self {
-        Self { expression: Arc::from(expression), zone: Arc::from(zone) }
-    }
-
-    /// The expression as given, without blanks around it.
-    pub fn expression(&self) -> &str {
-        &self.expression
-    }
-
-    /// The zone's IANA name in canonical case.
-    pub fn zone(&self) -> &str {
-        &self.zone
-    }
 }
 
 impl Schedule {
@@ -214,22 +172,65 @@ impl Schedule {
     /// [`CatchUpLimit`](ScheduleError::CatchUpLimit), [`NoOccurrence`](ScheduleError::NoOccurrence), and what
     /// [`calendar`](Self::calendar) says.
     pub fn validate(&self) -> Result<(), ScheduleError> {
-        if let (Some(not_before), Some(not_after)) = (self.not_before, self.not_after)
-            && not_before >= not_after
+        self.validate_window()?;
+        self.validate_interval()?;
+        self.validate_jitter()?;
+        if let MisfirePolicy::CatchUp { limit } = self.misfire.policy
+            && limit.get() > CATCH_UP_LIMIT_MAX
         {
-            return Err(ScheduleError::EmptyWindow { not_before, not_after });
+            return Err(ScheduleError::CatchUpLimit { limit: limit.get() });
         }
-        if self.jitter_ms > JITTER_MS_MAX {
-            let (jitter_ms, limit_ms) = (self.jitter_ms, u64::from(JITTER_MS_MAX));
-            return Err(ScheduleError::JitterTooLong { jitter_ms, limit_ms, limit: "a day" });
-        }
-        match self.misfire.policy {
-            MisfirePolicy::CatchUp { limit } if limit.get() > CATCH_UP_LIMIT_MAX => {
-                return Err(ScheduleError::CatchUpLimit { limit: limit.get() });
+        self.validate_occurrence()
+    }
+
+    fn validate_window(&self) -> Result<(), ScheduleError> {
+        match (self.not_before, self.not_after) {
+            (Some(not_before), Some(not_after)) if not_before >= not_after => {
+                Err(ScheduleError::EmptyWindow { not_before, not_after })
             }
-            MisfirePolicy::CatchUp { .. } | MisfirePolicy::RunOnce | MisfirePolicy::Skip => {}
+            _ => Ok(()),
+        }
+    }
+
+    fn period_ms(&self) -> Option<u64> {
+        match &self.timing {
+            Timing::Interval { period_ms, .. } => Some(period_ms.get()),
+            Timing::Cron(_) | Timing::OneTime { .. } | Timing::Immediate => None,
+        }
+    }
+
+    fn validate_interval(&self) -> Result<(), ScheduleError> {
+        match self.period_ms() {
+            Some(period_ms) if period_ms > INTERVAL_MS_MAX => {
+                Err(ScheduleError::IntervalTooLong { milliseconds: period_ms.into() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Jitter must not change the order of the runs of an interval.
+    fn validate_jitter(&self) -> Result<(), ScheduleError> {
+        let day = (u64::from(JITTER_MS_MAX), "a day");
+        let period = self.period_ms().map(|ms| (ms.saturating_sub(1), "less than the period"));
+        let (limit_ms, limit) = period.unwrap_or(day).min(day);
+        if u64::from(self.jitter_ms) > limit_ms {
+            return Err(ScheduleError::JitterTooLong { jitter_ms: self.jitter_ms, limit_ms, limit });
         }
         Ok(())
+    }
+
+    /// Whether the window holds an occurrence, as far as that does not depend on the instant of definition.
+    fn validate_occurrence(&self) -> Result<(), ScheduleError> {
+        let calendar = self.calendar(Timestamp::MIN)?;
+        let depends = match self.timing {
+            Timing::Interval { anchor, .. } => anchor.is_none(),
+            Timing::Immediate => true,
+            Timing::Cron(_) | Timing::OneTime { .. } => false,
+        };
+        if depends || calendar.next(calendar.start()).is_some() {
+            return Ok(());
+        }
+        Err(ScheduleError::NoOccurrence { not_before: self.not_before, not_after: self.not_after })
     }
 
     /// The occurrences of this schedule as defined at an instant, ready to be searched.
@@ -238,10 +239,7 @@ impl Schedule {
     /// What reading a stored cron expression or looking up a stored zone says.
     pub fn calendar(&self, defined_at: Timestamp) -> Result<Calendar, ScheduleError> {
         let occurrences = match &self.timing {
-            Timing::Cron(cron) => {
-                let expression = CronExpression::parse(cron.expression())?;
-                Occurrences::Cron(CronSearch::new(expression, Zone::new(cron.zone())?))
-            }
+            Timing::Cron(cron) => Occurrences::Cron(cron.search()?),
             Timing::Interval { period_ms, anchor } => {
                 let first = match anchor {
                     Some(anchor) => Some(*anchor),
@@ -259,7 +257,19 @@ impl Schedule {
         Ok(Calendar { occurrences, start, not_before: self.not_before, not_after: self.not_after })
     }
 
-    /// The next `n` instants at which it would run if it were defined at `after`, at most [`UPCOMING_MAX`].
+    /// The next `n` occurrences strictly after an instant, for a schedule defined at that instant; at most
+    /// [`UPCOMING_MAX`]. An immediate schedule has that instant itself.
+    ///
+    /// ```
+    /// use azoth_scheduler_core::schedule::Schedule;
+    /// use azoth_scheduler_core::time::Timestamp;
+    ///
+    /// let schedule = Schedule::cron("0 0 12 L * *")?;
+    /// let upcoming = schedule.upcoming(Timestamp::UNIX_EPOCH, 2)?;
+    /// assert_eq!(upcoming[0].to_string(), "1970-01-31T12:00:00Z");
+    /// assert_eq!(upcoming[1].to_string(), "1970-02-28T12:00:00Z");
+    /// # Ok::<(), azoth_scheduler_core::schedule::ScheduleError>(())
+    /// ```
     ///
     /// # Errors
     /// [`ScheduleError::TooManyUpcoming`], and what [`calendar`](Self::calendar) says.
@@ -269,17 +279,10 @@ impl Schedule {
         }
         let runs_max = self.max_runs.map_or(usize::MAX, |n| usize::try_from(n.get()).unwrap_or(usize::MAX));
         let calendar = self.calendar(after)?;
-        Ok(calendar.occurrences_after(calendar.start()).take(n.min(runs_max)).collect())
-    }
-
-    /// The schedule in plain language.
-    pub fn describe(&self) -> String {
-        use alloc::format;
-        match &self.timing {
-            Timing::Cron(cron) => format!("cron {} in {}", cron.expression(), cron.zone()),
-            Timing::Interval { period_ms, .. } => format!("every {period_ms} ms"),
-            Timing::OneTime { at } => format!("once at {at}"),
-            Timing::Immediate => "once, at once".into(),
-        }
+        let after = match self.timing {
+            Timing::Immediate => calendar.start(),
+            Timing::Cron(_) | Timing::Interval { .. } | Timing::OneTime { .. } => after,
+        };
+        Ok(calendar.occurrences_after(after).take(n.min(runs_max)).collect())
     }
 }

@@ -16,7 +16,7 @@ use saffron::parse::{
     NthDay, OrsExpr,
 };
 
-use super::civil::{DAY_SECONDS, Date};
+use super::civil::{DAY_SECONDS, Date, MINUTE_SECONDS};
 use super::cron::{CronExpression, DaysOfWeek, Values, bit, bits, longest_month};
 
 /// The search for the minutes that an expression names.
@@ -34,15 +34,15 @@ impl Engine {
         Self { expression: *expression, terms }
     }
 
-    /// The first matching minute at or after `from`, not after `until`; all local seconds, `from` and the answer with
-    /// second 0.
-    pub(crate) fn first_minute(&self, from: i64, until: i64) -> Option<i64> {
-        debug_assert_eq!(from.rem_euclid(60), 0, "{from} is no whole minute");
-        self.terms.iter().filter_map(|term| self.first_of(term, from, until)).min()
+    /// The first matching minute strictly after `minute`, not after `until`. All are local seconds; `minute` and the
+    /// answer are whole minutes.
+    pub(crate) fn next_minute(&self, minute: i64, until: i64) -> Option<i64> {
+        debug_assert_eq!(minute.rem_euclid(MINUTE_SECONDS), 0, "{minute} is no whole minute");
+        self.terms.iter().filter_map(|term| self.next_of(term, minute, until)).min()
     }
 
-    fn first_of(&self, term: &Cron, from: i64, until: i64) -> Option<i64> {
-        let mut after = from.checked_sub(60)?;
+    fn next_of(&self, term: &Cron, minute: i64, until: i64) -> Option<i64> {
+        let mut after = minute;
         loop {
             let at = term.next_after(DateTime::<Utc>::from_timestamp(after, 0)?)?.timestamp();
             if at > until {
@@ -53,7 +53,7 @@ impl Engine {
                 return Some(at);
             }
             // The last minute of that day.
-            after = day.checked_add(1)?.checked_mul(DAY_SECONDS)?.checked_sub(60)?;
+            after = day.checked_add(1)?.checked_mul(DAY_SECONDS)?.checked_sub(MINUTE_SECONDS)?;
         }
     }
 }

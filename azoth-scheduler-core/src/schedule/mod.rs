@@ -22,6 +22,8 @@ mod civil;
 pub mod cron;
 #[cfg(feature = "engine")]
 mod definition;
+#[cfg(feature = "engine")]
+mod describe;
 pub mod duration;
 #[cfg(feature = "engine")]
 mod engine;
@@ -35,12 +37,14 @@ mod overlap;
 #[cfg(feature = "engine")]
 mod search;
 #[cfg(feature = "engine")]
+mod spec;
+#[cfg(feature = "engine")]
 mod zone;
 
 #[cfg(feature = "engine")]
 pub use self::calendar::{Calendar, Count, Upcoming};
 #[cfg(feature = "engine")]
-pub use self::definition::{CronSpec, Misfire, MisfirePolicy, Overlap, Schedule, Timing};
+pub use self::definition::{Misfire, MisfirePolicy, Overlap, Schedule, Timing};
 pub use self::error::ScheduleError;
 #[cfg(feature = "engine")]
 pub use self::jitter::jitter_ms;
@@ -48,6 +52,8 @@ pub use self::jitter::jitter_ms;
 pub use self::misfire::{Fate, LateCause, Miss, Passed, Reckoning, Run, Skip, reckon};
 #[cfg(feature = "engine")]
 pub use self::overlap::reckon_overlap;
+#[cfg(feature = "engine")]
+pub use self::spec::CronSpec;
 #[cfg(feature = "engine")]
 pub use self::zone::zone_data_version;
 

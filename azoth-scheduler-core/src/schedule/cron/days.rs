@@ -1,9 +1,17 @@
 //! Which dates the day fields and the month name.
 
 use super::{CronExpression, DaysOfMonth, DaysOfWeek, bit};
-use crate::schedule::civil::Date;
+use crate::schedule::civil::{DAY_SECONDS, Date, HOUR_SECONDS, MINUTE_SECONDS, small};
 
 impl CronExpression {
+    /// Whether a whole minute, in local seconds, is one of the expression's.
+    pub(crate) fn has_minute(&self, minute: i64) -> bool {
+        let of_day = minute.rem_euclid(DAY_SECONDS);
+        self.hour.contains(small(of_day.div_euclid(HOUR_SECONDS)))
+            && self.minute.contains(small(of_day.rem_euclid(HOUR_SECONDS).div_euclid(MINUTE_SECONDS)))
+            && self.has_date(Date::from_days(minute.div_euclid(DAY_SECONDS)))
+    }
+
     /// Whether the date is one of the expression's.
     pub(crate) fn has_date(&self, date: Date) -> bool {
         self.month.contains(date.month) && self.has_day(date)

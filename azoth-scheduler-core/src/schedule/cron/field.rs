@@ -111,15 +111,29 @@ impl fmt::Display for CronField {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FieldProblem {
-    /// Neither a number in the field's range, of one or two digits, nor a name of the field.
-    #[error("is no value of this field")]
+    /// Neither a number of one or two digits nor a name of the field.
+    #[error("is neither a number of one or two digits nor a name of this field")]
     Value,
+    /// A number outside the field's range.
+    #[error("is outside {min} to {max}")]
+    OutOfRange {
+        /// The least value.
+        min: u8,
+        /// The greatest value.
+        max: u8,
+    },
     /// A step of zero, beyond the field's range, or no number.
-    #[error("is no step of this field")]
-    Step,
+    #[error("is no step from 1 to {max}")]
+    Step {
+        /// The greatest step.
+        max: u8,
+    },
     /// Nothing between two commas, or at an end of the list.
     #[error("is an empty item of a list")]
     EmptyItem,
+    /// A range without one of its ends, or a step without its start or number.
+    #[error("lacks a value beside its - or /")]
+    Incomplete,
     /// A `*` or `?` among the items of a list, or with something else behind it.
     #[error("stands alone and is no item of a list; leave the other items out")]
     NotAlone,

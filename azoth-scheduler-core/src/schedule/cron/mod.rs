@@ -2,6 +2,7 @@
 
 #[cfg(feature = "engine")]
 mod days;
+mod describe;
 mod field;
 mod parse;
 mod print;
@@ -9,7 +10,6 @@ mod print;
 pub use self::field::{CronField, FieldProblem};
 pub use self::parse::EXPRESSION_BYTES_MAX;
 
-#[cfg(feature = "engine")]
 pub(crate) use self::print::bits;
 
 use super::error::ScheduleError;
@@ -143,3 +143,6 @@ pub(crate) const fn bit(value: u8) -> u64 {
         None => 0,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -192,6 +192,9 @@ fn plain_item(field: CronField, item: Piece<'_>, values: &mut Values) -> Result<
         "*" => return Err(item.error(field, FieldProblem::NotAlone)),
         "?" if has_question_mark(field) => return Err(item.error(field, FieldProblem::NotAlone)),
         "?" => return Err(item.error(field, FieldProblem::QuestionMark)),
+        text if text.split(['-', '/']).any(str::is_empty) => {
+            return Err(item.error(field, FieldProblem::Incomplete));
+        }
         _ => {}
     }
     let (range, step) = match item.split_once('/') {
@@ -242,21 +245,22 @@ fn sunday_as_0(day: u8) -> u8 {
 fn step(field: CronField, piece: Piece<'_>) -> Result<u8, ScheduleError> {
     number(piece.text)
         .filter(|step| (1..=field.step_max()).contains(step))
-        .ok_or_else(|| piece.error(field, FieldProblem::Step))
+        .ok_or_else(|| piece.error(field, FieldProblem::Step { max: field.step_max() }))
 }
 
 /// A number or a name of the field.
 fn value(field: CronField, piece: Piece<'_>) -> Result<u8, ScheduleError> {
-    let range = field.min()..=field.greatest_number();
-    let named = || {
-        let is_name = |name: &&str| name.eq_ignore_ascii_case(piece.text);
-        let index = field.names().iter().position(is_name)?;
-        u8::try_from(index).ok()?.checked_add(field.min())
-    };
-    number(piece.text)
-        .filter(|value| range.contains(value))
-        .or_else(named)
-        .ok_or_else(|| piece.error(field, FieldProblem::Value))
+    let (min, max) = (field.min(), field.greatest_number());
+    match number(piece.text) {
+        Some(value) if (min..=max).contains(&value) => Ok(value),
+        Some(_) => Err(piece.error(field, FieldProblem::OutOfRange { min, max })),
+        None => named(field, piece.text).ok_or_else(|| piece.error(field, FieldProblem::Value)),
+    }
+}
+
+fn named(field: CronField, text: &str) -> Option<u8> {
+    let index = field.names().iter().position(|name| name.eq_ignore_ascii_case(text))?;
+    u8::try_from(index).ok()?.checked_add(field.min())
 }
 
 /// One or two ASCII digits.
