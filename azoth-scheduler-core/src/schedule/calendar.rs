@@ -220,3 +220,6 @@ const BURST_FACTOR: u64 = 4;
 
 /// The first window in which the newest occurrences are looked for, in milliseconds; it doubles from there.
 const WINDOW_MS_MIN: i64 = 60_000;
+
+#[cfg(test)]
+mod tests;

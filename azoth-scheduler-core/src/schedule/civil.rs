@@ -71,3 +71,36 @@ pub(crate) fn small(value: i64) -> u8 {
     debug_assert!((0..=255).contains(&value), "{value} is no byte");
     u8::try_from(value).unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_agree_with_another_calendar_for_three_eras() {
+        let first = time::Date::from_calendar_date(1, time::Month::January, 1).unwrap();
+        let epoch = time::Date::from_calendar_date(1970, time::Month::January, 1).unwrap();
+        let mut days = (first - epoch).whole_days();
+        let mut date = first;
+        while date.year() < 1300 {
+            let expected = Date {
+                month: date.month().into(),
+                day: date.day(),
+                weekday: date.weekday().number_days_from_sunday(),
+                days_in_month: date.month().length(date.year()),
+            };
+            assert_eq!(Date::from_days(days), expected, "{date}");
+            (date, days) = (date.next_day().unwrap(), days + 1);
+        }
+    }
+
+    #[test]
+    fn epoch_is_a_thursday_and_the_last_supported_day_a_friday() {
+        let epoch = Date::from_days(0);
+        assert_eq!((epoch.month, epoch.day, epoch.weekday, epoch.days_in_month), (1, 1, 4, 31));
+        let last = Date::from_days(2_932_896);
+        assert_eq!((last.month, last.day, last.weekday), (12, 31, 5));
+        let leap = Date::from_days(11_016);
+        assert_eq!((leap.month, leap.day, leap.weekday, leap.days_in_month), (2, 29, 2, 29));
+    }
+}

@@ -123,15 +123,12 @@ impl Schedule {
     /// [`IntervalTooLong`](ScheduleError::IntervalTooLong).
     pub fn every(period: Duration) -> Result<Self, ScheduleError> {
         let milliseconds = period.as_millis();
-        if period.is_zero() {
-            return Err(ScheduleError::IntervalZero);
-        }
-        if !period.subsec_nanos().is_multiple_of(1_000_000) {
+        let period_ms = u64::try_from(milliseconds).ok().filter(|ms| *ms <= INTERVAL_MS_MAX);
+        let period_ms = period_ms.ok_or(ScheduleError::IntervalTooLong { milliseconds })?;
+        if !period.subsec_nanos().is_multiple_of(NANOSECONDS_OF_MILLISECOND) {
             return Err(ScheduleError::IntervalFraction { nanoseconds: period.as_nanos() });
         }
-        let period_ms = u64::try_from(milliseconds).ok().filter(|ms| *ms <= INTERVAL_MS_MAX);
-        let period_ms = period_ms.and_then(NonZeroU64::new);
-        let period_ms = period_ms.ok_or(ScheduleError::IntervalTooLong { milliseconds })?;
+        let period_ms = NonZeroU64::new(period_ms).ok_or(ScheduleError::IntervalZero)?;
         Ok(Self::of(Timing::Interval { period_ms, anchor: None }))
     }
 
@@ -286,3 +283,8 @@ impl Schedule {
         Ok(calendar.occurrences_after(after).take(n.min(runs_max)).collect())
     }
 }
+
+const NANOSECONDS_OF_MILLISECOND: u32 = 1_000_000;
+
+#[cfg(test)]
+mod tests;

@@ -97,3 +97,62 @@ fn split_at_end(text: &str, is: fn(&char) -> bool) -> (&str, &str) {
     let end = text.find(|c: char| !is(&c)).unwrap_or(text.len());
     text.split_at_checked(end).unwrap_or((text, ""))
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+
+    use super::*;
+
+    #[test]
+    fn numbers_with_units_add_up() {
+        for (text, ms) in [
+            ("30s", 30_000),
+            ("5m", 300_000),
+            ("1h30m", 5_400_000),
+            ("250ms", 250),
+            ("2d", 172_800_000),
+            ("1d2h3m4s5ms", 93_784_005),
+            ("90m", 5_400_000),
+            ("0s", 0),
+            ("007s", 7_000),
+            ("1m5ms", 60_005),
+            ("18446744073709551615ms", u64::MAX),
+        ] {
+            assert_eq!(parse_duration(text), Ok(Duration::from_millis(ms)), "{text}");
+        }
+    }
+
+    #[test]
+    fn anything_else_is_refused_with_its_place() {
+        use DurationProblem::{Empty, Number, Order, Overflow, Unit};
+        for (text, offset, problem) in [
+            ("", 0, Empty),
+            ("30", 2, Unit),
+            ("s", 0, Number),
+            ("-5s", 0, Number),
+            ("+5s", 0, Number),
+            (" 5s", 0, Number),
+            ("5 s", 1, Unit),
+            ("5s ", 2, Number),
+            ("1.5h", 1, Unit),
+            ("5S", 1, Unit),
+            ("5min", 1, Unit),
+            ("5w", 1, Unit),
+            ("5\u{b5}s", 1, Unit),
+            ("\u{ff15}s", 0, Number),
+            ("30m1h", 4, Order),
+            ("1h1h", 3, Order),
+            ("1ms1s", 4, Order),
+            ("18446744073709551616ms", 0, Overflow),
+            ("18446744073709551615s", 0, Overflow),
+            ("213503982335d", 0, Overflow),
+            ("1s18446744073709551615ms", 2, Overflow),
+            ("1h\0", 2, Number),
+        ] {
+            let error = parse_duration(text).unwrap_err();
+            assert_eq!((error.offset, error.problem), (offset, problem), "{text:?}");
+            assert!(error.to_string().contains("such as \"30s\""), "{error}");
+        }
+    }
+}

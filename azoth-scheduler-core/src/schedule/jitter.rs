@@ -30,3 +30,32 @@ fn scale(number: u64, spread: u32) -> u32 {
     let scaled = (u128::from(number) * (u128::from(spread) + 1)) >> 64;
     u32::try_from(scaled).unwrap_or(spread)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_unix_seconds(seconds).unwrap()
+    }
+
+    #[test]
+    fn delay_of_an_occurrence_never_changes() {
+        assert_eq!(jitter_ms("daily-report", at(1_700_000_000), 60_000), 35_205);
+        assert_eq!(jitter_ms("daily-report", at(1_700_086_400), 60_000), 42_179);
+        assert_eq!(jitter_ms("weekly-report", at(1_700_000_000), 60_000), 59_760);
+    }
+
+    #[test]
+    fn delay_lies_within_the_spread_and_reaches_both_ends() {
+        let mut seen = [0u32; 4];
+        for occurrence in 0..1_000 {
+            let delay = jitter_ms("task", at(occurrence), 3);
+            seen[usize::try_from(delay).unwrap()] += 1;
+        }
+        assert!(seen.iter().all(|number| (200..300).contains(number)), "{seen:?}");
+        assert_eq!(jitter_ms("task", at(0), 0), 0);
+        assert_eq!(scale(u64::MAX, u32::MAX), u32::MAX);
+        assert_eq!(scale(0, u32::MAX), 0);
+    }
+}

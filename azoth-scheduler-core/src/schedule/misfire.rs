@@ -153,3 +153,6 @@ fn newest_late(policy: &Misfire, jitter_ms: u32, now: Timestamp) -> Timestamp {
     let allowed_ms = policy.grace_ms.saturating_add(u64::from(jitter_ms)).saturating_add(1);
     now.saturating_add_ms(i64::try_from(allowed_ms).unwrap_or(i64::MAX).saturating_neg())
 }
+
+#[cfg(test)]
+mod tests;

@@ -32,8 +32,17 @@ mod error;
 mod jitter;
 #[cfg(feature = "engine")]
 mod misfire;
+#[cfg(test)]
+#[cfg(feature = "engine")]
+mod model;
+#[cfg(test)]
+#[cfg(feature = "engine")]
+mod oracle;
 #[cfg(feature = "engine")]
 mod overlap;
+#[cfg(test)]
+#[cfg(feature = "engine")]
+mod properties;
 #[cfg(feature = "engine")]
 mod search;
 #[cfg(feature = "engine")]

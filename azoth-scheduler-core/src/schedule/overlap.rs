@@ -45,3 +45,6 @@ pub fn reckon_overlap(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -92,3 +92,6 @@ impl CronSearch {
         matches.then(|| minute.saturating_add(i64::from(second)))
     }
 }
+
+#[cfg(test)]
+mod tests;

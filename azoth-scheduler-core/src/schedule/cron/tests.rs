@@ -185,10 +185,10 @@ fn printed_expression_is_in_numbers_and_in_order() {
 
 /// Field, offset and offending text of an error.
 fn place(text: &str) -> (CronField, usize, String) {
-    match error(text) {
-        ScheduleError::Field { field, offset, text, .. } => (field, offset, text),
-        other => panic!("{text:?}: {other}"),
-    }
+    let ScheduleError::Field { field, offset, text, .. } = error(text) else {
+        panic!("{text:?}: not of a field")
+    };
+    (field, offset, text)
 }
 
 #[test]
