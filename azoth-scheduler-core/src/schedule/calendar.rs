@@ -10,6 +10,18 @@ use crate::time::Timestamp;
 /// The occurrences of one schedule: parsed, with its zone, its window and the instant of its definition resolved.
 ///
 /// Searching allocates nothing. Made by [`Schedule::calendar`](super::Schedule::calendar).
+///
+/// ```
+/// use azoth_scheduler_core::schedule::Schedule;
+/// use azoth_scheduler_core::time::Timestamp;
+///
+/// let calendar = Schedule::cron("0 */20 * * * *")?.calendar(Timestamp::UNIX_EPOCH)?;
+/// let now = Timestamp::from_unix_seconds(3_000)?;
+/// assert_eq!(calendar.next(now), Some(Timestamp::from_unix_seconds(3_600)?));
+/// assert_eq!(calendar.newest_through(calendar.start(), now), Some(Timestamp::from_unix_seconds(2_400)?));
+/// assert_eq!(calendar.count(calendar.start(), now).number, 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Calendar {
     pub(super) occurrences: Occurrences,
@@ -118,6 +130,7 @@ impl Calendar {
         let (mut enough, mut short) = (enough, short);
         let burst = n.saturating_mul(BURST_FACTOR);
         loop {
+            debug_assert!(enough < short, "{enough} to {short} is empty");
             let number = self.count_up_to(enough, through, burst);
             if number < burst {
                 let skipped = usize::try_from(number.checked_sub(n)?).ok()?;

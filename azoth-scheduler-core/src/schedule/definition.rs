@@ -11,6 +11,15 @@ use super::{CATCH_UP_LIMIT_MAX, INTERVAL_MS_MAX, JITTER_MS_MAX, MISFIRE_GRACE_MS
 use crate::time::Timestamp;
 
 /// When a task runs, and what becomes of occurrences that cannot run when they come due.
+///
+/// ```
+/// use azoth_scheduler_core::schedule::{Overlap, Schedule};
+///
+/// let schedule = Schedule { overlap: Overlap::BufferOne, jitter_ms: 30_000, ..Schedule::cron("@hourly")? };
+/// schedule.validate()?;
+/// assert_eq!(schedule.describe(), "at minute 0 of every hour");
+/// # Ok::<(), azoth_scheduler_core::schedule::ScheduleError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schedule {
     /// At which instants.
@@ -117,6 +126,14 @@ impl Schedule {
     }
 
     /// Every such period, counted from the definition: a whole number of milliseconds, from 1 to [`INTERVAL_MS_MAX`].
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use azoth_scheduler_core::schedule::Schedule;
+    ///
+    /// assert!(Schedule::every(Duration::from_millis(1_500)).is_ok());
+    /// assert!(Schedule::every(Duration::from_micros(1_500)).is_err());
+    /// ```
     ///
     /// # Errors
     /// [`ScheduleError::IntervalZero`], [`IntervalFraction`](ScheduleError::IntervalFraction) or

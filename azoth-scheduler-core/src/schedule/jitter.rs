@@ -21,7 +21,9 @@ pub fn jitter_ms(task_id: &str, occurrence: Timestamp, spread_ms: u32) -> u32 {
     hasher.update(task_id.as_bytes());
     let mut number = [0u8; 8];
     hasher.finalize_xof().fill(&mut number);
-    scale(u64::from_le_bytes(number), spread_ms)
+    let delay_ms = scale(u64::from_le_bytes(number), spread_ms);
+    debug_assert!(delay_ms <= spread_ms, "{delay_ms} is beyond {spread_ms}");
+    delay_ms
 }
 
 /// Spreads a number of 64 bits evenly over `0..=spread`.

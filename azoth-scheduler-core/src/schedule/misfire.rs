@@ -94,6 +94,20 @@ impl From<LateCause> for Miss {
     }
 }
 
+impl Reckoning {
+    /// The ranges lie within `(last, now]`, apart from each other and in order; the last one ends with the newest.
+    pub(super) fn check(&self, last: Timestamp, now: Timestamp) {
+        debug_assert!(last < self.newest && self.newest <= now, "{self:?} outside ({last}, {now}]");
+        let passed = self.passed.iter().map(|passed| (passed.from, passed.to));
+        let run = self.run.iter().map(|run| (run.next, run.through));
+        let ranges = passed.chain(run);
+        debug_assert!(ranges.clone().all(|(from, to)| from <= to), "{self:?} has a range turned round");
+        let next = ranges.clone().skip(1);
+        debug_assert!(ranges.clone().zip(next).all(|(a, b)| a.1 < b.0), "{self:?} overlaps");
+        debug_assert_eq!(ranges.last().map(|range| range.1), Some(self.newest), "{self:?} has a rest");
+    }
+}
+
 impl Passed {
     /// All occurrences in `(after, through]`, or `None` when there are none.
     pub(crate) fn all(calendar: &Calendar, after: Timestamp, through: Timestamp, fate: Fate) -> Option<Self> {
@@ -113,6 +127,19 @@ impl Passed {
 /// - [`MisfirePolicy::CatchUp`]: the newest `limit` run, oldest first; older ones are missed.
 ///
 /// A single instant is never late.
+///
+/// ```
+/// use azoth_scheduler_core::schedule::{LateCause, Misfire, Schedule, reckon};
+/// use azoth_scheduler_core::time::Timestamp;
+///
+/// let calendar = Schedule::interval_secs(3_600)?.calendar(Timestamp::UNIX_EPOCH)?;
+/// let now = Timestamp::from_unix_seconds(3 * 3_600 + 120)?; // 03:02, after a stop of three hours
+/// let reckoning = reckon(&calendar, &Misfire::default(), 0, calendar.start(), now, LateCause::Late);
+/// let reckoning = reckoning.ok_or("nothing is due")?;
+/// assert_eq!(reckoning.run.map(|run| run.next.to_string()).as_deref(), Some("1970-01-01T03:00:00Z"));
+/// assert_eq!(reckoning.passed[0].count.number, 2); // 01:00 and 02:00 are merged into it
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn reckon(
     calendar: &Calendar,
     policy: &Misfire,
@@ -145,7 +172,9 @@ pub fn reckon(
         },
     };
     let run = next.map(|next| Run { next, through: newest });
-    Some(Reckoning { newest, run, passed: passed.into_iter().collect() })
+    let reckoning = Reckoning { newest, run, passed: passed.into_iter().collect() };
+    reckoning.check(last, now);
+    Some(reckoning)
 }
 
 /// The newest instant at which an occurrence would be late.

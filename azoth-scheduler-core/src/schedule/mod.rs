@@ -32,21 +32,15 @@ mod error;
 mod jitter;
 #[cfg(feature = "engine")]
 mod misfire;
-#[cfg(test)]
-#[cfg(feature = "engine")]
-mod model;
-#[cfg(test)]
-#[cfg(feature = "engine")]
-mod oracle;
 #[cfg(feature = "engine")]
 mod overlap;
-#[cfg(test)]
-#[cfg(feature = "engine")]
-mod properties;
 #[cfg(feature = "engine")]
 mod search;
 #[cfg(feature = "engine")]
 mod spec;
+#[cfg(test)]
+#[cfg(feature = "engine")]
+mod tests;
 #[cfg(feature = "engine")]
 mod zone;
 

@@ -36,12 +36,14 @@ impl CronSearch {
                 Some(_) | None => *known.insert(self.zone.segment(from)),
             };
             if let Some(at) = self.next_in(segment, from, until) {
+                debug_assert!(at >= from && segment.holds(at), "{at} from {from} in {segment:?}");
                 return Some(at).filter(|at| *at <= until);
             }
             if segment.end == i64::MAX {
                 return None;
             }
             from = self.leap(segment.end, until)?;
+            debug_assert!(from >= segment.end, "the search goes forward");
         }
         None
     }

@@ -17,6 +17,15 @@ pub struct CronSpec {
 impl CronSpec {
     /// Takes an expression that can fire, and the IANA name of a zone in any case.
     ///
+    /// ```
+    /// use azoth_scheduler_core::schedule::CronSpec;
+    ///
+    /// let spec = CronSpec::new("@daily", "europe/berlin")?;
+    /// assert_eq!(spec.zone(), "Europe/Berlin");
+    /// assert!(CronSpec::new("0 0 0 30 2 *", "UTC").unwrap_err().to_string().contains("never fires"));
+    /// # Ok::<(), azoth_scheduler_core::schedule::ScheduleError>(())
+    /// ```
+    ///
     /// # Errors
     /// What [`CronExpression::parse`] says, [`ScheduleError::NeverFires`] or [`ScheduleError::UnknownZone`].
     pub fn new(expression: &str, zone: &str) -> Result<Self, ScheduleError> {
@@ -29,7 +38,7 @@ impl CronSpec {
     }
 
     /// What [`expression`](Self::expression) and [`zone`](Self::zone) gave when it was stored. Nothing is checked, so
-    /// that a replay reads neither text; [`Schedule::calendar`] says what is wrong with them.
+    /// that a replay reads neither text; [`Schedule::calendar`](super::Schedule::calendar) says what is wrong with them.
     pub fn from_stored(expression: &str, zone: &str) -> Self {
         Self { expression: Arc::from(expression), zone: Arc::from(zone) }
     }

@@ -89,11 +89,14 @@ impl Zone {
         // Strictly before the next second: a change at `utc` itself starts the segment.
         let start = zone.preceding(instant(utc.saturating_add(1))).next();
         let end = zone.following(at).next();
-        Segment {
+        let segment = Segment {
             start: start.map_or(i64::MIN, |change| change.timestamp().as_second()),
             end: end.map_or(i64::MAX, |change| change.timestamp().as_second()),
             offset: i64::from(zone.to_offset(at).seconds()),
-        }
+        };
+        debug_assert!(segment.holds(utc), "{segment:?} does not hold {utc}");
+        debug_assert!(segment.offset.abs() <= OFFSET_MAX, "{segment:?} is too far from UTC");
+        segment
     }
 
     /// The greatest local time that any segment before this one has shown, exclusive.

@@ -176,9 +176,9 @@ fn special_day_of_week(days: &mut DaysOfWeek, item: Piece<'_>) -> Result<bool, S
         let day = value(field, day).map_err(error)?;
         let k = number(k.text).filter(|k| (1..=5).contains(k));
         let k = k.ok_or_else(|| item.error(field, FieldProblem::Special))?;
-        days.nth |= bit(k.saturating_mul(8).saturating_add(sunday_as_0(day)));
+        days.nth |= bit(k.saturating_mul(8).saturating_add(canonical(field, day)));
     } else if let Some(day) = item.strip_suffix(&['L', 'l']) {
-        days.last |= bit(sunday_as_0(value(field, day).map_err(error)?));
+        days.last |= bit(canonical(field, value(field, day).map_err(error)?));
     } else {
         return Ok(false);
     }
@@ -207,45 +207,40 @@ fn plain_item(field: CronField, item: Piece<'_>, values: &mut Values) -> Result<
             values.star_steps |= bit(step);
             sequence(field, field.min(), field.max(), step)
         }
-        (None, Some(step)) => sequence(field, opening(field, value(field, range)?), field.max(), step),
-        (None, None) => bit(in_mask(field, value(field, range)?)),
+        (None, Some(step)) => sequence(field, canonical(field, value(field, range)?), field.max(), step),
+        (None, None) => bit(canonical(field, value(field, range)?)),
     };
     Ok(())
 }
 
 /// Every `step`-th value from `from` on, up to `to`, going round once at the field's end if `to` lies before `from`.
+///
+/// A 7 closes a range of weekdays after Saturday and opens one as 0.
 fn sequence(field: CronField, from: u8, to: u8, step: u8) -> u64 {
-    if from == to {
-        return bit(in_mask(field, from));
-    }
-    let from = opening(field, from);
+    let add = |mask, value| mask | bit(canonical(field, value));
     let every = usize::from(step.max(1));
-    let add = |mask, value| mask | bit(in_mask(field, value));
-    if from <= to {
-        (from..=to).step_by(every).fold(0, add)
-    } else {
-        (from..=field.max()).chain(field.min()..=to).step_by(every).fold(0, add)
+    let first = canonical(field, from);
+    let mask = match from == to {
+        true => bit(first),
+        false if first <= to => (first..=to).step_by(every).fold(0, add),
+        false => (first..=field.max()).chain(field.min()..=to).step_by(every).fold(0, add),
+    };
+    debug_assert_eq!(mask & !full(field), 0, "{from}-{to}/{step} leaves the {field} field");
+    mask
+}
+
+/// The same value for both numbers of Sunday.
+fn canonical(field: CronField, value: u8) -> u8 {
+    match (field, value) {
+        (CronField::DayOfWeek, 7) => 0,
+        _ => value,
     }
-}
-
-/// A 7 that opens a range of weekdays is Sunday as 0.
-fn opening(field: CronField, value: u8) -> u8 {
-    if field == CronField::DayOfWeek { sunday_as_0(value) } else { value }
-}
-
-/// The bit of a value: the same one for both numbers of Sunday.
-fn in_mask(field: CronField, value: u8) -> u8 {
-    opening(field, value)
-}
-
-fn sunday_as_0(day: u8) -> u8 {
-    if day == 7 { 0 } else { day }
 }
 
 fn step(field: CronField, piece: Piece<'_>) -> Result<u8, ScheduleError> {
-    number(piece.text)
-        .filter(|step| (1..=field.step_max()).contains(step))
-        .ok_or_else(|| piece.error(field, FieldProblem::Step { max: field.step_max() }))
+    let max = field.step_max();
+    let step = number(piece.text).filter(|step| (1..=max).contains(step));
+    step.ok_or_else(|| piece.error(field, FieldProblem::Step { max }))
 }
 
 /// A number or a name of the field.
