@@ -149,38 +149,52 @@ pub fn reckon(
     cause: LateCause,
 ) -> Option<Reckoning> {
     let newest = calendar.newest_through(last, now)?;
-    let late_through = if calendar.is_single() { last } else { newest_late(policy, jitter_ms, now) };
-    let late_through = late_through.max(last);
-    let Some(late) = calendar.newest_through(last, late_through) else {
-        let next = calendar.next(last)?;
-        return Some(Reckoning { newest, run: Some(Run { next, through: newest }), passed: Vec::new() });
+    let late = match calendar.is_single() {
+        true => None,
+        false => calendar.newest_through(last, late_until(policy, jitter_ms, now)),
     };
-    let on_time = calendar.next(late).filter(|next| *next <= newest);
-    let (next, passed) = match policy.policy {
-        MisfirePolicy::Skip => (on_time, Passed::all(calendar, last, late, Fate::Missed(cause.into()))),
-        MisfirePolicy::RunOnce => {
-            let into = on_time.unwrap_or(late);
-            let before = late.min(into.saturating_add_ms(-1));
-            (Some(into), Passed::all(calendar, last, before, Fate::Merged { into }))
-        }
-        MisfirePolicy::CatchUp { limit } => match calendar.nth_newest(last, late, u64::from(limit.get())) {
-            Some(first) => {
-                let fate = Fate::Missed(Miss::OverLimit);
-                (Some(first), Passed::all(calendar, last, first.saturating_add_ms(-1), fate))
-            }
-            None => (calendar.next(last), None),
-        },
+    let (next, passed) = match late {
+        Some(late) => divide(calendar, policy.policy, last, late, newest, cause),
+        None => (calendar.next(last), None),
     };
-    let run = next.map(|next| Run { next, through: newest });
-    let reckoning = Reckoning { newest, run, passed: passed.into_iter().collect() };
+    let reckoning = Reckoning {
+        newest,
+        run: next.map(|next| Run { next, through: newest }),
+        passed: passed.into_iter().collect(),
+    };
     reckoning.check(last, now);
     Some(reckoning)
 }
 
 /// The newest instant at which an occurrence would be late.
-fn newest_late(policy: &Misfire, jitter_ms: u32, now: Timestamp) -> Timestamp {
+fn late_until(policy: &Misfire, jitter_ms: u32, now: Timestamp) -> Timestamp {
     let allowed_ms = policy.grace_ms.saturating_add(u64::from(jitter_ms)).saturating_add(1);
     now.saturating_add_ms(i64::try_from(allowed_ms).unwrap_or(i64::MAX).saturating_neg())
+}
+
+/// Of the occurrences in `(last, newest]`, those up to `late` are late: the first one that runs, and those that do not.
+fn divide(
+    calendar: &Calendar,
+    policy: MisfirePolicy,
+    last: Timestamp,
+    late: Timestamp,
+    newest: Timestamp,
+    cause: LateCause,
+) -> (Option<Timestamp>, Option<Passed>) {
+    let on_time = calendar.next(late).filter(|next| *next <= newest);
+    let (first, fate) = match policy {
+        MisfirePolicy::Skip => (on_time, Fate::Missed(cause.into())),
+        MisfirePolicy::RunOnce => {
+            let into = on_time.unwrap_or(late);
+            (Some(into), Fate::Merged { into })
+        }
+        MisfirePolicy::CatchUp { limit } => {
+            let newest_late = calendar.nth_newest(last, late, u64::from(limit.get()));
+            (newest_late.or_else(|| calendar.next(last)), Fate::Missed(Miss::OverLimit))
+        }
+    };
+    let before = first.map_or(late, |first| first.saturating_add_ms(-1).min(late));
+    (first, Passed::all(calendar, last, before, fate))
 }
 
 #[cfg(test)]
