@@ -115,6 +115,16 @@ fn start_inside_the_second_run_of_a_repeat_does_not_fire_a_fixed_time_again() {
 }
 
 #[test]
+fn start_hours_into_a_long_repeat_does_not_fire_a_fixed_time_again() {
+    // Troll shows 01:00-03:00 twice, Alaska once showed a whole day twice.
+    let troll = |after| next("0 45 2 * * *", "Antarctica/Troll", after).unwrap();
+    assert_eq!(troll("2024-10-27T00:00:00Z"), "2024-10-27T00:45:00Z");
+    assert_eq!(troll("2024-10-27T02:30:00Z"), "2024-10-28T02:45:00Z");
+    let sitka = |after| next("0 0 12 19 10 *", "America/Sitka", after).unwrap();
+    assert_eq!(sitka("1867-10-19T20:00:00Z"), "1868-10-19T21:01:13Z");
+}
+
+#[test]
 fn search_that_starts_inside_or_at_the_end_of_a_gap_finds_the_next_day() {
     let berlin = |after| next("0 30 2 * * *", "Europe/Berlin", after).unwrap();
     assert_eq!(berlin("2024-03-31T00:59:59.999Z"), "2024-03-31T01:00:00Z");
