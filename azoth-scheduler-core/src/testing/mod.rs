@@ -33,7 +33,6 @@ use crate::time::Timestamp;
 
 /// What happened to a task before.
 #[derive(Clone, Debug, Default)]
-#[must_use]
 pub struct Given {
     events: Vec<(Timestamp, Event)>,
     state: Option<TaskState>,

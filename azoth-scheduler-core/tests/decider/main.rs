@@ -1,0 +1,8 @@
+//! Every rule of `decide` and `evolve`, by example and over random histories.
+#![allow(clippy::unwrap_used, reason = "a panic in a test is its failure")]
+
+mod conflict;
+mod failure;
+mod history;
+mod life;
+mod walk;
