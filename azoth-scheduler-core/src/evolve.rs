@@ -117,10 +117,17 @@ fn scheduled(
     })
 }
 
-/// A running execution goes on under the old definition, a paused task stays paused, all else waits.
+/// A running execution goes on under the old definition, a paused task stays paused, all else waits. What was to be
+/// disabled when its execution ends is scheduled again by this, and so is not disabled any more.
 fn redefined(phase: TaskPhase, work: Work) -> TaskPhase {
     match phase {
-        TaskPhase::Running(running) => TaskPhase::Running(Running { superseded: true, ..running }),
+        TaskPhase::Running(running) => {
+            let afterwards = match running.afterwards {
+                Afterwards::Disable { .. } => Afterwards::GoOn,
+                Afterwards::GoOn | Afterwards::Pause(_) => running.afterwards,
+            };
+            TaskPhase::Running(Running { superseded: true, afterwards, ..running })
+        }
         TaskPhase::Paused { pause, .. } => TaskPhase::Paused { work, pause },
         TaskPhase::Waiting(_)
         | TaskPhase::Finished { .. }
