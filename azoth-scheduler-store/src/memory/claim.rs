@@ -22,10 +22,10 @@ impl Tables {
         let types: BTreeSet<TaskType> = offer.task_types.iter().cloned().collect();
         let mut claimed = Vec::new();
         for execution in offer.executions.iter().take(CLAIM_BATCH_MAX) {
-            match self.claim_one(&types, order_of_slot(claimed.len()), offer.worker, *execution, now)? {
-                Some(claim) => claimed.push(claim),
-                None => break,
-            }
+            let order = order_of_turn(self.claim_turn);
+            let Some(claim) = self.claim_one(&types, order, offer.worker, *execution, now)? else { break };
+            self.claim_turn = self.claim_turn.wrapping_add(1);
+            claimed.push(claim);
         }
         let next_due = self.projection.due.next_due(&types);
         Ok(Claims { claimed, next_due, worker_ended: false })
@@ -78,9 +78,10 @@ impl Tables {
     }
 }
 
-/// The 16th claim of an offer, the 32nd and so on go to the oldest task, so that low levels are not starved.
-fn order_of_slot(slot: usize) -> Order {
-    if slot % OLDEST_EVERY == OLDEST_EVERY - 1 { Order::OldestFirst } else { Order::ByPriority }
+/// Every 16th claim goes to the oldest task, so that low levels are not starved. Turns are counted over all offers:
+/// most have fewer slots than that.
+fn order_of_turn(turn: u64) -> Order {
+    if turn % OLDEST_EVERY == OLDEST_EVERY - 1 { Order::OldestFirst } else { Order::ByPriority }
 }
 
-const OLDEST_EVERY: usize = 16;
+const OLDEST_EVERY: u64 = 16;

@@ -20,8 +20,7 @@ pub(super) struct DueIndex {
 pub(super) enum Order {
     /// The one of the highest level, within it the one that is due for longest, then the one created first.
     ByPriority,
-    /// The one that is due for longest whatever its level, then the one of the highest level, then the one created
-    /// first.
+    /// The one that is due for longest whatever its level, then the one created first.
     OldestFirst,
 }
 
@@ -45,8 +44,8 @@ impl DueIndex {
     ) -> Option<LogPosition> {
         let due = self.heads(types).filter(|(_, _, run_at, _)| *run_at <= now);
         let first = due.min_by_key(|(_, priority, run_at, key)| match order {
-            Order::ByPriority => (Some(*priority), *run_at, *priority, *key),
-            Order::OldestFirst => (None, *run_at, *priority, *key),
+            Order::ByPriority => (Some(*priority), *run_at, *key),
+            Order::OldestFirst => (None, *run_at, *key),
         });
         first.map(|(_, _, _, key)| *key)
     }

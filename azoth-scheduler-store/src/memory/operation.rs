@@ -1,5 +1,7 @@
 //! What does not follow from the log: workers and consumers.
 
+use std::collections::BTreeMap;
+
 use azoth_scheduler_core::id::{ConsumerName, ExecutionId, WorkerId};
 use azoth_scheduler_core::state::{Running, TaskState};
 use azoth_scheduler_core::time::Timestamp;
@@ -17,18 +19,23 @@ pub(super) struct Worker {
 }
 
 /// A consumer and what it could not handle.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Consumer {
     pub(super) cursor: LogPosition,
-    pub(super) dead_letters: Vec<DeadLetter>,
+    pub(super) dead_letters: BTreeMap<LogPosition, DeadLetter>,
 }
 
 impl Tables {
     pub(super) fn register_worker(&mut self, info: WorkerInfo, now: Timestamp) {
-        let worker = info.worker;
         let row = WorkerRow { info, renewals: 0, renewed_at: now };
-        // An incarnation that has ended never comes back.
-        self.workers.entry(worker).or_insert(Worker { row, ended: false });
+        match self.workers.get_mut(&row.info.worker) {
+            // An incarnation that has ended never comes back.
+            Some(Worker { ended: true, .. }) => {}
+            Some(worker) => worker.row = WorkerRow { renewals: worker.row.renewals, ..row },
+            None => {
+                self.workers.insert(row.info.worker, Worker { row, ended: false });
+            }
+        }
     }
 
     pub(super) fn renew_worker(&mut self, worker: WorkerId, now: Timestamp) -> Renewal {
@@ -62,7 +69,8 @@ impl Tables {
             let worker = self.workers.get(&running.worker);
             let last_seen = match worker {
                 Some(Worker { ended: false, .. }) => return None,
-                Some(Worker { row, .. }) => row.renewed_at,
+                // A claim is a sign of life too.
+                Some(Worker { row, .. }) => row.renewed_at.max(running.claimed_at),
                 None => running.claimed_at,
             };
             let (task, execution) = (state.id.clone(), running.execution);
@@ -86,7 +94,7 @@ impl Tables {
             StartFrom::Now => self.head(),
             StartFrom::After(position) => position,
         };
-        let new = Consumer { cursor: start, dead_letters: Vec::new() };
+        let new = Consumer { cursor: start, dead_letters: BTreeMap::new() };
         self.consumers.entry(name.clone()).or_insert(new).cursor
     }
 
@@ -97,18 +105,19 @@ impl Tables {
         to: LogPosition,
         dead: Option<DeadLetter>,
     ) -> Result<(), StoreError> {
-        let found = self.consumers.get(name).map_or(LogPosition::START, |consumer| consumer.cursor);
-        if found != from {
-            return Err(StoreError::CursorMoved { consumer: name.clone(), expected: from, found });
+        let moved = |found| StoreError::CursorMoved { consumer: name.clone(), expected: from, found };
+        let consumer = self.consumers.get_mut(name).ok_or_else(|| moved(LogPosition::START))?;
+        if consumer.cursor != from {
+            return Err(moved(consumer.cursor));
         }
-        let consumer = self.consumers.entry(name.clone()).or_default();
         consumer.cursor = to;
-        consumer.dead_letters.extend(dead);
+        consumer.dead_letters.extend(dead.map(|dead| (dead.position, dead)));
         Ok(())
     }
 
     pub(super) fn dead_letters(&self, name: &ConsumerName, limit: usize) -> Vec<DeadLetter> {
-        let letters = self.consumers.get(name).map_or(&[][..], |consumer| &consumer.dead_letters);
-        letters.iter().take(limit).cloned().collect()
+        let letters =
+            self.consumers.get(name).into_iter().flat_map(|consumer| consumer.dead_letters.values());
+        letters.take(limit).cloned().collect()
     }
 }

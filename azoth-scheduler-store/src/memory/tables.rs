@@ -26,6 +26,8 @@ pub(super) struct Tables {
     pub(super) projection: Projection,
     pub(super) workers: BTreeMap<WorkerId, Worker>,
     pub(super) consumers: BTreeMap<ConsumerName, Consumer>,
+    /// How many claims were made so far, for whose turn it is.
+    pub(super) claim_turn: u64,
     commits: u64,
 }
 
