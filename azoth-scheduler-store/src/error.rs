@@ -151,6 +151,12 @@ pub enum StoreError {
         /// Why.
         detail: String,
     },
+    /// A defect of this library: it panicked while it worked on the call, which was rolled back.
+    #[error("a defect of this library, nothing was changed: {detail}")]
+    Defect {
+        /// The panic's message.
+        detail: String,
+    },
     /// The engine reported something that has no name here.
     #[error("the database engine reported: {detail}")]
     Engine {

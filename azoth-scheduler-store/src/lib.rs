@@ -3,6 +3,7 @@
 //! | room | what it holds |
 //! |---|---|
 //! | [`store`] | the [`Store`] trait: what every store promises |
+//! | `sqlite` | the `SqliteStore`: log and projection in one SQLite file (feature `sqlite`) |
 //! | [`memory`] | the [`MemoryStore`]: plain maps, the reference for all others |
 //! | [`record`], [`report`], [`filter`], [`error`] | events in their envelopes, answers, questions, errors |
 #![warn(clippy::indexing_slicing, clippy::wildcard_enum_match_arm)]
@@ -16,6 +17,8 @@ pub mod filter;
 pub mod memory;
 pub mod record;
 pub mod report;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
 pub mod store;
 
 pub use error::StoreError;
@@ -23,6 +26,8 @@ pub use filter::TaskFilter;
 pub use memory::MemoryStore;
 pub use record::{LogPosition, RecordedEvent, RecordedPayload, Subject};
 pub use report::{ConsumerLag, Finding, RebuildReport, StoreStats, TaskCount, VerifyReport};
+#[cfg(feature = "sqlite")]
+pub use sqlite::SqliteStore;
 pub use store::{
     Applied, Batch, ClaimOffer, Claimed, Claims, DeadLetter, Orphan, ProcessIdentity, Renewal, StartFrom,
     Store, StoredTask, WorkerInfo, WorkerRow,

@@ -1,0 +1,233 @@
+//! Claims: due tasks for a worker that has room, found along the due index.
+//!
+//! A lane is one task type at one priority level, and each lane is a seek in the index `azoth_p_due`. The slots of an
+//! offer go to the first level that has a due task, within it to the earliest `run_at`, then to the oldest task; every
+//! [`FAIR_TURN`]th slot goes to the earliest `run_at` of all levels, so that no level starves.
+
+use std::cmp::Reverse;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use azoth_scheduler_core::command::{TaskCommand, Wish};
+use azoth_scheduler_core::decide::Answer;
+use azoth_scheduler_core::id::{ExecutionId, TaskId};
+use azoth_scheduler_core::task::Priority;
+use azoth_scheduler_core::time::Timestamp;
+use rusqlite::{Connection, params};
+
+use super::cell;
+use super::entry::Entry;
+use super::group::Group;
+use super::log;
+use super::task_row::priority_code;
+use super::worker;
+use crate::error::StoreError;
+use crate::store::{CLAIM_BATCH_MAX, ClaimOffer, Claimed, Claims};
+
+/// Every so many-th claim goes to the task that has been due for longest, whatever its priority.
+const FAIR_TURN: u64 = 16;
+/// The first page of a lane holds so many tasks, each further one twice as many.
+const PAGE_FIRST: usize = 16;
+/// No page of a lane holds more tasks.
+const PAGE_MAX: usize = 256;
+/// So many tasks whose occurrences all passed are moved on within one offer; more wait for the next one.
+const PASSED_MAX: usize = 256;
+
+/// One seek in `azoth_p_due`.
+pub(super) const DUE: &str = "SELECT run_at_ms, key, id FROM azoth_p_tasks INDEXED BY azoth_p_due
+    WHERE phase = 0 AND type = ?1 AND priority = ?2 AND run_at_ms <= ?3 AND (run_at_ms, key) > (?4, ?5)
+    ORDER BY run_at_ms, key LIMIT ?6";
+/// One seek in `azoth_p_due`.
+pub(super) const EARLIEST: &str = "SELECT min(run_at_ms) FROM azoth_p_tasks INDEXED BY azoth_p_due
+    WHERE phase = 0 AND type = ?1 AND priority = ?2";
+
+/// Claims due tasks for an offer.
+pub(super) fn claim(group: &mut Group<'_>, offer: &ClaimOffer, now: Timestamp) -> Result<Claims, StoreError> {
+    group.flush()?;
+    if !worker::is_live(group.conn(), offer.worker)? {
+        return Ok(Claims { worker_ended: true, ..Claims::default() });
+    }
+    let mut types = Vec::with_capacity(offer.task_types.len());
+    let conn = group.conn();
+    for name in offer.task_types.iter() {
+        types.extend(group.memory().type_key(conn, name)?);
+    }
+    types.sort_unstable();
+    types.dedup();
+    let mut lanes = Lanes::new(&types, now);
+    let claimed = take(group, offer, &mut lanes, now)?;
+    group.flush()?;
+    let next_due = next_due(group.conn(), &types)?;
+    Ok(Claims { claimed, next_due, worker_ended: false })
+}
+
+fn take(
+    group: &mut Group<'_>,
+    offer: &ClaimOffer,
+    lanes: &mut Lanes,
+    now: Timestamp,
+) -> Result<Vec<Claimed>, StoreError> {
+    let mut claimed = Vec::new();
+    let mut passed = 0;
+    let mut executions = offer.executions.iter().copied().take(CLAIM_BATCH_MAX);
+    let mut next = executions.next();
+    while let Some(execution) = next {
+        let turn = group.memory().claim_turn;
+        let Some(task) = lanes.pop(group.conn(), turn)? else { break };
+        let wish = Wish::Claim { execution, worker: offer.worker };
+        match group.command(&TaskCommand { task: task.clone(), wish }, now)? {
+            Ok(Answer::Started) => {
+                claimed.push(claimed_task(group, &task, execution)?);
+                group.memory().claim_turn = turn.wrapping_add(1);
+                next = executions.next();
+            }
+            Ok(Answer::Passed) if passed < PASSED_MAX => passed += 1,
+            Ok(Answer::Passed) => break,
+            other => {
+                return Err(cell::corrupt(format!("task {task:?} stands in the due index and is {other:?}")));
+            }
+        }
+    }
+    assert!(claimed.len() <= offer.executions.len(), "an execution is claimed under an id of the offer");
+    Ok(claimed)
+}
+
+/// What the worker needs to know of a task that was just claimed.
+fn claimed_task(group: &mut Group<'_>, task: &TaskId, execution: ExecutionId) -> Result<Claimed, StoreError> {
+    let conn = group.conn();
+    let entry = group.memory().task(conn, task)?;
+    let entry = entry.ok_or_else(|| cell::corrupt(format!("claimed task {task:?} is not there")))?;
+    let running = entry.state.running().filter(|running| running.execution == execution);
+    let running = running.ok_or_else(|| cell::corrupt(format!("claimed task {task:?} does not run")))?;
+    Ok(Claimed {
+        task: task.clone(),
+        task_type: entry.state.definition.task_type.clone(),
+        execution,
+        occurrence: running.occurrence,
+        attempt: running.attempt.get(),
+        claimed_at: running.claimed_at,
+        timeout_ms: entry.state.definition.timeout_ms,
+        payload: payload_of(conn, entry)?,
+    })
+}
+
+fn payload_of(conn: &Connection, entry: &Entry) -> Result<Arc<[u8]>, StoreError> {
+    let expected = entry.state.definition.payload.bytes;
+    if expected == 0 {
+        return Ok(Arc::from([]));
+    }
+    let bytes = log::payload(conn, entry.defined)?.unwrap_or_default();
+    if bytes.len() as u64 == expected {
+        return Ok(bytes.into());
+    }
+    Err(cell::corrupt(format!(
+        "the payload of task {:?} at event {} has {} bytes instead of {expected}",
+        entry.state.id,
+        entry.defined,
+        bytes.len()
+    )))
+}
+
+/// When the next task of these types is due; two dozen tasks or a million, the cost is one seek a lane.
+pub(super) fn next_due(conn: &Connection, types: &[u64]) -> Result<Option<Timestamp>, StoreError> {
+    let mut earliest: Option<i64> = None;
+    let mut statement = conn.prepare_cached(EARLIEST)?;
+    for type_key in types {
+        for priority in Priority::ALL {
+            let lane = params![cell::int(*type_key), priority_code(priority)];
+            let cell: Option<i64> = statement.query_row(lane, |row| row.get(0))?;
+            earliest = [earliest, cell].into_iter().flatten().min();
+        }
+    }
+    earliest.map(|cell| cell::instant(cell, "azoth_p_tasks.run_at_ms")).transpose()
+}
+
+/// All lanes of an offer, the first level first.
+struct Lanes {
+    lanes: Vec<Lane>,
+    now: Timestamp,
+}
+
+/// One task type at one level.
+struct Lane {
+    type_key: u64,
+    priority: Priority,
+    ready: VecDeque<Due>,
+    behind: (i64, i64),
+    page: usize,
+    dry: bool,
+}
+
+/// A due task. They compare by `run_at`, then by key.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Due {
+    run_at: i64,
+    key: i64,
+    id: String,
+}
+
+impl Lanes {
+    fn new(types: &[u64], now: Timestamp) -> Self {
+        let lanes = Priority::ALL.into_iter().flat_map(|priority| {
+            types.iter().map(move |type_key| Lane {
+                type_key: *type_key,
+                priority,
+                ready: VecDeque::new(),
+                behind: (i64::MIN, i64::MIN),
+                page: PAGE_FIRST,
+                dry: false,
+            })
+        });
+        Self { lanes: lanes.collect(), now }
+    }
+
+    /// Takes the task that this turn goes to.
+    fn pop(&mut self, conn: &Connection, turn: u64) -> Result<Option<TaskId>, StoreError> {
+        let fair = turn % FAIR_TURN == FAIR_TURN - 1;
+        let mut best: Option<&mut Lane> = None;
+        for lane in &mut self.lanes {
+            let level_is_over = best.as_ref().is_some_and(|best| best.priority < lane.priority);
+            if level_is_over && !fair {
+                break;
+            }
+            lane.fill(conn, self.now)?;
+            let first = lane.ready.front().map(Reverse);
+            if first.is_some() && first > best.as_ref().and_then(|best| best.ready.front()).map(Reverse) {
+                best = Some(lane);
+            }
+        }
+        let due = best.and_then(|lane| lane.ready.pop_front());
+        let id = due.map(|due| TaskId::new(due.id)).transpose();
+        id.map_err(|error| cell::corrupt(format!("azoth_p_tasks.id: {error}")))
+    }
+}
+
+impl Lane {
+    /// Reads the next page when the last one is used up.
+    fn fill(&mut self, conn: &Connection, now: Timestamp) -> Result<(), StoreError> {
+        if self.dry || !self.ready.is_empty() {
+            return Ok(());
+        }
+        let (run_at, key) = self.behind;
+        let lane = params![
+            cell::int(self.type_key),
+            priority_code(self.priority),
+            now.unix_ms(),
+            run_at,
+            key,
+            cell::int(self.page as u64)
+        ];
+        let mut statement = conn.prepare_cached(DUE)?;
+        let rows = statement
+            .query_map(lane, |row| Ok(Due { run_at: row.get(0)?, key: row.get(1)?, id: row.get(2)? }))?;
+        for due in rows {
+            self.ready.push_back(due?);
+        }
+        self.dry = self.ready.len() < self.page;
+        self.page = (self.page * 2).min(PAGE_MAX);
+        if let Some(last) = self.ready.back() {
+            self.behind = (last.run_at, last.key);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,109 @@
+//! Consumers' cursors and what they could not handle.
+
+use azoth_scheduler_core::id::ConsumerName;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::cell;
+use crate::error::StoreError;
+use crate::record::LogPosition;
+use crate::report::ConsumerLag;
+use crate::store::{DeadLetter, StartFrom};
+
+/// Where a consumer stands, by the primary key.
+pub(super) fn find(conn: &Connection, name: &ConsumerName) -> Result<Option<LogPosition>, StoreError> {
+    let sql = "SELECT cursor FROM azoth_o_consumers WHERE name = ?1";
+    let cell = conn.prepare_cached(sql)?.query_row([name.as_str()], |row| row.get(0)).optional()?;
+    cell.map(|cell| Ok(LogPosition::from_number(cell::number(cell, "azoth_o_consumers.cursor")?))).transpose()
+}
+
+/// Where a consumer stands; it is made where there is none of this name. `head` is the newest event's position.
+pub(super) fn find_or_make(
+    conn: &Connection,
+    name: &ConsumerName,
+    start: StartFrom,
+    head: LogPosition,
+) -> Result<LogPosition, StoreError> {
+    if let Some(cursor) = find(conn, name)? {
+        return Ok(cursor);
+    }
+    let cursor = match start {
+        StartFrom::Beginning => LogPosition::START,
+        StartFrom::Now => head,
+        StartFrom::After(position) => position,
+    };
+    let sql = "INSERT INTO azoth_o_consumers (name, cursor) VALUES (?1, ?2)";
+    conn.prepare_cached(sql)?.execute(params![name.as_str(), cell::int(cursor.number())])?;
+    Ok(cursor)
+}
+
+/// Moves a cursor from where it was found, with what was given up on the way.
+pub(super) fn advance(
+    conn: &Connection,
+    name: &ConsumerName,
+    from: LogPosition,
+    to: LogPosition,
+    dead: Option<&DeadLetter>,
+) -> Result<(), StoreError> {
+    let sql = "UPDATE azoth_o_consumers SET cursor = ?3 WHERE name = ?1 AND cursor = ?2";
+    let cells = params![name.as_str(), cell::int(from.number()), cell::int(to.number())];
+    if conn.prepare_cached(sql)?.execute(cells)? == 0 {
+        let found = find(conn, name)?.unwrap_or(LogPosition::START);
+        return Err(StoreError::CursorMoved { consumer: name.clone(), expected: from, found });
+    }
+    dead.map_or(Ok(()), |dead| bury(conn, name, dead))
+}
+
+fn bury(conn: &Connection, name: &ConsumerName, dead: &DeadLetter) -> Result<(), StoreError> {
+    let sql = "INSERT INTO azoth_o_dead_letters (consumer, position, attempts, error, at_ms)
+               VALUES (?1, ?2, ?3, ?4, ?5)
+               ON CONFLICT (consumer, position) DO UPDATE SET attempts = ?3, error = ?4, at_ms = ?5";
+    let position = cell::int(dead.position.number());
+    let cells = params![name.as_str(), position, dead.attempts, dead.error, dead.at.unix_ms()];
+    conn.prepare_cached(sql)?.execute(cells)?;
+    Ok(())
+}
+
+/// What a consumer could not handle, oldest first, by the unique index.
+pub(super) fn dead_letters(
+    conn: &Connection,
+    name: &ConsumerName,
+    limit: usize,
+) -> Result<Vec<DeadLetter>, StoreError> {
+    let sql = "SELECT position, attempts, error, at_ms FROM azoth_o_dead_letters
+               WHERE consumer = ?1 ORDER BY position LIMIT ?2";
+    let mut statement = conn.prepare_cached(sql)?;
+    let rows = statement.query_map(params![name.as_str(), cell::int(limit as u64)], |row| {
+        Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+    })?;
+    rows.map(|row| {
+        let (position, attempts, error, at) = row?;
+        Ok(DeadLetter {
+            position: LogPosition::from_number(cell::number(position, "azoth_o_dead_letters.position")?),
+            attempts: cell::small(attempts, "azoth_o_dead_letters.attempts")?,
+            error,
+            at: cell::instant(at, "azoth_o_dead_letters.at_ms")?,
+        })
+    })
+    .collect()
+}
+
+/// All consumers and how far they are behind.
+pub(super) fn lags(conn: &Connection, head: LogPosition) -> Result<Vec<ConsumerLag>, StoreError> {
+    let sql = "SELECT name, cursor,
+                      (SELECT count(*) FROM azoth_o_dead_letters WHERE consumer = azoth_o_consumers.name)
+               FROM azoth_o_consumers ORDER BY name";
+    let mut statement = conn.prepare_cached(sql)?;
+    let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?)))?;
+    rows.map(|row| {
+        let (name, cursor, dead_letters) = row?;
+        let cursor = cell::number(cursor, "azoth_o_consumers.cursor")?;
+        let consumer = ConsumerName::new(name);
+        Ok(ConsumerLag {
+            consumer: consumer.map_err(|error| cell::corrupt(format!("azoth_o_consumers.name: {error}")))?,
+            cursor: LogPosition::from_number(cursor),
+            events_behind: head.number().saturating_sub(cursor),
+            dead_letters: cell::number(dead_letters, "a count")?,
+        })
+    })
+    .collect()
+}

@@ -1,0 +1,150 @@
+//! A task as the projection knows it: its state, and where in the log it came from.
+
+use std::borrow::Cow;
+
+use azoth_scheduler_core::event::{Event, MovedOn, Then};
+use azoth_scheduler_core::evolve::{OutOfOrder, evolve};
+use azoth_scheduler_core::execution::ErrorText;
+use azoth_scheduler_core::id::Actor;
+use azoth_scheduler_core::state::{Afterwards, DisabledReason, Pause, Running, TaskPhase, TaskState};
+use azoth_scheduler_core::time::Timestamp;
+
+/// A task and its positions. Everything in it follows from the log alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    /// Position of the event that created it.
+    pub(super) key: u64,
+    /// Position of the event that first named its type.
+    pub(super) type_key: u64,
+    /// Position of the event that holds its definition.
+    pub(super) defined: u64,
+    /// Position of its newest event.
+    pub(super) last: u64,
+    /// Position of the event that holds the words of its phase: why it is (or will be) paused or disabled, or was
+    /// cancelled. `None` for a phase without words.
+    pub(super) said: Option<u64>,
+    /// What its events add up to.
+    pub(super) state: TaskState,
+}
+
+/// The place of an event, as far as folding needs it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    pub(super) position: u64,
+    pub(super) at: Timestamp,
+    /// The key of the type that a `TaskScheduled` names; not looked at for others.
+    pub(super) type_key: u64,
+}
+
+impl Entry {
+    /// The task after one more event: the one fold that the writer, a rebuild and a verification share.
+    pub(super) fn after(entry: Option<Entry>, event: &Event, place: Place) -> Result<Entry, OutOfOrder> {
+        let Place { position, at, type_key } = place;
+        let defines = matches!(event, Event::TaskScheduled { .. });
+        let Some(Entry { key, type_key: old_type, defined, said, state, last }) = entry else {
+            let state = evolve(None, event, at)?;
+            return Ok(Entry {
+                key: position,
+                type_key,
+                defined: position,
+                last: position,
+                said: None,
+                state,
+            });
+        };
+        debug_assert!(last < position, "events of a task are folded in their order");
+        let words_before = words(&state.phase).map(Words::into_owned);
+        let state = evolve(Some(state), event, at)?;
+        let words_after = words(&state.phase);
+        let said = match &words_after {
+            None => None,
+            Some(now) if words_before.as_ref() == Some(now) => said,
+            Some(_) => Some(position),
+        };
+        let type_key = if defines { type_key } else { old_type };
+        let defined = if defines { position } else { defined };
+        Ok(Entry { key, type_key, defined, last: position, said, state })
+    }
+}
+
+/// What was said when a task came into its phase, or what was said about it while it runs.
+#[derive(Clone, PartialEq, Eq)]
+enum Words<'a> {
+    Pause(Cow<'a, Pause>),
+    DisableLater(Cow<'a, Actor>, Cow<'a, ErrorText>),
+    Disabled(Cow<'a, DisabledReason>),
+    Cancelled(Cow<'a, Actor>, Cow<'a, ErrorText>),
+}
+
+impl Words<'_> {
+    fn into_owned(self) -> Words<'static> {
+        match self {
+            Words::Pause(pause) => Words::Pause(Cow::Owned(pause.into_owned())),
+            Words::DisableLater(by, reason) => {
+                Words::DisableLater(Cow::Owned(by.into_owned()), Cow::Owned(reason.into_owned()))
+            }
+            Words::Disabled(because) => Words::Disabled(Cow::Owned(because.into_owned())),
+            Words::Cancelled(by, reason) => {
+                Words::Cancelled(Cow::Owned(by.into_owned()), Cow::Owned(reason.into_owned()))
+            }
+        }
+    }
+}
+
+fn words(phase: &TaskPhase) -> Option<Words<'_>> {
+    match phase {
+        TaskPhase::Waiting(_) | TaskPhase::Finished { .. } => None,
+        TaskPhase::Running(Running { afterwards, .. }) => match afterwards {
+            Afterwards::GoOn => None,
+            Afterwards::Pause(pause) => Some(Words::Pause(Cow::Borrowed(pause))),
+            Afterwards::Disable { by, reason } => {
+                Some(Words::DisableLater(Cow::Borrowed(by), Cow::Borrowed(reason)))
+            }
+        },
+        TaskPhase::Paused { pause, .. } => Some(Words::Pause(Cow::Borrowed(pause))),
+        TaskPhase::Disabled { because, .. } => Some(Words::Disabled(Cow::Borrowed(because))),
+        TaskPhase::Cancelled { by, reason, .. } => {
+            Some(Words::Cancelled(Cow::Borrowed(by), Cow::Borrowed(reason)))
+        }
+    }
+}
+
+/// The pause that an event holds.
+pub(super) fn pause_in(event: Event, at: Timestamp) -> Option<Pause> {
+    if let Event::TaskPaused { reason, by } = event { Some(Pause { at, reason, by }) } else { None }
+}
+
+/// Who said in an event that the task be disabled, and why.
+pub(super) fn disabling_in(event: Event) -> Option<Afterwards> {
+    if let Event::TaskDisabled { reason, by } = event {
+        Some(Afterwards::Disable { by, reason })
+    } else {
+        None
+    }
+}
+
+/// Who cancelled the task in an event, and why.
+pub(super) fn cancelling_in(event: Event) -> Option<(Actor, ErrorText)> {
+    if let Event::TaskCancelled { reason, by, .. } = event { Some((by, reason)) } else { None }
+}
+
+/// Why an event disabled the task.
+pub(super) fn disabled_in(event: Event) -> Option<DisabledReason> {
+    let then = match event {
+        Event::TaskDisabled { reason, by } => return Some(DisabledReason::Said { by, reason }),
+        Event::TaskExecuted { then, .. } | Event::ExecutionAbandoned { then, .. } => then,
+        Event::OccurrencesPassed { then: Some(MovedOn { then, .. }), .. }
+        | Event::TaskResumed { then: Some(MovedOn { then, .. }), .. } => then,
+        Event::OccurrencesPassed { then: None, .. }
+        | Event::TaskResumed { then: None, .. }
+        | Event::TaskScheduled { .. }
+        | Event::ExecutionStarted { .. }
+        | Event::TaskEventEmitted { .. }
+        | Event::TaskCancelled { .. }
+        | Event::TaskPaused { .. } => return None,
+    };
+    match then {
+        Then::Disable(because) => Some(because),
+        Then::Retry { .. } | Then::Next(_) | Then::Finish => None,
+    }
+}

@@ -1,0 +1,213 @@
+//! What happens inside one write transaction: commands are decided, their events folded and appended, due tasks
+//! claimed. Nothing here begins or ends a transaction, so it works in anybody's.
+
+use azoth_scheduler_core::command::TaskCommand;
+use azoth_scheduler_core::decide::{Answer, Decision, decide};
+use azoth_scheduler_core::event::Event;
+use azoth_scheduler_core::id::TaskId;
+use azoth_scheduler_core::payload::Payload;
+use azoth_scheduler_core::rejection::Rejection;
+use azoth_scheduler_core::time::Timestamp;
+use rusqlite::Connection;
+
+use super::cell;
+use super::chain;
+use super::claim;
+use super::entry::{Entry, Place};
+use super::head::Head;
+use super::log::{self, LogRow};
+use super::memory::Memory;
+use crate::codec::{self, EventKind};
+use crate::error::StoreError;
+use crate::store::{Applied, Batch};
+
+/// A write transaction that others share.
+pub(super) struct Group<'a> {
+    conn: &'a Connection,
+    memory: &'a mut Memory,
+    head: Head,
+    pending: Vec<LogRow>,
+    found: Head,
+    moved: bool,
+}
+
+impl<'a> Group<'a> {
+    /// Reads the head; the write transaction has just begun.
+    pub(super) fn new(conn: &'a Connection, memory: &'a mut Memory) -> Result<Self, StoreError> {
+        debug_assert!(!conn.is_autocommit(), "a group runs inside a transaction");
+        let head = Head::read(conn)?;
+        let moved = memory.check(&head);
+        Ok(Self { conn, memory, found: head.clone(), head, pending: Vec::new(), moved })
+    }
+
+    /// Decides and records a batch, then claims for its offer. One append to the chain.
+    pub(super) fn apply(&mut self, batch: &Batch) -> Result<Applied, StoreError> {
+        let mut answers = Vec::with_capacity(batch.commands.len());
+        for command in &batch.commands {
+            answers.push(self.command(command, batch.now)?);
+        }
+        let claims = match &batch.offer {
+            Some(offer) => Some(claim::claim(self, offer, batch.now)?),
+            None => None,
+        };
+        self.append()?;
+        assert_eq!(answers.len(), batch.commands.len(), "each command has an answer");
+        Ok(Applied { answers, claims })
+    }
+
+    /// Decides one command and records what it comes to.
+    pub(super) fn command(
+        &mut self,
+        command: &TaskCommand,
+        now: Timestamp,
+    ) -> Result<Result<Answer, Rejection>, StoreError> {
+        let entry = self.memory.task(self.conn, &command.task)?;
+        let Decision { events, answer } = match decide(entry.map(|entry| &entry.state), command, now) {
+            Ok(decision) => decision,
+            Err(rejection) => return Ok(Err(rejection)),
+        };
+        if !events.is_empty() {
+            self.record(&command.task, &events, command.wish.payload(), now)?;
+        }
+        Ok(Ok(answer))
+    }
+
+    /// Writes the rows of all tasks that changed so far, so that queries see them.
+    pub(super) fn flush(&mut self) -> Result<(), StoreError> {
+        self.memory.flush(self.conn)
+    }
+
+    /// Ends the group: the head row is written where it moved. Gives it back for the one who commits.
+    pub(super) fn finish(mut self) -> Result<Head, StoreError> {
+        assert!(self.pending.is_empty(), "every append ends with its link");
+        self.flush()?;
+        if self.head != self.found {
+            assert!(self.head.position >= self.found.position, "the log only grows");
+            self.head.write(self.conn)?;
+        }
+        Ok(self.head)
+    }
+
+    /// So many events were recorded so far.
+    pub(super) fn events(&self) -> u64 {
+        self.head.position.saturating_sub(self.found.position)
+    }
+
+    /// Whether somebody else wrote since this writer's last transaction.
+    pub(super) fn others_wrote(&self) -> bool {
+        self.moved
+    }
+
+    pub(super) fn conn(&self) -> &'a Connection {
+        self.conn
+    }
+
+    pub(super) fn head(&self) -> &Head {
+        &self.head
+    }
+
+    pub(super) fn memory(&mut self) -> &mut Memory {
+        self.memory
+    }
+
+    /// The projection was made anew: what anybody remembers of the old one is void.
+    pub(super) fn projection_renewed(&mut self) -> Result<(), StoreError> {
+        self.memory.forget();
+        let epoch = Head::read(self.conn)?.epoch;
+        self.head.epoch = epoch;
+        self.found.epoch = epoch;
+        Ok(())
+    }
+
+    fn record(
+        &mut self,
+        task: &TaskId,
+        events: &[Event],
+        payload: Option<&Payload>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut entry = self.memory.take(self.conn, task)?;
+        for event in events {
+            entry = Some(self.fold(entry, event, payload, now)?);
+        }
+        let entry = entry.filter(|entry| entry.state.id == *task);
+        self.memory.put(entry.ok_or_else(|| cell::corrupt("events of another task"))?);
+        Ok(())
+    }
+
+    /// Gives an event its place behind the head, and folds it into its task.
+    fn fold(
+        &mut self,
+        entry: Option<Entry>,
+        event: &Event,
+        payload: Option<&Payload>,
+        now: Timestamp,
+    ) -> Result<Entry, StoreError> {
+        let position = self.head.position.saturating_add(1);
+        let type_key = if let Event::TaskScheduled { definition, .. } = event {
+            self.memory.type_key_or_new(self.conn, &definition.task_type, position)?
+        } else {
+            0
+        };
+        let previous = entry.as_ref().map(|entry| entry.last);
+        let entry = Entry::after(entry, event, Place { position, at: now, type_key })
+            .map_err(|error| cell::corrupt(format!("a decision that cannot follow: {error}")))?;
+        keep_payload(self.conn, event, payload, position)?;
+        self.push(event, entry.key, previous, now)?;
+        Ok(entry)
+    }
+
+    fn push(
+        &mut self,
+        event: &Event,
+        subject: u64,
+        previous: Option<u64>,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut record = Vec::new();
+        codec::encode(event, &mut record).map_err(codec::CodecError::writing)?;
+        self.head.position = self.head.position.saturating_add(1);
+        self.head.ordered_at = self.head.ordered_at.max(at);
+        self.pending.push(LogRow {
+            position: self.head.position,
+            at,
+            ordered_at: self.head.ordered_at,
+            subject,
+            previous,
+            kind: EventKind::of(event).code(),
+            record,
+            link: None,
+        });
+        Ok(())
+    }
+
+    /// Appends what is pending under one link of the chain.
+    fn append(&mut self) -> Result<(), StoreError> {
+        self.flush()?;
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        let link = chain::link(&self.head.hash, &self.head.database, &self.pending);
+        if let Some(last) = self.pending.last_mut() {
+            last.link = Some(link);
+        }
+        for row in self.pending.drain(..) {
+            log::append(self.conn, &row)?;
+        }
+        self.head.hash = link;
+        Ok(())
+    }
+}
+
+/// Keeps the bytes that an event refers to. They come from the command, and are those of the event's digest.
+fn keep_payload(
+    conn: &Connection,
+    event: &Event,
+    payload: Option<&Payload>,
+    position: u64,
+) -> Result<(), StoreError> {
+    let Some(digest) = event.payload() else { return Ok(()) };
+    let payload = payload.ok_or_else(|| cell::corrupt("an event without the bytes that it refers to"))?;
+    assert_eq!(payload.digest(), digest, "an event refers to the bytes of its command");
+    log::put_payload(conn, position, payload.bytes())
+}

@@ -1,0 +1,128 @@
+//! The canonical log as rows, and the payload bytes beside it.
+
+use azoth_scheduler_core::event::Event;
+use azoth_scheduler_core::time::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::cell;
+use super::chain::Hash;
+use crate::codec;
+use crate::error::StoreError;
+use crate::record::LogPosition;
+
+/// An event as it stands in `azoth_log`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct LogRow {
+    pub(super) position: u64,
+    pub(super) at: Timestamp,
+    pub(super) ordered_at: Timestamp,
+    /// The task's key: the position of its creating event.
+    pub(super) subject: u64,
+    /// Position of the subject's event before this one.
+    pub(super) previous: Option<u64>,
+    pub(super) kind: u8,
+    pub(super) record: Vec<u8>,
+    /// The chain's hash, in the last row of an append.
+    pub(super) link: Option<Hash>,
+}
+
+const COLUMNS: &str = "position, at_ms, ordered_at_ms, subject, previous, kind, record, link";
+const APPEND: &str =
+    "INSERT INTO azoth_log (position, at_ms, ordered_at_ms, subject, previous, kind, record, link)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+const PUT_PAYLOAD: &str = "INSERT INTO azoth_payloads (position, bytes) VALUES (?1, ?2)";
+const PAYLOAD: &str = "SELECT bytes FROM azoth_payloads WHERE position = ?1";
+
+impl LogRow {
+    /// The event that the record holds.
+    pub(super) fn event(&self) -> Result<Event, StoreError> {
+        let position = LogPosition::from_number(self.position);
+        codec::decode(self.kind, &self.record).map_err(|error| error.reading(position, self.kind))
+    }
+
+    pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<RawRow> {
+        Ok(RawRow {
+            numbers: [row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(5)?],
+            previous: row.get(4)?,
+            record: row.get(6)?,
+            link: row.get(7)?,
+        })
+    }
+}
+
+/// A row as the engine gave it.
+pub(super) struct RawRow {
+    numbers: [i64; 5],
+    previous: Option<i64>,
+    record: Vec<u8>,
+    link: Option<Hash>,
+}
+
+impl RawRow {
+    pub(super) fn check(self) -> Result<LogRow, StoreError> {
+        let [position, at, ordered_at, subject, kind] = self.numbers;
+        Ok(LogRow {
+            position: cell::number(position, "azoth_log.position")?,
+            at: cell::instant(at, "azoth_log.at_ms")?,
+            ordered_at: cell::instant(ordered_at, "azoth_log.ordered_at_ms")?,
+            subject: cell::number(subject, "azoth_log.subject")?,
+            previous: self.previous.map(|cell| cell::number(cell, "azoth_log.previous")).transpose()?,
+            kind: u8::try_from(kind).map_err(|_| cell::unlawful("azoth_log.kind", kind))?,
+            record: self.record,
+            link: self.link,
+        })
+    }
+}
+
+/// Appends one row.
+pub(super) fn append(conn: &Connection, row: &LogRow) -> Result<(), StoreError> {
+    let cells = params![
+        cell::int(row.position),
+        row.at.unix_ms(),
+        row.ordered_at.unix_ms(),
+        cell::int(row.subject),
+        row.previous.map(cell::int),
+        row.kind,
+        row.record,
+        row.link,
+    ];
+    let rows = conn.prepare_cached(APPEND)?.execute(cells)?;
+    assert_eq!(rows, 1, "an event is one row");
+    Ok(())
+}
+
+/// The row at a position, by the primary key.
+pub(super) fn row_at(conn: &Connection, position: u64) -> Result<Option<LogRow>, StoreError> {
+    let sql = format!("SELECT {COLUMNS} FROM azoth_log WHERE position = ?1");
+    let mut statement = conn.prepare_cached(&sql)?;
+    let raw = statement.query_row([cell::int(position)], LogRow::read).optional()?;
+    raw.map(RawRow::check).transpose()
+}
+
+/// The row at a position at which one must stand.
+pub(super) fn row_known_at(conn: &Connection, position: u64) -> Result<LogRow, StoreError> {
+    row_at(conn, position)?.ok_or_else(|| cell::corrupt(format!("event {position} is missing from the log")))
+}
+
+/// At most `limit` rows behind a position, by the primary key. Stops before a gap.
+pub(super) fn page(conn: &Connection, after: u64, limit: usize) -> Result<Vec<LogRow>, StoreError> {
+    let sql = format!("SELECT {COLUMNS} FROM azoth_log WHERE position > ?1 ORDER BY position LIMIT ?2");
+    let mut statement = conn.prepare_cached(&sql)?;
+    let rows = statement.query_map([cell::int(after), cell::int(limit as u64)], LogRow::read)?;
+    rows.map(|raw| raw?.check()).collect()
+}
+
+/// Keeps the bytes that belong to the event at this position. None are kept for an empty payload.
+pub(super) fn put_payload(conn: &Connection, position: u64, bytes: &[u8]) -> Result<(), StoreError> {
+    if bytes.is_empty() {
+        return Ok(());
+    }
+    conn.prepare_cached(PUT_PAYLOAD)?.execute(params![cell::int(position), bytes])?;
+    Ok(())
+}
+
+/// The bytes that belong to the event at this position, by the primary key.
+pub(super) fn payload(conn: &Connection, position: u64) -> Result<Option<Vec<u8>>, StoreError> {
+    let mut statement = conn.prepare_cached(PAYLOAD)?;
+    Ok(statement.query_row([cell::int(position)], |row| row.get(0)).optional()?)
+}

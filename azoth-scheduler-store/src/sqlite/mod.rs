@@ -1,0 +1,289 @@
+//! The store in one SQLite file.
+//!
+//! ```
+//! use azoth_scheduler_store::SqliteStore;
+//!
+//! # let folder = tempfile::tempdir()?;
+//! # let path = folder.path().join("scheduler.db");
+//! # let options = azoth_scheduler_store::sqlite::SqliteOptions::new().allow_old_sqlite(true);
+//! # let _ = SqliteStore::open_with(&path, options)?;
+//! # if std::env::var_os("AZOTH_ALLOW_OLD_SQLITE_IN_TESTS").is_some() { return Ok(()) }
+//! let store = SqliteStore::open(&path)?;
+//! assert_eq!(store.path(), path);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! | room | what it holds |
+//! |---|---|
+//! | `open`, `schema`, [`SqliteOptions`] | refusing and making files, settings of connections, tables |
+//! | `writer`, `group`, `memory` | the one thread that writes, what it does in a transaction, what it remembers |
+//! | `log`, `chain`, `head` | the canonical log, the hash chain over it, where it ends |
+//! | `entry`, `task_row`, `type_row`, `claim` | the projection: folding, rows, due tasks |
+//! | `worker`, `consumer` | operational tables: signs of life, cursors, dead letters |
+//! | `readers`, `read`, `stats` | reads, each in one snapshot, on threads of the store's own |
+//! | `fold`, `verify`, `rebuild` | the whole log at once: compared with the projection, or made into it |
+//! | [`TransactionalEventHandler`] | application code in the transaction of its cursor |
+//!
+//! The file may be the application's own database: our tables begin with `azoth_`, nothing else is touched, neither
+//! `user_version` nor `application_id`. The file is switched to a write-ahead log.
+
+mod cell;
+mod chain;
+mod claim;
+mod consumer;
+mod entry;
+mod error;
+mod fold;
+mod group;
+mod head;
+mod log;
+mod memory;
+mod open;
+mod options;
+mod read;
+mod readers;
+mod rebuild;
+mod schema;
+mod stats;
+mod task_row;
+mod type_row;
+mod verify;
+mod worker;
+mod writer;
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use async_trait::async_trait;
+use azoth_scheduler_core::id::{ConsumerName, ExecutionId, TaskId, WorkerId};
+use azoth_scheduler_core::state::TaskState;
+use azoth_scheduler_core::time::Timestamp;
+pub use rusqlite;
+use rusqlite::Connection;
+use tokio::sync::watch;
+
+use self::group::Group;
+use self::head::Head;
+use self::open::Place;
+pub use self::options::{SqliteOptions, Synchronous};
+use self::readers::Readers;
+use self::writer::Writer;
+use crate::error::StoreError;
+use crate::filter::TaskFilter;
+use crate::record::{LogPosition, RecordedEvent};
+use crate::report::{RebuildReport, StoreStats, VerifyReport};
+use crate::store::{
+    Applied, BATCH_COMMANDS_MAX, Batch, DeadLetter, Orphan, Renewal, StartFrom, Store, StoredTask,
+    WorkerInfo, WorkerRow,
+};
+
+/// A store in one SQLite file. A clone is another handle on the same one; when the last is dropped the file is closed.
+#[derive(Clone)]
+pub struct SqliteStore {
+    shared: Arc<Shared>,
+}
+
+/// The fields are dropped in their order: the writer's connection is the last one, and sees to the write-ahead log.
+struct Shared {
+    readers: Readers,
+    writer: Writer,
+    place: Place,
+}
+
+impl SqliteStore {
+    /// Opens a file with the default settings; makes it where there is none, readable by its owner alone.
+    ///
+    /// # Errors
+    /// [`StoreError`] says why not and what to do. Nothing was written then: the folder is missing
+    /// ([`MissingFolder`](StoreError::MissingFolder)), the file is no database, may not be written, was written by a
+    /// newer version of this library, lies where a write-ahead log cannot work, or the SQLite that is linked is too old.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
+        Self::open_with(path, SqliteOptions::default())
+    }
+
+    /// Opens a file with settings of its own; see [`open`](Self::open).
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_with(path: impl AsRef<Path>, options: SqliteOptions) -> Result<Self, StoreError> {
+        let place = Place::find(path.as_ref(), options)?;
+        let (conn, head) = place.establish()?;
+        let writer = Writer::start(place.clone(), conn, &head)?;
+        let readers = Readers::start(&place)?;
+        Ok(Self { shared: Arc::new(Shared { readers, writer, place }) })
+    }
+
+    /// The file, as an absolute path.
+    pub fn path(&self) -> &Path {
+        &self.shared.place.path
+    }
+
+    async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Group<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.shared.writer.run(work).await
+    }
+
+    async fn read<T, F>(&self, read: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.shared.readers.run(read).await
+    }
+}
+
+impl fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteStore").field("path", &self.path()).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn apply(&self, batch: Batch) -> Result<Applied, StoreError> {
+        let commands = batch.commands.len();
+        if commands > BATCH_COMMANDS_MAX {
+            return Err(StoreError::BatchTooLarge { commands, limit: BATCH_COMMANDS_MAX });
+        }
+        self.write(move |group| group.apply(&batch)).await
+    }
+
+    async fn task(&self, id: &TaskId) -> Result<Option<StoredTask>, StoreError> {
+        let id = id.clone();
+        self.read(move |conn| read::task(conn, &id)).await
+    }
+
+    async fn tasks(&self, filter: &TaskFilter) -> Result<Vec<TaskState>, StoreError> {
+        let filter = filter.clone();
+        self.read(move |conn| read::tasks(conn, &filter)).await
+    }
+
+    async fn events(&self, after: LogPosition, limit: usize) -> Result<Vec<RecordedEvent>, StoreError> {
+        self.read(move |conn| read::events(conn, after, limit)).await
+    }
+
+    async fn history(
+        &self,
+        task: &TaskId,
+        before: Option<LogPosition>,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>, StoreError> {
+        let task = task.clone();
+        self.read(move |conn| read::history(conn, &task, before, limit)).await
+    }
+
+    async fn head(&self) -> Result<LogPosition, StoreError> {
+        self.read(|conn| Ok(LogPosition::from_number(Head::read(conn)?.position))).await
+    }
+
+    fn watch_head(&self) -> watch::Receiver<LogPosition> {
+        self.shared.writer.head().clone()
+    }
+
+    async fn register_worker(&self, worker: WorkerInfo, now: Timestamp) -> Result<(), StoreError> {
+        self.write(move |group| {
+            group.memory().own_workers.insert(worker.worker);
+            worker::register(group.conn(), &worker, now)
+        })
+        .await
+    }
+
+    async fn renew_worker(&self, worker: WorkerId, now: Timestamp) -> Result<Renewal, StoreError> {
+        self.write(move |group| {
+            let renewal = worker::renew(group.conn(), worker, now)?;
+            if renewal == Renewal::Ended {
+                group.memory().own_workers.remove(&worker);
+            }
+            Ok(renewal)
+        })
+        .await
+    }
+
+    async fn workers(&self) -> Result<Vec<WorkerRow>, StoreError> {
+        self.read(worker::all).await
+    }
+
+    async fn end_worker(&self, worker: WorkerId) -> Result<(), StoreError> {
+        self.write(move |group| {
+            group.flush()?;
+            group.memory().own_workers.remove(&worker);
+            worker::end(group.conn(), worker)
+        })
+        .await
+    }
+
+    async fn orphans(&self, limit: usize) -> Result<Vec<Orphan>, StoreError> {
+        self.read(move |conn| worker::orphans(conn, limit)).await
+    }
+
+    async fn held_by(&self, worker: WorkerId) -> Result<Vec<ExecutionId>, StoreError> {
+        self.read(move |conn| worker::held_by(conn, worker)).await
+    }
+
+    async fn cursor(&self, name: &ConsumerName, start: StartFrom) -> Result<LogPosition, StoreError> {
+        let known = name.clone();
+        if let Some(cursor) = self.read(move |conn| consumer::find(conn, &known)).await? {
+            return Ok(cursor);
+        }
+        let name = name.clone();
+        self.write(move |group| {
+            let head = LogPosition::from_number(group.head().position);
+            consumer::find_or_make(group.conn(), &name, start, head)
+        })
+        .await
+    }
+
+    async fn move_cursor(
+        &self,
+        name: &ConsumerName,
+        from: LogPosition,
+        to: LogPosition,
+        dead: Option<DeadLetter>,
+    ) -> Result<(), StoreError> {
+        let name = name.clone();
+        // A cursor that is found elsewhere is an answer, not a failure of the transaction that others share.
+        self.write(move |group| match consumer::advance(group.conn(), &name, from, to, dead.as_ref()) {
+            Err(moved @ StoreError::CursorMoved { .. }) => Ok(Err(moved)),
+            other => other.map(Ok),
+        })
+        .await?
+    }
+
+    async fn dead_letters(&self, name: &ConsumerName, limit: usize) -> Result<Vec<DeadLetter>, StoreError> {
+        let name = name.clone();
+        self.read(move |conn| consumer::dead_letters(conn, &name, limit)).await
+    }
+
+    async fn stats(&self, now: Timestamp) -> Result<StoreStats, StoreError> {
+        let counters = self.shared.writer.counters();
+        let stats = self.read(move |conn| stats::stats(conn, now)).await?;
+        let mut wal = self.path().as_os_str().to_owned();
+        wal.push("-wal");
+        Ok(StoreStats {
+            file_bytes: stats::file_bytes(self.path()),
+            wal_bytes: stats::file_bytes(Path::new(&wal)),
+            commits: counters.commits.load(Ordering::Relaxed),
+            events_committed: counters.events.load(Ordering::Relaxed),
+            ..stats
+        })
+    }
+
+    async fn verify(&self) -> Result<VerifyReport, StoreError> {
+        verify::run(&self.shared.place).await
+    }
+
+    async fn rebuild_projection(&self) -> Result<RebuildReport, StoreError> {
+        self.write(|group| {
+            group.flush()?;
+            let report = rebuild::rebuild(group.conn())?;
+            group.projection_renewed()?;
+            Ok(report)
+        })
+        .await
+    }
+}

@@ -1,0 +1,256 @@
+//! Opening the file: every reason to refuse is looked for before anything is written.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+
+use super::error::{is_busy, of_file};
+use super::head::Head;
+use super::options::SqliteOptions;
+use super::{rebuild, schema};
+use crate::error::StoreError;
+
+/// The first SQLite that cannot lose commits in WAL mode; two older branches were mended too.
+pub(super) const SQLITE_NEEDED: &str = "3.51.3";
+/// The file and the settings of every connection to it.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    pub(super) path: PathBuf,
+    pub(super) options: SqliteOptions,
+}
+
+impl Place {
+    /// Where this file is, after the checks that need no connection.
+    pub(super) fn find(path: &Path, options: SqliteOptions) -> Result<Self, StoreError> {
+        refuse_memory(path)?;
+        check_version(rusqlite::version_number(), &options)?;
+        let path = std::path::absolute(path).map_err(|error| cannot_open(path, &error))?;
+        let folder = path.parent().unwrap_or(Path::new("/"));
+        if !folder.is_dir() {
+            return Err(StoreError::MissingFolder { folder: folder.to_owned(), path });
+        }
+        check_file(&path)?;
+        Ok(Self { path, options })
+    }
+
+    /// Opens the file, makes our tables where there are none, and gives the connection that writes.
+    pub(super) fn establish(&self) -> Result<(Connection, Head), StoreError> {
+        self.try_establish().map_err(|error| of_file(error, &self.path))
+    }
+
+    fn try_establish(&self) -> Result<(Connection, Head), StoreError> {
+        let conn = self.connect()?;
+        // A file that is refused is left as it is, its write-ahead log included.
+        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        self.check_layout(schema::layout(&conn)?)?;
+        self.use_wal(&conn)?;
+        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+        self.begin(&conn, || false)?;
+        match schema::layout(&conn)? {
+            Some(layout) => self.check_layout(Some(layout))?,
+            None => schema::create(&conn)?,
+        }
+        if !schema::derived_is_current(&conn)? {
+            tracing::warn!(path = ?self.path, "the projection is missing or of another layout: it is made anew");
+            rebuild::rebuild(&conn)?;
+        }
+        let head = Head::read(&conn)?;
+        conn.execute_batch("COMMIT")?;
+        Ok((conn, head))
+    }
+
+    /// A connection that writes, to a file that was opened before.
+    pub(super) fn connect(&self) -> Result<Connection, StoreError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let conn = Connection::open_with_flags(&self.path, flags)?;
+        settle(&conn)?;
+        let level = self.options.sync_level().word();
+        conn.execute_batch(&format!("PRAGMA synchronous = {level}; PRAGMA foreign_keys = ON;"))?;
+        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+        if cfg!(target_os = "macos") {
+            conn.execute_batch("PRAGMA fullfsync = ON; PRAGMA checkpoint_fullfsync = ON;")?;
+        }
+        Ok(conn)
+    }
+
+    /// Begins a write transaction; waits for other processes as long as the options say, or until `stopped`.
+    pub(super) fn begin(&self, conn: &Connection, stopped: impl Fn() -> bool) -> Result<(), StoreError> {
+        let begun = Instant::now();
+        loop {
+            match conn.execute_batch("BEGIN IMMEDIATE") {
+                Ok(()) => return Ok(()),
+                Err(error) if is_busy(&error) => {}
+                Err(error) => return Err(of_file(error.into(), &self.path)),
+            }
+            let waited = begun.elapsed();
+            if stopped() {
+                return Err(StoreError::Closed {
+                    detail: "it was closed while it waited for the lock".into(),
+                });
+            }
+            if waited >= self.options.longest_wait() {
+                return Err(StoreError::Busy {
+                    waited_ms: waited.as_millis().try_into().unwrap_or(u64::MAX),
+                });
+            }
+        }
+    }
+
+    pub(super) fn check_layout(&self, found: Option<u32>) -> Result<(), StoreError> {
+        match found {
+            Some(found) if found > schema::LAYOUT => {
+                let path = self.path.clone();
+                Err(StoreError::NewerLayout { path, found, supported: schema::LAYOUT })
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Several processes may switch a new file at once, and the engine says "busy" at once then, whatever its handler.
+    fn use_wal(&self, conn: &Connection) -> Result<(), StoreError> {
+        let begun = Instant::now();
+        loop {
+            match conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get::<_, String>(0)) {
+                Ok(mode) if mode.eq_ignore_ascii_case("wal") => return Ok(()),
+                Ok(found) => return Err(StoreError::NoWal { path: self.path.clone(), found }),
+                Err(error) if is_busy(&error) && begun.elapsed() < self.options.longest_wait() => {
+                    thread::sleep(BUSY_PAUSE);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+/// Settings of every connection, readers too.
+pub(super) fn settle(conn: &Connection) -> rusqlite::Result<()> {
+    conn.busy_handler(Some(wait_for_lock))?;
+    conn.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    conn.execute_batch(
+        "PRAGMA temp_store = MEMORY; PRAGMA mmap_size = 0; PRAGMA trusted_schema = OFF;
+         PRAGMA cell_size_check = ON;",
+    )
+}
+
+/// A constant short wait: the engine's own handler backs off to 100 ms a try, so that late comers win.
+fn wait_for_lock(tries: i32) -> bool {
+    if tries >= BUSY_TRIES {
+        return false;
+    }
+    thread::sleep(BUSY_PAUSE);
+    true
+}
+
+fn refuse_memory(path: &Path) -> Result<(), StoreError> {
+    let name = path.as_os_str();
+    if !name.is_empty() && !name.to_string_lossy().starts_with(":memory:") {
+        return Ok(());
+    }
+    let detail = "this store keeps a file: use `MemoryStore` for one that keeps nothing".to_owned();
+    Err(StoreError::CannotOpen { path: path.to_owned(), detail })
+}
+
+fn check_version(found: i32, options: &SqliteOptions) -> Result<(), StoreError> {
+    if is_safe(found) {
+        return Ok(());
+    }
+    let found = rusqlite::version().to_owned();
+    if options.allows_old_sqlite() {
+        tracing::warn!(
+            found,
+            needed = SQLITE_NEEDED,
+            "this SQLite can lose commits in WAL mode; it was allowed explicitly"
+        );
+        return Ok(());
+    }
+    Err(StoreError::SqliteTooOld { found, needed: SQLITE_NEEDED })
+}
+
+/// Versions are 1,000,000 · major + 1,000 · minor + patch.
+fn is_safe(version: i32) -> bool {
+    version >= 3_051_003
+        || (3_050_007..3_051_000).contains(&version)
+        || (3_044_006..3_045_000).contains(&version)
+}
+
+/// Makes a missing file, for its owner's eyes only; refuses what cannot be a database that we may write.
+fn check_file(path: &Path) -> Result<(), StoreError> {
+    match fs::metadata(path) {
+        Ok(found) if found.is_dir() => {
+            let detail = "it is a folder".to_owned();
+            Err(StoreError::CannotOpen { path: path.to_owned(), detail })
+        }
+        Ok(found) if found.permissions().readonly() => {
+            let detail = "nobody may write it".to_owned();
+            Err(StoreError::ReadOnly { path: path.to_owned(), detail })
+        }
+        Ok(_) => OpenOptions::new().write(true).open(path).map(drop).map_err(|error| refused(path, &error)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => make_file(path),
+        Err(error) => Err(refused(path, &error)),
+    }
+}
+
+fn make_file(path: &Path) -> Result<(), StoreError> {
+    match private_file(path) {
+        Ok(_) => Ok(()),
+        // Another process made it at the same moment.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(refused(path, &error)),
+    }
+}
+
+#[cfg(unix)]
+fn private_file(path: &Path) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+}
+
+#[cfg(not(unix))]
+fn private_file(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).open(path)
+}
+
+fn refused(path: &Path, error: &io::Error) -> StoreError {
+    if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) {
+        return StoreError::ReadOnly { path: path.to_owned(), detail: error.to_string() };
+    }
+    cannot_open(path, error)
+}
+
+fn cannot_open(path: &Path, error: &io::Error) -> StoreError {
+    StoreError::CannotOpen { path: path.to_owned(), detail: error.to_string() }
+}
+
+/// One wait for the lock.
+const BUSY_PAUSE: Duration = Duration::from_millis(1);
+/// So many waits before the engine says "busy", about a tenth of a second; [`Place::begin`] then asks again.
+const BUSY_TRIES: i32 = 100;
+/// Prepared statements that a connection keeps.
+const STATEMENTS_KEPT: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_mended_versions_of_sqlite_are_safe() {
+        for safe in [3_051_003, 3_053_002, 3_050_007, 3_044_006, 4_000_000] {
+            assert!(is_safe(safe), "{safe}");
+        }
+        for unsafe_one in [3_051_002, 3_051_000, 3_050_006, 3_045_000, 3_049_002, 3_044_005] {
+            assert!(!is_safe(unsafe_one), "{unsafe_one}");
+        }
+    }
+
+    #[test]
+    fn old_sqlite_is_refused_unless_it_is_allowed() {
+        let error = check_version(3_045_001, &SqliteOptions::new()).unwrap_err();
+        assert!(matches!(error, StoreError::SqliteTooOld { needed: SQLITE_NEEDED, .. }), "{error}");
+        check_version(3_045_001, &SqliteOptions::new().allow_old_sqlite(true)).unwrap();
+    }
+}

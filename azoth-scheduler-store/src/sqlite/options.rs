@@ -1,0 +1,109 @@
+//! How a SQLite store is opened.
+
+use std::time::Duration;
+
+/// Settings of a [`SqliteStore`](super::SqliteStore). The defaults lose nothing that was acknowledged.
+///
+/// ```
+/// use azoth_scheduler_store::sqlite::{SqliteOptions, Synchronous};
+///
+/// let options = SqliteOptions::new().synchronous(Synchronous::Normal).readers(2);
+/// assert_ne!(options, SqliteOptions::default());
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct SqliteOptions {
+    synchronous: Synchronous,
+    readers: u32,
+    busy_wait: Duration,
+    allow_old_sqlite: bool,
+}
+
+/// When the write-ahead log is synced to the disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Synchronous {
+    /// With every commit: what was answered `Ok` survives a power cut.
+    #[default]
+    Full,
+    /// With checkpoints only. A power cut or a crash of the operating system may lose the commits of the last seconds,
+    /// also those that were answered `Ok`; a crash of the process loses nothing, and the file stays sound. Work that
+    /// was done may so be done again.
+    Normal,
+}
+
+impl SqliteOptions {
+    /// So many readers run at the same time unless [`readers`](Self::readers) says otherwise.
+    pub const READERS_DEFAULT: u32 = 4;
+    /// No store has more readers than this.
+    pub const READERS_MAX: u32 = 64;
+    /// So long a write waits for other processes unless [`busy_wait`](Self::busy_wait) says otherwise.
+    pub const BUSY_WAIT_DEFAULT: Duration = Duration::from_secs(30);
+
+    /// The defaults.
+    pub fn new() -> Self {
+        Self {
+            synchronous: Synchronous::Full,
+            readers: Self::READERS_DEFAULT,
+            busy_wait: Self::BUSY_WAIT_DEFAULT,
+            allow_old_sqlite: false,
+        }
+    }
+
+    /// When the write-ahead log is synced. Default [`Synchronous::Full`].
+    pub fn synchronous(mut self, synchronous: Synchronous) -> Self {
+        self.synchronous = synchronous;
+        self
+    }
+
+    /// How many reads may run at the same time, each on a connection and a thread of its own; 1 to
+    /// [`READERS_MAX`](Self::READERS_MAX), default [`READERS_DEFAULT`](Self::READERS_DEFAULT).
+    pub fn readers(mut self, readers: u32) -> Self {
+        self.readers = readers.clamp(1, Self::READERS_MAX);
+        self
+    }
+
+    /// How long a write waits while another process holds the write lock; then it is answered with
+    /// [`StoreError::Busy`](crate::StoreError::Busy). Default [`BUSY_WAIT_DEFAULT`](Self::BUSY_WAIT_DEFAULT).
+    pub fn busy_wait(mut self, busy_wait: Duration) -> Self {
+        self.busy_wait = busy_wait;
+        self
+    }
+
+    /// Opens the file also with an SQLite that can lose commits when two connections write and checkpoint at the same
+    /// time (3.7.0 to 3.51.2, but for 3.44.6 and 3.50.7). A warning is logged. Default `false`.
+    pub fn allow_old_sqlite(mut self, allow: bool) -> Self {
+        self.allow_old_sqlite = allow;
+        self
+    }
+
+    pub(super) fn sync_level(&self) -> Synchronous {
+        self.synchronous
+    }
+
+    pub(super) fn reader_count(&self) -> u32 {
+        self.readers
+    }
+
+    pub(super) fn longest_wait(&self) -> Duration {
+        self.busy_wait
+    }
+
+    pub(super) fn allows_old_sqlite(&self) -> bool {
+        self.allow_old_sqlite
+    }
+}
+
+impl Default for SqliteOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Synchronous {
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Synchronous::Full => "FULL",
+            Synchronous::Normal => "NORMAL",
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Reads: tasks, listings, pages of the log, the history of a task. Each in one snapshot.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use azoth_scheduler_core::event::Event;
+use azoth_scheduler_core::id::TaskId;
+use azoth_scheduler_core::payload::PayloadDigest;
+use azoth_scheduler_core::state::{PhaseKind, TaskState};
+use rusqlite::{Connection, params};
+
+use super::cell;
+use super::log::{self, LogRow};
+use super::task_row::{self, COLUMNS, Cells, phase_code};
+use super::type_row;
+use crate::error::StoreError;
+use crate::filter::TaskFilter;
+use crate::record::{LogPosition, RecordedEvent, RecordedPayload, Subject};
+use crate::store::{EVENTS_PAGE_MAX, StoredTask};
+
+/// One task with its payload.
+pub(super) fn task(conn: &Connection, id: &TaskId) -> Result<Option<StoredTask>, StoreError> {
+    let Some(entry) = task_row::by_id(conn, id)? else { return Ok(None) };
+    let payload = held(conn, entry.defined, Some(entry.state.definition.payload))?;
+    Ok(Some(StoredTask { state: entry.state, payload }))
+}
+
+/// Tasks that match a filter, in the order of their keys: that in which they were created.
+pub(super) fn tasks(conn: &Connection, filter: &TaskFilter) -> Result<Vec<TaskState>, StoreError> {
+    let type_key = match filter.wanted_type() {
+        None => None,
+        Some(name) => match type_row::key_of(conn, name)? {
+            None => return Ok(Vec::new()),
+            key => key,
+        },
+    };
+    let after = match filter.starts_after() {
+        None => 0,
+        Some(id) => task_row::place_of(conn, id)?.map_or(0, |(key, _)| key),
+    };
+    let phases = PhaseKind::ALL.into_iter().filter(|phase| filter.accepts_phase(*phase));
+    let phases = phases.map(|phase| phase_code(phase).to_string()).collect::<Vec<_>>().join(", ");
+    // Codes of ours are written into the statement, so that each combination has a plan of its own.
+    let sql = format!(
+        "SELECT {COLUMNS} FROM azoth_p_tasks
+         WHERE key > ?1 AND phase IN ({phases}) AND (?2 IS NULL OR type = ?2) ORDER BY key LIMIT ?3"
+    );
+    let mut statement = conn.prepare_cached(&sql)?;
+    let cells = params![cell::int(after), type_key.map(cell::int), cell::int(filter.at_most() as u64)];
+    let rows = statement.query_map(cells, Cells::read)?;
+    rows.map(|cells| Ok(cells?.entry(conn)?.state)).collect()
+}
+
+/// Events behind a position, oldest first.
+pub(super) fn events(
+    conn: &Connection,
+    after: LogPosition,
+    limit: usize,
+) -> Result<Vec<RecordedEvent>, StoreError> {
+    let rows = log::page(conn, after.number(), limit.min(EVENTS_PAGE_MAX))?;
+    let mut names = Names::default();
+    let mut events = Vec::with_capacity(rows.len());
+    for (row, expected) in rows.iter().zip(after.number().saturating_add(1)..) {
+        if row.position != expected {
+            return Err(cell::corrupt(format!("event {expected} is missing from the log")));
+        }
+        events.push(recorded(conn, row, &mut names)?);
+    }
+    Ok(events)
+}
+
+/// Events of one task, newest first, along the positions that each holds of the one before it.
+pub(super) fn history(
+    conn: &Connection,
+    id: &TaskId,
+    before: Option<LogPosition>,
+    limit: usize,
+) -> Result<Vec<RecordedEvent>, StoreError> {
+    let Some((key, last)) = task_row::place_of(conn, id)? else { return Ok(Vec::new()) };
+    let mut next = newest_before(conn, key, last, before)?;
+    let mut names = Names::default();
+    let mut events = Vec::new();
+    while let Some(position) = next.filter(|_| events.len() < limit.min(EVENTS_PAGE_MAX)) {
+        let row = log::row_known_at(conn, position)?;
+        if row.subject != key || row.previous.is_some_and(|previous| previous >= position) {
+            return Err(cell::corrupt(format!("event {position} does not belong to task {id:?}")));
+        }
+        next = row.previous.filter(|_| position != key);
+        if before.is_none_or(|before| position < before.number()) {
+            events.push(recorded(conn, &row, &mut names)?);
+        }
+    }
+    Ok(events)
+}
+
+/// Where the history before a position starts: with the event before it where that is one of the task's, as it is for
+/// the next page; else with the newest.
+fn newest_before(
+    conn: &Connection,
+    key: u64,
+    last: u64,
+    before: Option<LogPosition>,
+) -> Result<Option<u64>, StoreError> {
+    let Some(before) = before.filter(|before| before.number() <= last) else { return Ok(Some(last)) };
+    match log::row_at(conn, before.number())? {
+        Some(row) if row.subject == key => Ok(row.previous),
+        Some(_) | None => Ok(Some(last)),
+    }
+}
+
+/// A row in the form in which it is given out.
+pub(super) fn recorded(
+    conn: &Connection,
+    row: &LogRow,
+    names: &mut Names,
+) -> Result<RecordedEvent, StoreError> {
+    let event = row.event()?;
+    Ok(RecordedEvent {
+        position: LogPosition::from_number(row.position),
+        at: row.at,
+        ordered_at: row.ordered_at,
+        subject: Subject::Task(names.of(conn, row, &event)?),
+        payload: held(conn, row.position, event.payload())?,
+        event,
+    })
+}
+
+/// The names of subjects that were met so far. They are read from the log alone: a subject's key is the position of the
+/// event that holds its name.
+#[derive(Default)]
+pub(super) struct Names {
+    known: HashMap<u64, TaskId>,
+}
+
+impl Names {
+    fn of(&mut self, conn: &Connection, row: &LogRow, event: &Event) -> Result<TaskId, StoreError> {
+        if let Event::TaskScheduled { task, .. } = event {
+            return Ok(task.clone());
+        }
+        if let Some(name) = self.known.get(&row.subject) {
+            return Ok(name.clone());
+        }
+        let Event::TaskScheduled { task, .. } = log::row_known_at(conn, row.subject)?.event()? else {
+            return Err(cell::corrupt(format!("event {} creates no task", row.subject)));
+        };
+        self.known.insert(row.subject, task.clone());
+        Ok(task)
+    }
+}
+
+fn held(
+    conn: &Connection,
+    position: u64,
+    digest: Option<PayloadDigest>,
+) -> Result<RecordedPayload, StoreError> {
+    let Some(digest) = digest else { return Ok(RecordedPayload::Absent) };
+    if digest.bytes == 0 {
+        return Ok(RecordedPayload::Held(Arc::from([])));
+    }
+    match log::payload(conn, position)? {
+        None => Ok(RecordedPayload::Dropped(digest)),
+        Some(bytes) if bytes.len() as u64 == digest.bytes => Ok(RecordedPayload::Held(bytes.into())),
+        Some(_) => Err(cell::corrupt(format!("the payload of event {position} is not the one it refers to"))),
+    }
+}

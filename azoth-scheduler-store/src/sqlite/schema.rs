@@ -1,0 +1,243 @@
+//! The tables, and the layout number that says which ones they are.
+//!
+//! `azoth_*` is the log and its head, `azoth_p_*` is derived from it and can be made anew, `azoth_o_*` is operational:
+//! it cannot be derived and survives a rebuild. Nothing else in the file is ours, and `user_version` and
+//! `application_id` belong to whoever made it.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::cell;
+use crate::error::StoreError;
+
+/// The layout of the log and the operational tables that this library writes.
+pub(super) const LAYOUT: u32 = 1;
+/// The layout of the derived tables; a file with another one has them made anew when it is opened.
+pub(super) const PROJECTION_LAYOUT: u32 = 1;
+
+/// A table, index or trigger of ours.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Object {
+    pub(super) name: &'static str,
+    pub(super) sql: &'static str,
+}
+
+/// The layout that a file has, `None` for one without our tables. Works for every layout, also of versions to come:
+/// `azoth_head` keeps its column `layout` for ever.
+pub(super) fn layout(conn: &Connection) -> Result<Option<u32>, StoreError> {
+    if !exists(conn, "azoth_head")? {
+        return Ok(None);
+    }
+    let cell: i64 = conn.query_row("SELECT layout FROM azoth_head", [], |row| row.get(0))?;
+    cell::small(cell, "azoth_head.layout").map(Some)
+}
+
+/// Makes all tables. Inside a transaction.
+pub(super) fn create(conn: &Connection) -> Result<(), StoreError> {
+    for object in LOG.iter().chain(DERIVED).chain(OPERATIONAL) {
+        conn.execute_batch(object.sql)?;
+    }
+    let sql = "INSERT INTO azoth_head (one, database, layout, projection_layout, position, hash, ordered_at_ms, epoch)
+               VALUES (1, randomblob(16), ?1, ?2, 0, zeroblob(32), ?3, 0)";
+    let earliest = azoth_scheduler_core::time::Timestamp::MIN.unix_ms();
+    let rows = conn.execute(sql, params![LAYOUT, PROJECTION_LAYOUT, earliest])?;
+    assert_eq!(rows, 1, "the head is one row");
+    Ok(())
+}
+
+/// Drops the derived tables, whatever they look like, and makes them anew and empty. Inside a transaction.
+pub(super) fn renew_derived(conn: &Connection) -> Result<(), StoreError> {
+    for object in DERIVED {
+        if object.sql.starts_with("CREATE TABLE") {
+            conn.execute_batch(&format!("DROP TABLE IF EXISTS {}", object.name))?;
+        }
+    }
+    for object in DERIVED {
+        conn.execute_batch(object.sql)?;
+    }
+    Ok(())
+}
+
+/// Whether the derived tables are those of this version.
+pub(super) fn derived_is_current(conn: &Connection) -> Result<bool, StoreError> {
+    let cell: i64 = conn.query_row("SELECT projection_layout FROM azoth_head", [], |row| row.get(0))?;
+    Ok(cell == i64::from(PROJECTION_LAYOUT) && differing(conn, DERIVED)?.is_empty())
+}
+
+/// Objects of ours that are missing or not as we made them.
+pub(super) fn altered(conn: &Connection) -> Result<Vec<&'static str>, StoreError> {
+    let mut names = differing(conn, LOG)?;
+    names.extend(differing(conn, DERIVED)?);
+    names.extend(differing(conn, OPERATIONAL)?);
+    Ok(names)
+}
+
+fn differing(conn: &Connection, objects: &[Object]) -> Result<Vec<&'static str>, StoreError> {
+    let mut names = Vec::new();
+    for object in objects {
+        if definition(conn, object.name)?.as_deref() != Some(object.sql) {
+            names.push(object.name);
+        }
+    }
+    Ok(names)
+}
+
+fn exists(conn: &Connection, name: &str) -> Result<bool, StoreError> {
+    Ok(definition(conn, name)?.is_some())
+}
+
+fn definition(conn: &Connection, name: &str) -> Result<Option<String>, StoreError> {
+    let sql = "SELECT sql FROM sqlite_master WHERE name = ?1";
+    Ok(conn.query_row(sql, [name], |row| row.get(0)).optional()?)
+}
+
+const LOG: &[Object] = &[
+    Object {
+        name: "azoth_head",
+        sql: "CREATE TABLE azoth_head (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    database BLOB NOT NULL CHECK (length(database) = 16),
+    layout INTEGER NOT NULL,
+    projection_layout INTEGER NOT NULL,
+    position INTEGER NOT NULL CHECK (position >= 0),
+    hash BLOB NOT NULL CHECK (length(hash) = 32),
+    ordered_at_ms INTEGER NOT NULL,
+    epoch INTEGER NOT NULL
+) STRICT",
+    },
+    Object {
+        name: "azoth_log",
+        sql: "CREATE TABLE azoth_log (
+    position INTEGER PRIMARY KEY CHECK (position > 0),
+    at_ms INTEGER NOT NULL,
+    ordered_at_ms INTEGER NOT NULL CHECK (ordered_at_ms >= at_ms),
+    subject INTEGER NOT NULL,
+    previous INTEGER CHECK (previous < position AND previous >= subject),
+    kind INTEGER NOT NULL CHECK (kind BETWEEN 0 AND 255),
+    record BLOB NOT NULL,
+    link BLOB CHECK (length(link) = 32),
+    CHECK ((previous IS NULL) = (subject = position))
+) STRICT",
+    },
+    Object {
+        name: "azoth_log_is_dense",
+        sql: "CREATE TRIGGER azoth_log_is_dense BEFORE INSERT ON azoth_log
+WHEN NEW.position <> (SELECT coalesce(max(position), 0) + 1 FROM azoth_log)
+BEGIN SELECT RAISE(ABORT, 'azoth_log takes the next position only'); END",
+    },
+    Object {
+        name: "azoth_log_keeps_events",
+        sql: "CREATE TRIGGER azoth_log_keeps_events BEFORE UPDATE ON azoth_log
+BEGIN SELECT RAISE(ABORT, 'azoth_log is append-only'); END",
+    },
+    Object {
+        name: "azoth_log_loses_nothing",
+        sql: "CREATE TRIGGER azoth_log_loses_nothing BEFORE DELETE ON azoth_log
+BEGIN SELECT RAISE(ABORT, 'azoth_log is append-only'); END",
+    },
+    Object {
+        name: "azoth_payloads",
+        sql: "CREATE TABLE azoth_payloads (
+    position INTEGER PRIMARY KEY,
+    bytes BLOB NOT NULL CHECK (length(bytes) > 0)
+) STRICT",
+    },
+    Object {
+        name: "azoth_payloads_keep_bytes",
+        sql: "CREATE TRIGGER azoth_payloads_keep_bytes BEFORE UPDATE ON azoth_payloads
+BEGIN SELECT RAISE(ABORT, 'azoth_payloads are not changed'); END",
+    },
+];
+
+const DERIVED: &[Object] = &[
+    Object {
+        name: "azoth_p_types",
+        sql: "CREATE TABLE azoth_p_types (
+    type INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE
+) STRICT",
+    },
+    Object {
+        name: "azoth_p_tasks",
+        sql: "CREATE TABLE azoth_p_tasks (
+    key INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    type INTEGER NOT NULL,
+    priority INTEGER NOT NULL CHECK (priority BETWEEN 0 AND 3),
+    phase INTEGER NOT NULL CHECK (phase BETWEEN 0 AND 5),
+    run_at_ms INTEGER,
+    occurrence_ms INTEGER,
+    attempt INTEGER CHECK (attempt > 0),
+    execution BLOB CHECK (length(execution) = 16),
+    worker BLOB CHECK (length(worker) = 16),
+    claimed_at_ms INTEGER,
+    superseded INTEGER CHECK (superseded IN (0, 1)),
+    afterwards INTEGER CHECK (afterwards BETWEEN 0 AND 2),
+    said INTEGER,
+    ended_at_ms INTEGER,
+    defined INTEGER NOT NULL CHECK (defined >= key),
+    last_position INTEGER NOT NULL CHECK (last_position >= defined),
+    created_at_ms INTEGER NOT NULL,
+    defined_at_ms INTEGER NOT NULL,
+    decided_ms INTEGER NOT NULL,
+    backlog_next_ms INTEGER,
+    backlog_through_ms INTEGER,
+    buffered_ms INTEGER,
+    failures INTEGER NOT NULL CHECK (failures >= 0),
+    losses INTEGER NOT NULL CHECK (losses >= 0),
+    runs INTEGER NOT NULL CHECK (runs >= 0),
+    CHECK ((run_at_ms IS NOT NULL) = (phase IN (0, 2))),
+    CHECK ((occurrence_ms IS NOT NULL) = (phase <= 2)),
+    CHECK ((attempt IS NOT NULL) = (phase <= 2)),
+    CHECK ((execution IS NOT NULL) = (phase = 1)),
+    CHECK ((worker IS NOT NULL) = (phase = 1)),
+    CHECK ((claimed_at_ms IS NOT NULL) = (phase = 1)),
+    CHECK ((superseded IS NOT NULL) = (phase = 1)),
+    CHECK ((afterwards IS NOT NULL) = (phase = 1)),
+    CHECK ((said IS NOT NULL) = (phase IN (2, 4, 5) OR coalesce(afterwards, 0) > 0)),
+    CHECK ((ended_at_ms IS NOT NULL) = (phase >= 3)),
+    CHECK ((backlog_next_ms IS NULL) = (backlog_through_ms IS NULL))
+) STRICT",
+    },
+    Object {
+        name: "azoth_p_due",
+        sql: "CREATE INDEX azoth_p_due ON azoth_p_tasks (type, priority, run_at_ms) WHERE phase = 0",
+    },
+    Object {
+        name: "azoth_p_running",
+        sql: "CREATE INDEX azoth_p_running ON azoth_p_tasks (worker) WHERE phase = 1",
+    },
+];
+
+const OPERATIONAL: &[Object] = &[
+    Object {
+        name: "azoth_o_workers",
+        sql: "CREATE TABLE azoth_o_workers (
+    worker BLOB PRIMARY KEY CHECK (length(worker) = 16),
+    pid INTEGER NOT NULL,
+    started INTEGER NOT NULL,
+    boot_id TEXT NOT NULL,
+    lease_ms INTEGER NOT NULL CHECK (lease_ms > 0),
+    renewals INTEGER NOT NULL CHECK (renewals >= 0),
+    renewed_at_ms INTEGER NOT NULL,
+    ended INTEGER NOT NULL CHECK (ended IN (0, 1))
+) STRICT, WITHOUT ROWID",
+    },
+    Object {
+        name: "azoth_o_consumers",
+        sql: "CREATE TABLE azoth_o_consumers (
+    name TEXT PRIMARY KEY,
+    cursor INTEGER NOT NULL CHECK (cursor >= 0)
+) STRICT, WITHOUT ROWID",
+    },
+    Object {
+        name: "azoth_o_dead_letters",
+        sql: "CREATE TABLE azoth_o_dead_letters (
+    consumer TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    attempts INTEGER NOT NULL,
+    error TEXT NOT NULL,
+    at_ms INTEGER NOT NULL,
+    UNIQUE (consumer, position)
+) STRICT",
+    },
+];

@@ -1,0 +1,53 @@
+//! Counts, sizes and lags.
+
+use std::fs;
+use std::path::Path;
+
+use azoth_scheduler_core::time::Timestamp;
+use rusqlite::Connection;
+
+use super::cell;
+use super::claim;
+use super::consumer;
+use super::head::Head;
+use super::task_row::phase_of;
+use super::type_row;
+use crate::error::StoreError;
+use crate::record::LogPosition;
+use crate::report::{StoreStats, TaskCount};
+
+/// What the database says of itself; what only the process knows is left at its default. Reads every task's row.
+pub(super) fn stats(conn: &Connection, now: Timestamp) -> Result<StoreStats, StoreError> {
+    let head = LogPosition::from_number(Head::read(conn)?.position);
+    let types: Vec<u64> = type_row::all(conn)?.into_iter().map(|(key, _)| key).collect();
+    Ok(StoreStats {
+        head,
+        tasks: counts(conn)?,
+        oldest_due: claim::next_due(conn, &types)?.filter(|due| *due <= now),
+        consumers: consumer::lags(conn, head)?,
+        engine: format!("SQLite {}", rusqlite::version()),
+        ..StoreStats::default()
+    })
+}
+
+fn counts(conn: &Connection) -> Result<Vec<TaskCount>, StoreError> {
+    let sql = "SELECT kind.name, task.phase, count(*) FROM azoth_p_tasks AS task
+               JOIN azoth_p_types AS kind ON kind.type = task.type
+               GROUP BY kind.type, task.phase ORDER BY kind.name, task.phase";
+    let mut statement = conn.prepare_cached(sql)?;
+    let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?)))?;
+    rows.map(|row| {
+        let (name, phase, tasks) = row?;
+        Ok(TaskCount {
+            task_type: type_row::parse(&name)?,
+            phase: phase_of(phase)?,
+            tasks: cell::number(tasks, "a count")?,
+        })
+    })
+    .collect()
+}
+
+/// Bytes of a file; 0 where there is none.
+pub(super) fn file_bytes(path: &Path) -> u64 {
+    fs::metadata(path).map_or(0, |found| found.len())
+}

@@ -1,0 +1,355 @@
+//! The writer: one thread that owns the connection that writes.
+//!
+//! It takes a job that waits, begins a transaction, and then takes every further job that waits, up to a bound in
+//! events and milliseconds; after the commit it answers them all. So a lonely caller pays one sync, and a thousand
+//! callers share one. Callers wait in a bounded queue without holding a thread.
+//!
+//! - A job that fails takes nobody with it: the transaction is rolled back and each of its jobs is done again alone. So
+//!   is one that panics; its caller is told [`StoreError::Defect`].
+//! - After a commit whose outcome is not known the connection is dropped. The next job opens a new one, and a commit of
+//!   its own comes first: frames of the failed commit can no longer come back after a crash then.
+//! - No error ends the thread. It ends when the last handle of the store is dropped.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, ErrorCode};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::cell;
+use super::error::of_file;
+use super::group::Group;
+use super::head::Head;
+use super::memory::Memory;
+use super::open::Place;
+use super::worker;
+use crate::error::StoreError;
+use crate::record::LogPosition;
+
+/// Something to be done in a write transaction. It may be done several times before it is answered, once.
+pub(super) trait Job: Send {
+    /// Whether nobody waits for the answer any more.
+    fn is_abandoned(&self) -> bool;
+    /// Does it.
+    fn run(&mut self, group: &mut Group<'_>) -> Result<(), StoreError>;
+    /// Tells the caller: the transaction is committed, or it failed.
+    fn answer(self: Box<Self>, outcome: Result<(), StoreError>);
+}
+
+/// The writer, as the store's handle holds it.
+pub(super) struct Writer {
+    queue: Option<mpsc::Sender<Box<dyn Job>>>,
+    thread: Option<JoinHandle<()>>,
+    stopping: Arc<AtomicBool>,
+    head: watch::Receiver<LogPosition>,
+    counters: Arc<Counters>,
+}
+
+/// What the writer did since the store was opened.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) commits: AtomicU64,
+    pub(super) events: AtomicU64,
+}
+
+impl Writer {
+    /// Starts the thread on an open connection.
+    pub(super) fn start(place: Place, conn: Connection, head: &Head) -> Result<Self, StoreError> {
+        let (queue, jobs) = mpsc::channel(QUEUE_JOBS);
+        let (published, head_watch) = watch::channel(LogPosition::from_number(head.position));
+        let stopping = Arc::new(AtomicBool::new(false));
+        let counters = Arc::new(Counters::default());
+        let mut thread = WriterThread {
+            place,
+            conn: Some(conn),
+            database: head.database,
+            memory: Memory::default(),
+            published,
+            stopping: Arc::clone(&stopping),
+            counters: Arc::clone(&counters),
+        };
+        let thread = thread::Builder::new()
+            .name("azoth-writer".to_owned())
+            .spawn(move || thread.serve(jobs))
+            .map_err(|error| StoreError::Io { detail: format!("no thread for the writer: {error}") })?;
+        Ok(Self { queue: Some(queue), thread: Some(thread), stopping, head: head_watch, counters })
+    }
+
+    /// Has something done in a write transaction, and waits until that is committed.
+    pub(super) async fn run<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Group<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let queue = self.queue.as_ref().ok_or_else(closed)?;
+        queue.send(Box::new(Request { work, done: None, reply })).await.map_err(|_| closed())?;
+        answer.await.map_err(|_| closed())?
+    }
+
+    pub(super) fn head(&self) -> &watch::Receiver<LogPosition> {
+        &self.head
+    }
+
+    pub(super) fn counters(&self) -> &Arc<Counters> {
+        &self.counters
+    }
+}
+
+impl Drop for Writer {
+    /// Lets the thread end and waits for it: it is at most one commit away from its end.
+    fn drop(&mut self) {
+        self.stopping.store(true, Ordering::Relaxed);
+        self.queue = None;
+        let Some(thread) = self.thread.take() else { return };
+        if thread.thread().id() != thread::current().id() && thread.join().is_err() {
+            tracing::error!("the writer thread had panicked");
+        }
+    }
+}
+
+/// A closure as a job.
+struct Request<T, F> {
+    work: F,
+    done: Option<T>,
+    reply: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<T, F> Job for Request<T, F>
+where
+    T: Send,
+    F: FnMut(&mut Group<'_>) -> Result<T, StoreError> + Send,
+{
+    fn is_abandoned(&self) -> bool {
+        self.reply.is_closed()
+    }
+
+    fn run(&mut self, group: &mut Group<'_>) -> Result<(), StoreError> {
+        self.done = Some((self.work)(group)?);
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, outcome: Result<(), StoreError>) {
+        let Self { done, reply, .. } = *self;
+        let nothing = || StoreError::Defect { detail: "a job was answered before it was done".into() };
+        // Whoever gave up waiting needs no answer.
+        let _ = reply.send(outcome.and_then(|()| done.ok_or_else(nothing)));
+    }
+}
+
+struct WriterThread {
+    place: Place,
+    /// `None` after an error that leaves open what is in the file.
+    conn: Option<Connection>,
+    database: [u8; 16],
+    memory: Memory,
+    published: watch::Sender<LogPosition>,
+    stopping: Arc<AtomicBool>,
+    counters: Arc<Counters>,
+}
+
+/// Why a transaction came to nothing, or may have.
+struct Failure {
+    error: StoreError,
+    /// One of the jobs is to blame, so the others may be done again.
+    by_a_job: bool,
+}
+
+impl WriterThread {
+    fn serve(&mut self, mut queue: mpsc::Receiver<Box<dyn Job>>) {
+        while let Some(first) = queue.blocking_recv() {
+            let mut jobs = vec![first];
+            let outcome = self.transaction(&mut jobs, Some(&mut queue));
+            match outcome {
+                Err(failure) if failure.by_a_job && jobs.len() > 1 => {
+                    for job in jobs {
+                        let mut alone = vec![job];
+                        let outcome = self.transaction(&mut alone, None);
+                        answer(alone, outcome);
+                    }
+                }
+                outcome => answer(jobs, outcome),
+            }
+        }
+    }
+
+    /// Does jobs in one transaction, and those that wait in the queue as far as they fit.
+    fn transaction(
+        &mut self,
+        jobs: &mut Vec<Box<dyn Job>>,
+        queue: Option<&mut mpsc::Receiver<Box<dyn Job>>>,
+    ) -> Result<(), Failure> {
+        let conn = match self.conn.take() {
+            Some(conn) => conn,
+            None => self.reopen().map_err(Failure::of_all)?,
+        };
+        let stopping = Arc::clone(&self.stopping);
+        if let Err(error) = self.place.begin(&conn, move || stopping.load(Ordering::Relaxed)) {
+            self.conn = kept_after(conn, &error);
+            return Err(Failure::of_all(error));
+        }
+        let done = catch_unwind(AssertUnwindSafe(|| self.fill(&conn, jobs, queue)));
+        let done = done.unwrap_or_else(|panic| Err(defect(panic.as_ref())));
+        match done {
+            Ok(filled) => self.commit(conn, filled),
+            Err(error) => {
+                self.memory.forget();
+                self.conn = rolled_back(conn).and_then(|conn| kept_after(conn, &error));
+                let by_a_job = is_of_a_job(&error);
+                Err(Failure { error: of_file(error, &self.place.path), by_a_job })
+            }
+        }
+    }
+
+    fn fill(
+        &mut self,
+        conn: &Connection,
+        jobs: &mut Vec<Box<dyn Job>>,
+        mut queue: Option<&mut mpsc::Receiver<Box<dyn Job>>>,
+    ) -> Result<Filled, StoreError> {
+        let begun = Instant::now();
+        let mut group = Group::new(conn, &mut self.memory)?;
+        self.place.check_layout(Some(group.head().layout))?;
+        let mut next = 0;
+        loop {
+            while let Some(job) = jobs.get_mut(next) {
+                if !job.is_abandoned() {
+                    job.run(&mut group)?;
+                }
+                next += 1;
+            }
+            let full = group.events() >= GROUP_EVENTS || begun.elapsed() >= GROUP_TIME || next >= GROUP_JOBS;
+            let Some(queue) = queue.as_mut().filter(|_| !full) else { break };
+            let Ok(job) = queue.try_recv() else { break };
+            jobs.push(job);
+        }
+        let others = group.others_wrote() || worker::living(conn)? > group.memory().own_workers.len();
+        let events = group.events();
+        Ok(Filled { events, others, head: group.finish()? })
+    }
+
+    fn commit(&mut self, conn: Connection, filled: Filled) -> Result<(), Failure> {
+        if let Err(error) = conn.execute_batch("COMMIT") {
+            self.memory.forget();
+            return Err(Failure::of_all(self.commit_failed(conn, &error)));
+        }
+        self.conn = Some(conn);
+        self.memory.keep(&filled.head);
+        self.counters.commits.fetch_add(1, Ordering::Relaxed);
+        self.counters.events.fetch_add(filled.events, Ordering::Relaxed);
+        let head = LogPosition::from_number(filled.head.position);
+        self.published.send_if_modified(|published| {
+            let newer = head > *published;
+            *published = head.max(*published);
+            newer
+        });
+        if filled.others {
+            // Without this gap another process would hardly ever find the lock free.
+            thread::sleep(GAP);
+        }
+        Ok(())
+    }
+
+    /// Without room on the disk the frame that makes a commit one was not written, so nothing happened. After all other
+    /// errors it is not known, and syncing again would only pretend.
+    fn commit_failed(&mut self, conn: Connection, error: &rusqlite::Error) -> StoreError {
+        tracing::error!(%error, path = ?self.place.path, "a commit failed");
+        let full = error.sqlite_error_code() == Some(ErrorCode::DiskFull);
+        match rolled_back(conn) {
+            Some(conn) if full => {
+                self.conn = Some(conn);
+                StoreError::Full
+            }
+            Some(_) | None => StoreError::Unknown { detail: error.to_string() },
+        }
+    }
+
+    /// A new connection to the same database, with a commit behind whatever there is.
+    fn reopen(&mut self) -> Result<Connection, StoreError> {
+        let conn = self.place.connect().map_err(|error| of_file(error, &self.place.path))?;
+        let stopping = Arc::clone(&self.stopping);
+        self.place.begin(&conn, move || stopping.load(Ordering::Relaxed))?;
+        let head = Head::read(&conn)?;
+        if head.database != self.database {
+            return Err(cell::corrupt("another database has taken the place of the one that was opened"));
+        }
+        Head::touch(&conn)?;
+        conn.execute_batch("COMMIT").map_err(|error| StoreError::Unknown { detail: error.to_string() })?;
+        tracing::info!(path = ?self.place.path, head = head.position, "the database was opened again");
+        Ok(conn)
+    }
+}
+
+struct Filled {
+    head: Head,
+    events: u64,
+    others: bool,
+}
+
+impl Failure {
+    fn of_all(error: StoreError) -> Self {
+        Self { error, by_a_job: false }
+    }
+}
+
+fn answer(jobs: Vec<Box<dyn Job>>, outcome: Result<(), Failure>) {
+    let outcome = outcome.map_err(|failure| failure.error);
+    for job in jobs {
+        job.answer(outcome.clone());
+    }
+}
+
+/// The connection after its transaction was rolled back; `None` where that cannot be said.
+fn rolled_back(conn: Connection) -> Option<Connection> {
+    if !conn.is_autocommit() && conn.execute_batch("ROLLBACK").is_err() {
+        return None;
+    }
+    conn.is_autocommit().then_some(conn)
+}
+
+/// The connection, unless the error says that it is not to be trusted any more.
+fn kept_after(conn: Connection, error: &StoreError) -> Option<Connection> {
+    let doubtful =
+        matches!(error, StoreError::Io { .. } | StoreError::CannotOpen { .. } | StoreError::Unknown { .. });
+    (!doubtful).then_some(conn)
+}
+
+/// Whether another job of the same transaction may succeed where this one failed.
+fn is_of_a_job(error: &StoreError) -> bool {
+    matches!(
+        error,
+        StoreError::Corrupt { .. }
+            | StoreError::Undecodable { .. }
+            | StoreError::TooLarge { .. }
+            | StoreError::CursorMoved { .. }
+            | StoreError::Engine { .. }
+            | StoreError::Defect { .. }
+    )
+}
+
+fn defect(panic: &(dyn Any + Send)) -> StoreError {
+    let message = panic.downcast_ref::<&str>().copied();
+    let message = message.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let detail = message.unwrap_or("a panic without a message").to_owned();
+    tracing::error!(detail, "the writer panicked; its transaction was rolled back");
+    StoreError::Defect { detail }
+}
+
+fn closed() -> StoreError {
+    StoreError::Closed { detail: "its writer has stopped".to_owned() }
+}
+
+/// So many jobs wait in the queue at most; further callers wait before it.
+const QUEUE_JOBS: usize = 1_024;
+/// A transaction takes no further job once it has so many.
+const GROUP_JOBS: usize = 4_096;
+/// A transaction takes no further job once it has so many events.
+const GROUP_EVENTS: u64 = 4_096;
+/// A transaction takes no further job once it is so old.
+const GROUP_TIME: Duration = Duration::from_millis(20);
+/// So long the lock is left free between two transactions while other processes work on the file.
+const GAP: Duration = Duration::from_micros(100);

@@ -1,0 +1,6 @@
+//! Tests of the SQLite store that need a file, several handles or several processes.
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a panic in a test is its failure")]
+#![cfg(feature = "sqlite")]
+
+mod flow;
+mod support;
