@@ -3,4 +3,5 @@
 #![cfg(feature = "sqlite")]
 
 mod flow;
+mod killed;
 mod support;
