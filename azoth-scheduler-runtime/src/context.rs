@@ -1,0 +1,118 @@
+//! What a handler knows about the execution that it is.
+
+use std::sync::Arc;
+
+use azoth_scheduler_core::id::{ExecutionId, NameError, TaskId, TaskType};
+use azoth_scheduler_core::time::Timestamp;
+use time::OffsetDateTime;
+use tokio::sync::watch;
+
+use crate::state::{MissingState, State, StateMap};
+
+/// Which task a handler runs, for which instant, for the how-manyth time, and whether it is still wanted.
+///
+/// Task id and attempt, or the execution id, make a good idempotency key for what the handler does outside.
+///
+/// ```
+/// use azoth_scheduler_runtime::TaskContext;
+///
+/// let ctx = TaskContext::detached("daily-report", "generate_report")?;
+/// assert_eq!(ctx.task_id().as_str(), "daily-report");
+/// assert_eq!(ctx.attempt(), 1);
+/// assert!(!ctx.is_cancelled());
+/// # Ok::<(), azoth_scheduler_runtime::SchedulerError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct TaskContext {
+    facts: Arc<Facts>,
+    states: Arc<StateMap>,
+    cancellation: watch::Receiver<bool>,
+}
+
+/// What does not change while a handler runs.
+#[derive(Debug)]
+pub(crate) struct Facts {
+    pub(crate) task: TaskId,
+    pub(crate) task_type: TaskType,
+    pub(crate) execution: ExecutionId,
+    pub(crate) occurrence: Timestamp,
+    pub(crate) attempt: u32,
+}
+
+impl TaskContext {
+    pub(crate) fn new(facts: Facts, states: Arc<StateMap>, cancellation: watch::Receiver<bool>) -> Self {
+        Self { facts: Arc::new(facts), states, cancellation }
+    }
+
+    /// A context that belongs to no scheduler, for tests of a handler: first attempt, scheduled for the start of 1970,
+    /// no state, never cancelled.
+    ///
+    /// # Errors
+    /// [`NameError`] for an id or a type that breaks a rule.
+    pub fn detached(task_id: impl AsRef<str>, task_type: impl AsRef<str>) -> Result<Self, NameError> {
+        let facts = Facts {
+            task: TaskId::new(task_id)?,
+            task_type: TaskType::new(task_type)?,
+            execution: ExecutionId::from_u128(0),
+            occurrence: Timestamp::UNIX_EPOCH,
+            attempt: 1,
+        };
+        Ok(Self::new(facts, Arc::default(), watch::channel(false).1))
+    }
+
+    /// The same context with these values, for tests of a handler.
+    #[must_use]
+    pub fn with_states(mut self, states: StateMap) -> Self {
+        self.states = Arc::new(states);
+        self
+    }
+
+    /// The task.
+    pub fn task_id(&self) -> &TaskId {
+        &self.facts.task
+    }
+
+    /// The task's type, as it was scheduled; may be one of the handler's aliases.
+    pub fn task_type(&self) -> &TaskType {
+        &self.facts.task_type
+    }
+
+    /// This execution. No other run of any task has the same.
+    pub fn execution_id(&self) -> ExecutionId {
+        self.facts.execution
+    }
+
+    /// The instant for which the schedule asked for this run, in UTC. A retry has the same as the first attempt.
+    pub fn scheduled_at(&self) -> OffsetDateTime {
+        self.facts.occurrence.into()
+    }
+
+    /// The number of this attempt within its occurrence, from 1. An attempt whose process died counts too.
+    pub fn attempt(&self) -> u32 {
+        self.facts.attempt
+    }
+
+    /// Whether what the handler does will not count any more: it was cancelled, its time is up, or the scheduler
+    /// stops. A blocking handler should look now and then, and return.
+    pub fn is_cancelled(&self) -> bool {
+        *self.cancellation.borrow()
+    }
+
+    /// Waits until [`is_cancelled`](Self::is_cancelled). An async handler needs this only for what it has spawned: it
+    /// is itself dropped at its next `.await`.
+    pub async fn cancelled(&self) {
+        let mut cancellation = self.cancellation.clone();
+        if cancellation.wait_for(|cancelled| *cancelled).await.is_err() {
+            // Nobody is left who could cancel it.
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// A value registered by `with_state`.
+    ///
+    /// # Errors
+    /// [`MissingState`] when no value of this type was registered; it names those that were.
+    pub fn state<T: Send + Sync + 'static>(&self) -> Result<State<T>, MissingState> {
+        self.states.require()
+    }
+}
