@@ -1,18 +1,60 @@
-//! The runtime of azoth-scheduler.
+//! The runtime of azoth-scheduler: it runs what is due, on whatever store it is given.
+//!
+//! It holds no scheduling rule (those are core's), names no SQL and no stored byte (those are the store's), starts no
+//! async runtime of its own but for the heartbeat's and the blocking calls', installs no logger, no signal handler and
+//! no global.
+//!
+//! | room | what it holds |
+//! |---|---|
+//! | `scheduler`, `builder`, `config`, `scheduling`, `blocking` | [`Scheduler`]: what a program asks, and how it is set up |
+//! | `request`, `view`, `error` | [`ScheduleTaskRequest`] in, [`TaskInfo`] out, [`SchedulerError`] |
+//! | `handler`, `registry`, `context`, `state`, `event`, `task_error` | [`TaskHandler`], [`BlockingTaskHandler`] and what they see, return and fail with |
+//! | `poller`, `recorder`, `slots` | the one loop: when to wake, what to record, how much to claim |
+//! | `worker`, `threads` | one execution: timeout, cancellation, panic, outcome; threads for blocking handlers |
+//! | `lease`, `process`, `shutdown` | signs of life, ours and others'; coming to an end |
+//! | `consumer`, `subscribe` | [`EventHandler`] and [`Subscription`]: readers of the log |
+//! | `clock`, `observe` | [`Clock`], [`ManualClock`]; what `tracing` is told |
 
+mod blocking;
+mod builder;
+mod clock;
+mod config;
+mod consumer;
 mod context;
 mod error;
 mod event;
 mod handler;
+mod lease;
+mod observe;
+mod poller;
+mod process;
+mod recorder;
 mod registry;
 mod request;
+mod scheduler;
+mod scheduling;
+mod shared;
+mod shutdown;
+mod slots;
 mod state;
+mod subscribe;
 mod task_error;
+mod threads;
+mod view;
+mod worker;
 
+pub use blocking::BlockingScheduler;
+pub use builder::{IntoStore, SchedulerBuilder, store_marker};
+pub use clock::{Clock, ManualClock, Sleep, SystemClock};
+pub use consumer::EventHandler;
 pub use context::TaskContext;
 pub use error::{RequestError, Result, SchedulerError};
 pub use event::TaskEvent;
 pub use handler::{AnyTaskHandler, BlockingTaskHandler, IntoTaskHandler, TaskHandler, TaskOptions, marker};
 pub use request::{ScheduleTaskRequest, ScheduleTaskRequestBuilder};
+pub use scheduler::Scheduler;
+pub use shutdown::ShutdownComplete;
 pub use state::{MissingState, State, StateMap};
+pub use subscribe::Subscription;
 pub use task_error::{Permanent, RetryAfter, Snooze, TaskError, TaskResult};
+pub use view::{RunningInfo, Said, ScheduleChange, ScheduleOutcome, SchedulerStats, TaskInfo};

@@ -1,0 +1,178 @@
+//! The scheduler's calls for threads without an async runtime.
+
+use std::sync::{Mutex, PoisonError};
+
+use azoth_scheduler_store::{LogPosition, RecordedEvent, TaskFilter, VerifyReport};
+use tokio::runtime::{Builder, Handle, Runtime};
+
+use crate::error::{Result, SchedulerError};
+use crate::request::ScheduleTaskRequest;
+use crate::scheduler::Scheduler;
+use crate::view::{Said, ScheduleOutcome, SchedulerStats, TaskInfo};
+
+/// A [`Scheduler`] whose calls block the thread. It drives a small runtime of its own, made at the first call.
+///
+/// Every call fails with [`SchedulerError::BlockingInAsync`] on a thread that drives an async runtime, and otherwise
+/// as its async twin does.
+///
+/// ```
+/// use azoth_scheduler_runtime::{ScheduleTaskRequest, Scheduler};
+/// use azoth_scheduler_store::MemoryStore;
+///
+/// let scheduler = Scheduler::builder(MemoryStore::new()).build()?.blocking();
+/// let request = ScheduleTaskRequest::builder("later").task_type("greet").interval(300).build()?;
+/// assert!(scheduler.schedule_task(request)?.is_created());
+/// assert!(scheduler.get_task("later")?.unwrap().enabled());
+/// # Ok::<(), azoth_scheduler_runtime::SchedulerError>(())
+/// ```
+#[derive(Debug)]
+pub struct BlockingScheduler {
+    scheduler: Scheduler,
+    runtime: Mutex<Option<Runtime>>,
+}
+
+impl BlockingScheduler {
+    pub(crate) fn new(scheduler: Scheduler) -> Self {
+        Self { scheduler, runtime: Mutex::new(None) }
+    }
+
+    /// The scheduler itself, to shut it down from another thread for example.
+    pub fn scheduler(&self) -> &Scheduler {
+        &self.scheduler
+    }
+
+    /// See [`Scheduler::schedule_task`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn schedule_task(&self, request: ScheduleTaskRequest) -> Result<ScheduleOutcome> {
+        self.wait(self.scheduler.schedule_task(request))
+    }
+
+    /// See [`Scheduler::schedule_tasks`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn schedule_tasks(&self, requests: Vec<ScheduleTaskRequest>) -> Result<Vec<Result<ScheduleOutcome>>> {
+        self.wait(self.scheduler.schedule_tasks(requests))
+    }
+
+    /// See [`Scheduler::cancel_task`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn cancel_task(&self, id: impl AsRef<str>, reason: impl AsRef<str>) -> Result<Said> {
+        self.wait(self.scheduler.cancel_task(id, reason))
+    }
+
+    /// See [`Scheduler::pause_task`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn pause_task(&self, id: impl AsRef<str>, reason: impl AsRef<str>) -> Result<Said> {
+        self.wait(self.scheduler.pause_task(id, reason))
+    }
+
+    /// See [`Scheduler::resume_task`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn resume_task(&self, id: impl AsRef<str>) -> Result<Said> {
+        self.wait(self.scheduler.resume_task(id))
+    }
+
+    /// See [`Scheduler::disable_task`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn disable_task(&self, id: impl AsRef<str>, reason: impl AsRef<str>) -> Result<Said> {
+        self.wait(self.scheduler.disable_task(id, reason))
+    }
+
+    /// See [`Scheduler::get_task`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn get_task(&self, id: impl AsRef<str>) -> Result<Option<TaskInfo>> {
+        self.wait(self.scheduler.get_task(id))
+    }
+
+    /// See [`Scheduler::list_tasks`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn list_tasks(&self, filter: &TaskFilter) -> Result<Vec<TaskInfo>> {
+        self.wait(self.scheduler.list_tasks(filter))
+    }
+
+    /// See [`Scheduler::task_history`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn task_history(&self, id: impl AsRef<str>) -> Result<Vec<RecordedEvent>> {
+        self.wait(self.scheduler.task_history(id))
+    }
+
+    /// See [`Scheduler::events`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn events(&self, after: LogPosition, limit: usize) -> Result<Vec<RecordedEvent>> {
+        self.wait(self.scheduler.events(after, limit))
+    }
+
+    /// See [`Scheduler::stats`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn stats(&self) -> Result<SchedulerStats> {
+        self.wait(self.scheduler.stats())
+    }
+
+    /// See [`Scheduler::verify`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn verify(&self) -> Result<VerifyReport> {
+        self.wait(self.scheduler.verify())
+    }
+
+    /// Runs tasks on this thread until [`Scheduler::shutdown`]. Other calls on this value wait until then: make another
+    /// by [`Scheduler::blocking`] for them. See [`Scheduler::run`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn run(&self) -> Result<()> {
+        self.wait(self.scheduler.run())
+    }
+
+    fn wait<T>(&self, call: impl Future<Output = Result<T>>) -> Result<T> {
+        if Handle::try_current().is_ok() {
+            return Err(SchedulerError::BlockingInAsync);
+        }
+        let mut runtime = self.runtime.lock().unwrap_or_else(PoisonError::into_inner);
+        let runtime = match &mut *runtime {
+            Some(runtime) => runtime,
+            none => {
+                let made = Builder::new_current_thread().enable_time().build();
+                let system =
+                    |source| SchedulerError::System { what: "the runtime of blocking calls", source };
+                none.insert(made.map_err(system)?)
+            }
+        };
+        runtime.block_on(call)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use azoth_scheduler_store::MemoryStore;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn blocking_call_inside_a_runtime_is_refused() {
+        let scheduler = Scheduler::builder(MemoryStore::new()).build().unwrap().blocking();
+        assert!(matches!(scheduler.get_task("x"), Err(SchedulerError::BlockingInAsync)));
+    }
+}

@@ -1,0 +1,216 @@
+//! Building a scheduler.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use azoth_scheduler_core::id::ConsumerName;
+use azoth_scheduler_store::Store;
+
+use crate::clock::{Clock, SystemClock};
+use crate::config::Config;
+use crate::consumer::{Consumer, EventHandler};
+use crate::error::{Result, SchedulerError};
+use crate::handler::{AnyTaskHandler, IntoTaskHandler};
+use crate::registry::Registry;
+use crate::scheduler::Scheduler;
+use crate::shared::Shared;
+use crate::state::StateMap;
+use crate::threads::Threads;
+use crate::worker::Workshop;
+
+/// Gathers what a [`Scheduler`] needs. Whatever is wrong is said by [`build`](Self::build).
+#[must_use = "a builder does nothing until `build`"]
+pub struct SchedulerBuilder {
+    store: Arc<dyn Store>,
+    config: Config,
+    clock: Arc<dyn Clock>,
+    states: StateMap,
+    handlers: Vec<AnyTaskHandler>,
+    remote: Vec<String>,
+    event_handlers: Vec<Arc<dyn EventHandler>>,
+}
+
+/// What can be given as a store: a [`Store`], or one that is shared already. `Marker` only tells them apart; it is never
+/// written.
+pub trait IntoStore<Marker> {
+    /// The store, shared.
+    fn into_store(self) -> Arc<dyn Store>;
+}
+
+/// Tells the implementations of [`IntoStore`] apart.
+pub mod store_marker {
+    /// A store.
+    #[derive(Debug)]
+    pub struct Owned;
+    /// A shared store of a known type.
+    #[derive(Debug)]
+    pub struct Shared;
+    /// A shared store of whatever type.
+    #[derive(Debug)]
+    pub struct Dyn;
+}
+
+impl<S: Store> IntoStore<store_marker::Owned> for S {
+    fn into_store(self) -> Arc<dyn Store> {
+        Arc::new(self)
+    }
+}
+
+impl<S: Store> IntoStore<store_marker::Shared> for Arc<S> {
+    fn into_store(self) -> Arc<dyn Store> {
+        self
+    }
+}
+
+impl IntoStore<store_marker::Dyn> for Arc<dyn Store> {
+    fn into_store(self) -> Arc<dyn Store> {
+        self
+    }
+}
+
+impl SchedulerBuilder {
+    pub(crate) fn new(store: Arc<dyn Store>) -> Self {
+        Self {
+            store,
+            config: Config::default(),
+            clock: Arc::new(SystemClock::new()),
+            states: StateMap::default(),
+            handlers: Vec::new(),
+            remote: Vec::new(),
+            event_handlers: Vec::new(),
+        }
+    }
+
+    /// Runs tasks of the handler's type: a [`TaskHandler`](crate::TaskHandler) or a
+    /// [`BlockingTaskHandler`](crate::BlockingTaskHandler).
+    pub fn with_task_handler<M>(mut self, handler: impl IntoTaskHandler<M>) -> Self {
+        self.handlers.push(handler.into_task_handler());
+        self
+    }
+
+    /// Runs tasks of all these handlers' types.
+    pub fn with_task_handlers(mut self, handlers: impl IntoIterator<Item = AnyTaskHandler>) -> Self {
+        self.handlers.extend(handlers);
+        self
+    }
+
+    /// Tells the handler of events, at least once each. Any number may be added, each with a name of its own.
+    pub fn with_event_handler(mut self, handler: impl EventHandler) -> Self {
+        self.event_handlers.push(Arc::new(handler));
+        self
+    }
+
+    /// Gives handlers a value: [`TaskContext::state`](crate::TaskContext::state). One of each type.
+    pub fn with_state<T: Send + Sync + 'static>(mut self, value: T) -> Self {
+        self.states.insert(value);
+        self
+    }
+
+    /// Task types that other processes run. Without this, a scheduler that has handlers refuses to schedule what it
+    /// cannot run.
+    pub fn with_remote_task_types<T: Into<String>>(mut self, types: impl IntoIterator<Item = T>) -> Self {
+        self.remote.extend(types.into_iter().map(Into::into));
+        self
+    }
+
+    /// How often the store is asked for due tasks at the latest, 1 ms to 1 hour; 1 s by default. Tasks start when they
+    /// are due; this bounds only how late the commit of another process may be noticed.
+    pub fn with_poll_interval(mut self, interval: Duration) -> Self {
+        self.config.poll_interval = interval;
+        self
+    }
+
+    /// How many tasks this scheduler runs at once, 1 to 100,000; 10 by default.
+    pub fn with_max_concurrent_tasks(mut self, tasks: usize) -> Self {
+        self.config.max_concurrent_tasks = tasks;
+        self
+    }
+
+    /// Retries after the first attempt, where neither request nor handler says otherwise; 3 by default.
+    pub fn with_default_max_retries(mut self, retries: u32) -> Self {
+        self.config.default_max_retries = retries;
+        self
+    }
+
+    /// How long an attempt may take in seconds, where neither request nor handler says otherwise; at least 1, 300 by
+    /// default.
+    pub fn with_default_timeout_secs(mut self, seconds: u64) -> Self {
+        self.config.default_timeout = Duration::from_secs(seconds);
+        self
+    }
+
+    /// How long a shutdown waits for running handlers, up to 24 hours; 30 s by default.
+    pub fn with_shutdown_grace(mut self, grace: Duration) -> Self {
+        self.config.shutdown_grace = grace;
+        self
+    }
+
+    /// How long this scheduler may give no sign of life before others take its tasks, 100 ms to 1 hour; 15 s by default.
+    /// It is renewed three times within this.
+    pub fn with_lease(mut self, lease: Duration) -> Self {
+        self.config.lease = lease;
+        self
+    }
+
+    /// The most bytes of a task's payload and of a handler's event; 1 MiB by default.
+    pub fn with_max_payload_bytes(mut self, bytes: usize) -> Self {
+        self.config.max_payload_bytes = bytes;
+        self
+    }
+
+    /// Takes its time from this clock instead of the machine's; see [`ManualClock`](crate::ManualClock).
+    pub fn with_clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Under whose name this program cancels, pauses, resumes and disables, 1 to 255 bytes; `program` by default.
+    pub fn with_actor(mut self, name: impl Into<String>) -> Self {
+        self.config.actor = name.into();
+        self
+    }
+
+    /// Checks all of it and makes the scheduler. Nothing runs before [`Scheduler::run`], and the store is not asked.
+    ///
+    /// # Errors
+    /// [`SchedulerError::DuplicateHandler`], [`SchedulerError::DuplicateEventHandler`],
+    /// [`SchedulerError::MissingState`], [`SchedulerError::InvalidSetting`], [`SchedulerError::Name`], or what a handler
+    /// said of the tasks that it declares.
+    pub fn build(self) -> Result<Scheduler> {
+        let actor = self.config.check()?;
+        let registry = Registry::new(self.handlers, &self.remote, &self.states)?;
+        let consumers = consumers(self.event_handlers)?;
+        let workshop = Workshop {
+            clock: self.clock,
+            states: Arc::new(self.states),
+            threads: Threads::new(),
+            event_bytes_max: self.config.max_payload_bytes,
+        };
+        let shared = Shared::new(self.store, self.config, actor, registry, workshop, consumers);
+        Ok(Scheduler::new(Arc::new(shared)))
+    }
+}
+
+impl std::fmt::Debug for SchedulerBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SchedulerBuilder")
+            .field("config", &self.config)
+            .field("states", &self.states)
+            .field("handlers", &self.handlers)
+            .field("remote", &self.remote)
+            .finish_non_exhaustive()
+    }
+}
+
+fn consumers(handlers: Vec<Arc<dyn EventHandler>>) -> Result<Vec<Consumer>> {
+    let mut names = BTreeSet::new();
+    let named = handlers.into_iter().map(|handler| {
+        let name = ConsumerName::new(handler.name())?;
+        if !names.insert(name.clone()) {
+            return Err(SchedulerError::DuplicateEventHandler { name: name.into() });
+        }
+        Ok(Consumer { name, handler })
+    });
+    named.collect()
+}

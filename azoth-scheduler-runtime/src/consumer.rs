@@ -1,0 +1,269 @@
+//! Event handlers: the user's code that is told what happened, at least once.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use azoth_scheduler_core::id::ConsumerName;
+use azoth_scheduler_core::retry::Backoff;
+use azoth_scheduler_store::{DeadLetter, LogPosition, RecordedEvent, StartFrom, StoreError};
+use tokio::sync::watch;
+
+use crate::handler::doubling;
+use crate::observe;
+use crate::recorder::patience;
+use crate::shared::{Shared, sleep_or_shutdown};
+use crate::task_error::TaskError;
+use crate::worker::caught;
+
+/// Is told of events, in their order and at least once: after a crash the last ones come again.
+///
+/// Its place in the log is kept in the store under its name, so it goes on where it was. An event that it cannot handle
+/// is tried again after a while, and after its last attempt put among the dead letters; then it goes on.
+///
+/// ```
+/// use azoth_scheduler_core::event::Event;
+/// use azoth_scheduler_runtime::{EventHandler, TaskError};
+/// use azoth_scheduler_store::RecordedEvent;
+///
+/// struct Mailbox;
+///
+/// #[async_trait::async_trait]
+/// impl EventHandler for Mailbox {
+///     fn name(&self) -> &str {
+///         "mailbox"
+///     }
+///
+///     fn wants(&self, event: &RecordedEvent) -> bool {
+///         matches!(&event.event, Event::TaskEventEmitted { emitted, .. } if emitted.event_type == "email_sent")
+///     }
+///
+///     async fn handle(&self, event: &RecordedEvent) -> Result<(), TaskError> {
+///         let bytes = event.payload.bytes().ok_or("its payload was dropped")?;
+///         println!("{}", std::str::from_utf8(bytes)?);
+///         Ok(())
+///     }
+/// }
+/// ```
+#[async_trait]
+pub trait EventHandler: Send + Sync + 'static {
+    /// The name of its cursor, 1 to 255 bytes. Another name starts to read anew.
+    fn name(&self) -> &str;
+
+    /// Handles one event. It may be given the same event again.
+    ///
+    /// # Errors
+    /// Any error; the event is tried again, unless its chain holds a [`Permanent`](crate::Permanent). A
+    /// [`RetryAfter`](crate::RetryAfter) chooses the wait, a [`Snooze`](crate::Snooze) counts as no attempt.
+    async fn handle(&self, event: &RecordedEvent) -> Result<(), TaskError>;
+
+    /// Whether it is to be given an event at all. By default all of them.
+    fn wants(&self, event: &RecordedEvent) -> bool {
+        let _ = event;
+        true
+    }
+
+    /// Where it starts to read when there is no cursor of its name yet. By default with the first event.
+    fn start_from(&self) -> StartFrom {
+        StartFrom::Beginning
+    }
+
+    /// How often an event is tried before it is given up, at least once. By default five times.
+    fn max_attempts(&self) -> u32 {
+        5
+    }
+
+    /// The waits between attempts. By default 1 s, 2 s, 4 s and so on, at most a minute.
+    fn backoff(&self) -> Backoff {
+        doubling(Duration::from_secs(1), Duration::from_secs(60))
+    }
+}
+
+/// An event handler with its checked name.
+#[derive(Clone)]
+pub(crate) struct Consumer {
+    pub(crate) name: ConsumerName,
+    pub(crate) handler: Arc<dyn EventHandler>,
+}
+
+/// Reads the log for one event handler.
+pub(crate) struct Reader {
+    shared: Arc<Shared>,
+    consumer: Consumer,
+    party: usize,
+    cursor: LogPosition,
+    head: watch::Receiver<LogPosition>,
+    nudge: watch::Receiver<u64>,
+}
+
+impl Reader {
+    /// Serves the event handler until a shutdown is asked for.
+    pub(crate) async fn run(shared: Arc<Shared>, party: usize, consumer: Consumer) {
+        let (head, nudge) = (shared.store.watch_head(), shared.listen_for_nudges());
+        let mut reader = Self { shared, consumer, party, cursor: LogPosition::START, head, nudge };
+        let mut failures: u32 = 0;
+        let mut opened = false;
+        while !reader.shared.shutdown.is_requested() {
+            let ticket = *reader.nudge.borrow_and_update();
+            let _ = reader.head.borrow_and_update();
+            let read = if opened { reader.read_page().await } else { reader.open().await };
+            match read {
+                Ok(more) => {
+                    (opened, failures) = (true, 0);
+                    if !more {
+                        reader.shared.pulse(party, ticket, true);
+                        reader.wait().await;
+                    }
+                }
+                Err(error) => {
+                    // Another process moved the cursor: read where it stands.
+                    let moved = matches!(error, StoreError::CursorMoved { .. });
+                    opened &= !moved;
+                    if failures == 0 && !moved {
+                        observe::event_handler_waits(&reader.consumer.name, &error);
+                    }
+                    reader.rest(patience(failures)).await;
+                    failures = failures.saturating_add(1);
+                }
+            }
+        }
+    }
+
+    /// Reads where the cursor stands.
+    async fn open(&mut self) -> Result<bool, StoreError> {
+        let start = self.consumer.handler.start_from();
+        self.cursor = self.shared.in_time(self.shared.store.cursor(&self.consumer.name, start)).await?;
+        Ok(true)
+    }
+
+    /// Handles the next events. Whether there may be more.
+    async fn read_page(&mut self) -> Result<bool, StoreError> {
+        let events = self.shared.in_time(self.shared.store.events(self.cursor, PAGE)).await?;
+        if events.is_empty() {
+            return Ok(false);
+        }
+        self.shared.pulse(self.party, 0, false);
+        let mut reached = self.cursor;
+        for event in &events {
+            match self.handle(event).await {
+                Handled::Done => reached = event.position,
+                Handled::GivenUp(letter) => {
+                    reached = event.position;
+                    self.move_to(reached, Some(letter)).await?;
+                }
+                // What was handled is not handled again by the next process.
+                Handled::ShutDown => break,
+            }
+        }
+        self.move_to(reached, None).await?;
+        Ok(true)
+    }
+
+    async fn move_to(&mut self, to: LogPosition, dead: Option<DeadLetter>) -> Result<(), StoreError> {
+        if to != self.cursor {
+            let (store, name) = (&self.shared.store, &self.consumer.name);
+            self.shared.in_time(store.move_cursor(name, self.cursor, to, dead)).await?;
+            self.cursor = to;
+        }
+        Ok(())
+    }
+
+    /// Tries one event until it is done or given up.
+    async fn handle(&mut self, event: &RecordedEvent) -> Handled {
+        let handler = Arc::clone(&self.consumer.handler);
+        let (mut attempt, attempts) = (1, handler.max_attempts().max(1));
+        loop {
+            if self.shared.shutdown.is_requested() {
+                return Handled::ShutDown;
+            }
+            let attempted = async { if handler.wants(event) { handler.handle(event).await } else { Ok(()) } };
+            let failed = match self.shared.unless_overdue(caught(attempted)).await {
+                None => return Handled::ShutDown,
+                Some(Ok(Ok(()))) => return Handled::Done,
+                Some(Ok(Err(error))) => Failed::from(error),
+                Some(Err(message)) => Failed { text: message.to_string(), ..Failed::default() },
+            };
+            if failed.snooze.is_none() && (failed.permanent || attempt >= attempts) {
+                return Handled::GivenUp(self.give_up(event, attempt, failed.text));
+            }
+            observe::event_handler_failed(&self.consumer.name, event.position, attempt);
+            let usual = handler.backoff().delay_ms(self.consumer.name.as_str(), attempt);
+            attempt += u32::from(failed.snooze.is_none());
+            let wait = failed.snooze.or(failed.delay).unwrap_or(Duration::from_millis(usual));
+            self.rest(wait).await;
+        }
+    }
+
+    fn give_up(&self, event: &RecordedEvent, attempts: u32, error: String) -> DeadLetter {
+        observe::event_given_up(&self.consumer.name, event.position, attempts);
+        DeadLetter { position: event.position, attempts, error, at: self.shared.clock().now() }
+    }
+
+    /// Waits for a commit, a nudge or the poll interval.
+    async fn wait(&mut self) {
+        let poll = self.shared.config.poll_interval;
+        tokio::select! {
+            changed = self.head.changed() => if changed.is_err() {
+                sleep_or_shutdown(&self.shared, poll).await;
+            },
+            _ = self.nudge.changed() => {}
+            () = sleep_or_shutdown(&self.shared, poll) => {}
+        }
+    }
+
+    /// Waits before the next attempt. There is nothing else to do meanwhile, which is told to whoever asks.
+    async fn rest(&mut self, span: Duration) {
+        let until = self.shared.clock().elapsed().saturating_add(span);
+        loop {
+            let ticket = *self.nudge.borrow_and_update();
+            self.shared.pulse(self.party, ticket, true);
+            tokio::select! {
+                () = self.shared.clock().sleep_until(until) => break,
+                () = self.shared.shutdown.requested() => break,
+                _ = self.nudge.changed() => {}
+            }
+        }
+        self.shared.pulse(self.party, 0, false);
+    }
+}
+
+enum Handled {
+    Done,
+    GivenUp(DeadLetter),
+    /// There is no time left for it.
+    ShutDown,
+}
+
+/// What a failed attempt at an event asks for.
+#[derive(Default)]
+struct Failed {
+    text: String,
+    permanent: bool,
+    delay: Option<Duration>,
+    snooze: Option<Duration>,
+}
+
+impl From<TaskError> for Failed {
+    fn from(error: TaskError) -> Self {
+        Self {
+            text: error.text().to_string(),
+            permanent: error.is_permanent(),
+            delay: error.retry_delay(),
+            snooze: error.snoozed_for(),
+        }
+    }
+}
+
+impl fmt::Debug for Consumer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Consumer({:?})", self.name)
+    }
+}
+
+/// The events of a page, read but not yet handed out.
+pub(crate) type Page = VecDeque<RecordedEvent>;
+
+/// So many events are read at once. A cursor moves once a page, so a crash repeats no more than these.
+pub(crate) const PAGE: usize = 128;

@@ -1,0 +1,108 @@
+//! What the runtime tells `tracing`. The names here are documented and stay.
+//!
+//! | name | kind, level | fields |
+//! |---|---|---|
+//! | `azoth.execution` | span, info | `task`, `task_type`, `execution`, `attempt` |
+//! | `execution ended` | event, debug; warn when it failed | `task`, `execution`, `outcome` |
+//! | `result refused` | event, debug | `task`, `why` |
+//! | `store failing` / `store works again` | event, error / info | `error`, `unrecorded` |
+//! | `worker started` / `worker lost` / `worker ended` | event, info / warn / info | `worker` |
+//! | `another worker is dead` | event, warn | `worker`, `pid` |
+//! | `execution stopped` | event, info | `task`, `execution`, `why` |
+//! | `thread set aside` | event, warn | `task`, `execution` |
+//! | `event handler failed` / `event given up` | event, warn / error | `consumer`, `position`, `attempt` |
+//! | `event handler waits for the store` | event, error | `consumer`, `error` |
+//! | `shutting down` / `shut down` | event, info | `grace` / `given_back` |
+//!
+//! No payload, no handler's error and no panic message is ever among them: the task's history holds those. Ids are
+//! written with escapes.
+
+use azoth_scheduler_core::execution::Outcome;
+use azoth_scheduler_core::id::{ConsumerName, ExecutionId, TaskId, WorkerId};
+use azoth_scheduler_store::{Claimed, LogPosition, StoreError, WorkerInfo};
+use std::time::Duration;
+use tracing::{Span, debug, error, info, info_span, warn};
+
+pub(crate) fn execution_span(claimed: &Claimed) -> Span {
+    info_span!(
+        "azoth.execution",
+        task = ?claimed.task,
+        task_type = ?claimed.task_type,
+        execution = %claimed.execution,
+        attempt = claimed.attempt,
+    )
+}
+
+pub(crate) fn execution_ended<S>(task: &TaskId, execution: ExecutionId, outcome: &Outcome<S>) {
+    let word = match outcome {
+        Outcome::Succeeded(_) => "succeeded",
+        Outcome::Snoozed { .. } => "snoozed",
+        Outcome::Failed(_) => "failed",
+        Outcome::TimedOut { .. } => "timed out",
+        Outcome::Panicked { .. } => "panicked",
+    };
+    match outcome {
+        Outcome::Succeeded(_) | Outcome::Snoozed { .. } => {
+            debug!(?task, %execution, outcome = word, "execution ended");
+        }
+        Outcome::Failed(_) | Outcome::TimedOut { .. } | Outcome::Panicked { .. } => {
+            warn!(?task, %execution, outcome = word, "execution ended; its task's history says why");
+        }
+    }
+}
+
+pub(crate) fn result_refused(task: &TaskId, why: &dyn std::fmt::Display) {
+    debug!(?task, %why, "result refused");
+}
+
+pub(crate) fn store_failing(error: &StoreError, unrecorded: usize) {
+    error!(%error, unrecorded, "store failing; results are kept, nothing new is started until it works again");
+}
+
+pub(crate) fn store_works_again() {
+    info!("store works again");
+}
+
+pub(crate) fn worker_started(worker: WorkerId) {
+    info!(%worker, "worker started");
+}
+
+pub(crate) fn worker_lost(worker: WorkerId) {
+    warn!(%worker, "worker lost: it was declared dead; its executions are stopped, a new worker takes its place");
+}
+
+pub(crate) fn worker_ended(worker: WorkerId) {
+    info!(%worker, "worker ended");
+}
+
+pub(crate) fn worker_is_dead(worker: &WorkerInfo) {
+    warn!(worker = %worker.worker, pid = worker.process.pid, "another worker is dead; its executions are taken from it");
+}
+
+pub(crate) fn execution_stopped(task: &TaskId, execution: ExecutionId, why: &'static str) {
+    info!(?task, %execution, why, "execution stopped");
+}
+
+pub(crate) fn thread_set_aside(task: &TaskId, execution: ExecutionId) {
+    warn!(?task, %execution, "thread set aside: a blocking handler goes on although its outcome is settled");
+}
+
+pub(crate) fn event_handler_failed(consumer: &ConsumerName, position: LogPosition, attempt: u32) {
+    warn!(?consumer, %position, attempt, "event handler failed; the event is tried again");
+}
+
+pub(crate) fn event_given_up(consumer: &ConsumerName, position: LogPosition, attempt: u32) {
+    error!(?consumer, %position, attempt, "event given up; it is among the dead letters");
+}
+
+pub(crate) fn event_handler_waits(consumer: &ConsumerName, error: &StoreError) {
+    error!(?consumer, %error, "event handler waits for the store");
+}
+
+pub(crate) fn shutting_down(grace: Duration) {
+    info!(?grace, "shutting down");
+}
+
+pub(crate) fn shut_down(given_back: usize) {
+    info!(given_back, "shut down");
+}

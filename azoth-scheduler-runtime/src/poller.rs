@@ -1,0 +1,445 @@
+//! The one loop: when to wake, what to record, how much to claim.
+//!
+//! It only sleeps and asks. It wakes for a task that comes due, a commit, a result, the poll interval, and whatever
+//! was told from outside; then one transaction records what has ended and claims for the slots that are free. A pass
+//! that brings nothing is not repeated before something has happened.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use azoth_scheduler_core::command::{AbandonReason, TaskCommand, Wish};
+use azoth_scheduler_core::execution::Outcome;
+use azoth_scheduler_core::id::{ExecutionId, TaskId, WorkerId};
+use azoth_scheduler_core::state::PhaseKind;
+use azoth_scheduler_core::time::Timestamp;
+use azoth_scheduler_store::store::CLAIM_BATCH_MAX;
+use azoth_scheduler_store::{
+    Batch, ClaimOffer, Claimed, Claims, LogPosition, Orphan, StoreError, TaskFilter, WorkerInfo,
+};
+use tokio::sync::watch;
+use tokio::task::{Id, JoinError, JoinSet};
+
+use crate::error::Result;
+use crate::lease::{Heartbeat, RENEWALS_PER_LEASE, Watchtower};
+use crate::observe;
+use crate::process;
+use crate::recorder::{Recorder, patience};
+use crate::shared::Shared;
+use crate::worker::{Cancel, Ended, Ending, Execution, panic_message};
+
+pub(crate) struct Poller {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) worker: WorkerId,
+    heartbeat: Heartbeat,
+    pub(crate) executions: JoinSet<Ended>,
+    spawned: BTreeMap<Id, ExecutionId>,
+    pub(crate) recorder: Recorder,
+    /// The scheduler is shutting down: what is stopped now goes to the next process.
+    pub(crate) gives_back: bool,
+    pub(crate) trouble: Option<Trouble>,
+    /// A commit of which nothing is known may have claimed tasks that were never started.
+    unsure: bool,
+    watchtower: Watchtower,
+    /// When to look at other workers, and whether what runs here is still ours; by the monotonic clock.
+    look_at: Duration,
+    check_held_at: Duration,
+    /// When the next task is due.
+    due_at: Option<Duration>,
+    head: Option<watch::Receiver<LogPosition>>,
+    nudge: watch::Receiver<u64>,
+}
+
+/// The store failed, and is left alone for a while.
+pub(crate) struct Trouble {
+    failures: u32,
+    pub(crate) until: Duration,
+}
+
+impl Poller {
+    /// Registers a worker. `None`: a shutdown was asked for first.
+    pub(crate) async fn start(shared: Arc<Shared>) -> Result<Option<Self>> {
+        let Some((worker, heartbeat)) = incarnate(&shared).await? else {
+            return Ok(None);
+        };
+        let now = shared.clock().elapsed();
+        Ok(Some(Self {
+            worker,
+            heartbeat,
+            executions: JoinSet::new(),
+            spawned: BTreeMap::new(),
+            recorder: Recorder::new(),
+            gives_back: false,
+            trouble: None,
+            unsure: false,
+            watchtower: Watchtower::default(),
+            look_at: now,
+            check_held_at: now,
+            due_at: None,
+            head: Some(shared.store.watch_head()),
+            nudge: shared.listen_for_nudges(),
+            shared,
+        }))
+    }
+
+    /// Works until a shutdown is asked for.
+    pub(crate) async fn serve(&mut self) -> Result<()> {
+        while !self.shared.shutdown.is_requested() {
+            if *self.heartbeat.lost.borrow() {
+                self.start_anew().await?;
+                continue;
+            }
+            let ticket = *self.nudge.borrow_and_update();
+            self.look_around().await;
+            let again = self.pass().await;
+            if !again {
+                self.shared.pulse(0, ticket, self.executions.is_empty());
+                self.wait().await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for whatever is next.
+    async fn wait(&mut self) {
+        let shared = Arc::clone(&self.shared);
+        let deadline = shared.clock().sleep_until(self.wake_at());
+        tokio::select! {
+            () = deadline => {}
+            Some(joined) = self.executions.join_next_with_id() => self.collect(joined),
+            moved = moved(&mut self.head) => self.head_moved(moved),
+            _ = self.nudge.changed() => {}
+            _ = self.heartbeat.lost.changed() => {}
+            () = shared.slots.returned.notified() => {}
+            () = shared.shutdown.requested() => {}
+        }
+        self.collect_ended();
+    }
+
+    fn wake_at(&self) -> Duration {
+        let now = self.shared.clock().elapsed();
+        if let Some(trouble) = self.trouble.as_ref().filter(|trouble| trouble.until > now) {
+            return trouble.until;
+        }
+        // Bounded also because the wall clock may be set while this sleeps.
+        let poll_at = now.saturating_add(self.shared.config.poll_interval.min(SLEEP_MAX));
+        let check_held_at = (!self.executions.is_empty()).then_some(self.check_held_at);
+        let first = [self.due_at, check_held_at].into_iter().flatten().fold(poll_at, Duration::min);
+        first.min(self.look_at)
+    }
+
+    fn head_moved(&mut self, moved: Moved) {
+        match moved {
+            // Somebody may have cancelled what runs here. Our own commits come by here too, so not at each of them.
+            Moved::Yes => self.check_held_at = self.check_held_at.min(self.next_check_of_held()),
+            // The store's side is gone: the poll interval is left.
+            Moved::Never => self.head = None,
+        }
+    }
+
+    fn next_check_of_held(&self) -> Duration {
+        self.shared.clock().elapsed().saturating_add(HELD_CHECK_EVERY)
+    }
+
+    /// Records and claims, in one transaction. Whether to do it again at once.
+    pub(crate) async fn pass(&mut self) -> bool {
+        if self.rests() {
+            return false;
+        }
+        if self.unsure && !self.find_unstarted().await {
+            return false;
+        }
+        let commands = self.recorder.batch();
+        let offer = self.offer();
+        if commands.is_empty() && offer.is_none() {
+            self.due_at = None;
+            return false;
+        }
+        let (sent, offered) = (commands.len(), offer.is_some());
+        let now = self.shared.clock().now();
+        match self.shared.in_time(self.shared.store.apply(Batch { commands, now, offer })).await {
+            Ok(applied) => {
+                self.store_works();
+                self.recorder.settle(&applied.answers);
+                let claimed = applied.claims.is_some_and(|claims| self.take(claims, now));
+                claimed || !self.recorder.is_empty()
+            }
+            Err(error) => {
+                self.unsure |= offered && error.is_unknown();
+                self.recorder.failed(sent, &error);
+                self.store_fails(&error);
+                false
+            }
+        }
+    }
+
+    fn offer(&self) -> Option<ClaimOffer> {
+        let free = self.shared.slots.free().min(CLAIM_BATCH_MAX);
+        let task_types = &self.shared.task_types;
+        if free == 0 || task_types.is_empty() || self.shared.shutdown.is_requested() {
+            return None;
+        }
+        let now = self.shared.clock().now();
+        let executions = (0..free).map(|_| ExecutionId::from(self.shared.mint(now))).collect();
+        Some(ClaimOffer { worker: self.worker, task_types: Arc::clone(task_types), executions })
+    }
+
+    /// Starts what was claimed. Whether there is more to be had at once.
+    fn take(&mut self, claims: Claims, now: Timestamp) -> bool {
+        if claims.worker_ended {
+            self.heartbeat.give_up();
+        }
+        let some = !claims.claimed.is_empty();
+        for claimed in claims.claimed {
+            self.start_execution(claimed, now);
+        }
+        let due_in_ms = claims.next_due.map(|due| due.ms_since(now));
+        let (has_room, is_due) = (self.shared.slots.free() > 0, due_in_ms.is_some_and(|ms| ms <= 0));
+        // What is due and was not given to us is none of our business until something changes.
+        let ahead = due_in_ms.filter(|ms| has_room && *ms > 0).and_then(|ms| u64::try_from(ms).ok());
+        let elapsed = self.shared.clock().elapsed();
+        self.due_at = ahead.map(|ms| elapsed.saturating_add(Duration::from_millis(ms)));
+        some && has_room && is_due
+    }
+
+    fn start_execution(&mut self, claimed: Claimed, now: Timestamp) {
+        let slot = self.shared.slots.take();
+        let registered = self.shared.registry.find(&claimed.task_type);
+        let Some(registered) = registered.filter(|_| !self.shared.shutdown.is_requested()) else {
+            let (why, slot) = (AbandonReason::NotStarted, Some(slot));
+            self.recorder.give_back(claimed.task, claimed.execution, why, now, slot);
+            return;
+        };
+        if self.executions.is_empty() {
+            self.check_held_at = self.shared.clock().elapsed().saturating_add(HELD_CHECK_EVERY);
+        }
+        let execution_id = claimed.execution;
+        let handler = registered.handler.clone();
+        let execution = Execution { claimed, handler, slot, cancel: Cancel::new() };
+        self.shared.running.add(&execution, now);
+        let task = self.executions.spawn(execution.run(Arc::clone(&self.shared.workshop)));
+        self.spawned.insert(task.id(), execution_id);
+    }
+
+    fn collect_ended(&mut self) {
+        while let Some(joined) = self.executions.try_join_next_with_id() {
+            self.collect(joined);
+        }
+    }
+
+    /// Takes in what came of an execution.
+    pub(crate) fn collect(&mut self, joined: Result<(Id, Ended), JoinError>) {
+        let Some(Ended { execution, started_at, ending }) = self.ended(joined) else {
+            return;
+        };
+        let Some(under_way) = self.shared.running.remove(execution) else {
+            return;
+        };
+        match ending {
+            Ending::Reported(report) => {
+                self.recorder.complete(under_way.task, execution, started_at, report, under_way.slot);
+            }
+            Ending::Stopped if self.gives_back => {
+                let (why, now) = (AbandonReason::ShutDown, self.shared.clock().now());
+                self.recorder.give_back(under_way.task, execution, why, now, Some(under_way.slot));
+            }
+            // It was cancelled or taken from us, which is recorded already.
+            Ending::Stopped => {}
+        }
+    }
+
+    fn ended(&mut self, joined: Result<(Id, Ended), JoinError>) -> Option<Ended> {
+        let error = match joined {
+            Ok((id, ended)) => {
+                self.spawned.remove(&id);
+                return Some(ended);
+            }
+            Err(error) => error,
+        };
+        // The handler's own panics are caught; this one came when what it left behind was dropped.
+        let execution = self.spawned.remove(&error.id())?;
+        let message = panic_message(error.try_into_panic().ok()?);
+        let started_at = self.shared.running.spawned_at(execution)?;
+        Some(Ended { execution, started_at, ending: Ending::Reported(Outcome::Panicked { message }) })
+    }
+}
+
+/// Others, and what they do to us.
+impl Poller {
+    async fn look_around(&mut self) {
+        let now = self.shared.clock().elapsed();
+        if self.rests() {
+            return;
+        }
+        let every = self.shared.config.lease / RENEWALS_PER_LEASE;
+        if self.look_at <= now {
+            self.look_at = now.saturating_add(every);
+            self.check_held_at = now;
+            let looked = self.bury_the_dead(every).await;
+            self.note(looked);
+        }
+        if self.check_held_at <= now && !self.executions.is_empty() {
+            self.check_held_at = now.saturating_add(every);
+            let checked = self.stop_what_is_not_ours().await;
+            self.note(checked);
+        }
+    }
+
+    /// Ends workers that are dead, and takes their executions from them.
+    async fn bury_the_dead(&mut self, every: Duration) -> Result<(), StoreError> {
+        let store = &self.shared.store;
+        let workers = self.shared.in_time(store.workers()).await?;
+        let elapsed = self.shared.clock().elapsed();
+        for dead in self.watchtower.dead(&workers, self.worker, elapsed, every) {
+            observe::worker_is_dead(&dead);
+            self.shared.in_time(store.end_worker(dead.worker)).await?;
+        }
+        loop {
+            let orphans = self.shared.in_time(store.orphans(ORPHANS_PAGE)).await?;
+            let commands: Vec<_> = orphans.into_iter().map(abandon).collect();
+            let full = commands.len() == ORPHANS_PAGE;
+            if commands.is_empty() {
+                return Ok(());
+            }
+            let batch = Batch { commands, now: self.shared.clock().now(), offer: None };
+            let applied = self.shared.in_time(store.apply(batch)).await?;
+            if !full || applied.answers.iter().all(Result::is_err) {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn stop_what_is_not_ours(&mut self) -> Result<(), StoreError> {
+        // What is under way now was claimed before the store is asked, so it would be named if it still were ours.
+        let under_way = self.shared.running.ids();
+        let held = self.shared.in_time(self.shared.store.held_by(self.worker)).await?;
+        let held: BTreeSet<ExecutionId> = held.into_iter().collect();
+        let gone = under_way.difference(&held).copied().collect();
+        self.shared.running.stop_these(&gone, "it does not hold its task any more");
+        Ok(())
+    }
+
+    /// Gives back what a commit of unknown fate may have claimed. Whether the store answered.
+    async fn find_unstarted(&mut self) -> bool {
+        let found = self.unstarted().await;
+        let now = self.shared.clock().now();
+        match found {
+            Ok(unstarted) => {
+                self.unsure = false;
+                for (task, execution) in unstarted {
+                    self.recorder.give_back(task, execution, AbandonReason::NotStarted, now, None);
+                }
+                true
+            }
+            Err(error) => {
+                self.store_fails(&error);
+                false
+            }
+        }
+    }
+
+    async fn unstarted(&self) -> Result<Vec<(TaskId, ExecutionId)>, StoreError> {
+        let under_way = self.shared.running.ids();
+        let mut unstarted = Vec::new();
+        let running = TaskFilter::new().phase(PhaseKind::Running).limit(TaskFilter::LIMIT_MAX);
+        let mut filter = running.clone();
+        loop {
+            let page = self.shared.in_time(self.shared.store.tasks(&filter)).await?;
+            let Some(last) = page.last().map(|state| state.id.clone()) else {
+                return Ok(unstarted);
+            };
+            let ours = page.into_iter().filter_map(|state| {
+                let running = state.running().filter(|running| running.worker == self.worker)?;
+                Some((running.execution, state.id.clone()))
+            });
+            let lost = ours
+                .filter(|(execution, _)| !under_way.contains(execution) && !self.recorder.holds(*execution));
+            unstarted.extend(lost.map(|(execution, task)| (task, execution)));
+            filter = running.clone().after(last);
+        }
+    }
+
+    /// The worker was declared dead: its executions are stopped, and another incarnation takes its place.
+    async fn start_anew(&mut self) -> Result<()> {
+        observe::worker_lost(self.worker);
+        self.shared.running.stop_all("its worker was declared dead");
+        if let Some((worker, heartbeat)) = incarnate(&self.shared).await? {
+            (self.worker, self.heartbeat) = (worker, heartbeat);
+            self.unsure = false;
+            self.look_at = self.shared.clock().elapsed();
+        }
+        Ok(())
+    }
+}
+
+/// A store that fails.
+impl Poller {
+    /// Whether the store is left alone for now.
+    fn rests(&self) -> bool {
+        let now = self.shared.clock().elapsed();
+        self.trouble.as_ref().is_some_and(|trouble| trouble.until > now)
+    }
+
+    /// A read that succeeds proves nothing: a full disk can still be read.
+    fn note(&mut self, asked: Result<(), StoreError>) {
+        if let Err(error) = asked {
+            self.store_fails(&error);
+        }
+    }
+
+    fn store_works(&mut self) {
+        if self.trouble.take().is_some() {
+            observe::store_works_again();
+        }
+    }
+
+    fn store_fails(&mut self, error: &StoreError) {
+        let failures = self.trouble.as_ref().map_or(0, |trouble| trouble.failures.saturating_add(1));
+        if failures == 0 {
+            observe::store_failing(error, self.recorder.len());
+        }
+        let until = self.shared.clock().elapsed().saturating_add(patience(failures));
+        self.trouble = Some(Trouble { failures, until });
+    }
+}
+
+/// Registers a new worker and starts its heartbeat. `None`: a shutdown was asked for first.
+async fn incarnate(shared: &Shared) -> Result<Option<(WorkerId, Heartbeat)>> {
+    let worker = WorkerId::from(shared.mint(shared.clock().now()));
+    let lease_ms = shared.config.lease_ms();
+    let info = WorkerInfo { worker, process: process::identity(), lease_ms };
+    let register = || shared.store.register_worker(info.clone(), shared.clock().now());
+    let Some(registered) = shared.insist(register).await else {
+        return Ok(None);
+    };
+    registered?;
+    observe::worker_started(worker);
+    let (store, clock) = (Arc::clone(&shared.store), Arc::clone(&shared.workshop.clock));
+    let heartbeat = Heartbeat::start(store, clock, worker, shared.config.lease)?;
+    Ok(Some((worker, heartbeat)))
+}
+
+fn abandon(orphan: Orphan) -> TaskCommand {
+    let Orphan { task, execution, last_seen, worker: _ } = orphan;
+    TaskCommand { task, wish: Wish::Abandon { execution, why: AbandonReason::WorkerLost, last_seen } }
+}
+
+/// What became of a wait for a commit.
+enum Moved {
+    Yes,
+    Never,
+}
+
+async fn moved(head: &mut Option<watch::Receiver<LogPosition>>) -> Moved {
+    let Some(head) = head else {
+        return std::future::pending().await;
+    };
+    if head.changed().await.is_ok() { Moved::Yes } else { Moved::Never }
+}
+
+/// No sleep is longer than this, whatever the poll interval.
+const SLEEP_MAX: Duration = Duration::from_secs(30);
+/// After a commit it is checked no sooner than this whether what runs here is still ours.
+const HELD_CHECK_EVERY: Duration = Duration::from_secs(1);
+/// So many executions are taken from dead workers in one transaction.
+const ORPHANS_PAGE: usize = 1_000;

@@ -1,0 +1,369 @@
+//! The front desk: what a program asks of its scheduler.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use azoth_scheduler_core::command::Wish;
+use azoth_scheduler_core::execution::ErrorText;
+use azoth_scheduler_core::id::{ConsumerName, TaskId};
+use azoth_scheduler_core::schedule::MisfirePolicy;
+use azoth_scheduler_store::store::EVENTS_PAGE_MAX;
+use azoth_scheduler_store::{
+    DeadLetter, LogPosition, RecordedEvent, StartFrom, Store, TaskFilter, VerifyReport,
+};
+use tokio::task::JoinSet;
+
+use crate::blocking::BlockingScheduler;
+use crate::builder::{IntoStore, SchedulerBuilder};
+use crate::consumer::Reader;
+use crate::error::{Result, SchedulerError};
+use crate::poller::Poller;
+use crate::request::ScheduleTaskRequest;
+use crate::shared::Shared;
+use crate::shutdown::{GRACE_EXTRA, ShutdownComplete};
+use crate::subscribe::Subscription;
+use crate::view::{Said, ScheduleOutcome, SchedulerStats, TaskInfo};
+
+/// Schedules tasks, runs them, and tells what became of them. Clones are the same scheduler.
+///
+/// Everything may be called at any time, whether or not [`run`](Self::run) is under way here or in another process on
+/// the same store. All that is acknowledged by `Ok` is durable.
+///
+/// ```
+/// # use azoth_scheduler_runtime::{Result, ScheduleTaskRequest, Scheduler, TaskContext, TaskEvent, TaskHandler, TaskResult};
+/// # use azoth_scheduler_store::MemoryStore;
+/// # struct Greeter;
+/// # #[async_trait::async_trait]
+/// # impl TaskHandler for Greeter {
+/// #     fn task_type(&self) -> &str { "greet" }
+/// #     async fn execute(&self, _ctx: &TaskContext, _payload: &[u8]) -> TaskResult {
+/// #         Ok(TaskEvent::new("greeted", [])?)
+/// #     }
+/// # }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<()> {
+/// let scheduler = Scheduler::builder(MemoryStore::new()).with_task_handler(Greeter).build()?;
+/// scheduler
+///     .schedule_task(ScheduleTaskRequest::builder("hello").task_type("greet").immediate().build()?)
+///     .await?;
+/// let running = tokio::spawn({ let scheduler = scheduler.clone(); async move { scheduler.run().await } });
+/// scheduler.wait_until_idle().await?;
+/// assert!(!scheduler.get_task("hello").await?.unwrap().enabled());
+/// scheduler.shutdown().await;
+/// running.await.unwrap()
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Scheduler {
+    shared: Arc<Shared>,
+}
+
+impl Scheduler {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// Starts to build a scheduler on this store: a [`Store`], or one behind an [`Arc`].
+    pub fn builder<M>(store: impl IntoStore<M>) -> SchedulerBuilder {
+        SchedulerBuilder::new(store.into_store())
+    }
+
+    /// The store that it works on.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.shared.store
+    }
+
+    /// The same calls for a thread without an async runtime.
+    pub fn blocking(&self) -> BlockingScheduler {
+        BlockingScheduler::new(self.clone())
+    }
+}
+
+/// Scheduling.
+impl Scheduler {
+    /// Schedules a task, or redefines the one of the same id, as `on_conflict` says. The outcome tells which.
+    ///
+    /// # Errors
+    /// [`SchedulerError::InvalidTask`] and [`SchedulerError::HandlerNotFound`] before anything was done,
+    /// [`SchedulerError::Rejected`] when a task of this id is in the way, [`SchedulerError::Store`].
+    pub async fn schedule_task(&self, request: ScheduleTaskRequest) -> Result<ScheduleOutcome> {
+        let mut outcomes = self.shared.schedule(&[request]).await?;
+        outcomes.pop().unwrap_or_else(|| unreachable!("one request was made, so one is answered"))
+    }
+
+    /// Schedules several tasks in one transaction, at most 10,000. Each is answered for itself, in order: one that its
+    /// task rejects does not hinder the others.
+    ///
+    /// # Errors
+    /// As [`schedule_task`](Self::schedule_task); if any request is invalid, or the store fails, none is scheduled.
+    pub async fn schedule_tasks(
+        &self,
+        requests: Vec<ScheduleTaskRequest>,
+    ) -> Result<Vec<Result<ScheduleOutcome>>> {
+        self.shared.schedule(&requests).await
+    }
+
+    /// Ends a task for good. If it runs in this process it is stopped at once, elsewhere within moments; what it still
+    /// returns is refused. One that has ended already stays as it is.
+    ///
+    /// # Errors
+    /// [`SchedulerError::TaskNotFound`], [`SchedulerError::Name`], [`SchedulerError::Store`].
+    pub async fn cancel_task(&self, id: impl AsRef<str>, reason: impl AsRef<str>) -> Result<Said> {
+        let (task, reason, by) = (TaskId::new(id)?, text(reason), self.shared.actor.clone());
+        let said = self.shared.say(task.clone(), Wish::Cancel { reason, by }).await?;
+        self.shared.running.stop_task(&task);
+        Ok(said)
+    }
+
+    /// Lets a task rest until it is resumed. A running execution of it goes on to its end.
+    ///
+    /// # Errors
+    /// As [`cancel_task`](Self::cancel_task), and [`SchedulerError::Rejected`] for a task that has ended.
+    pub async fn pause_task(&self, id: impl AsRef<str>, reason: impl AsRef<str>) -> Result<Said> {
+        let (reason, by) = (text(reason), self.shared.actor.clone());
+        self.shared.say(TaskId::new(id)?, Wish::Pause { reason, by }).await
+    }
+
+    /// Lets a paused task go on. Occurrences that passed meanwhile are skipped, and recorded as such.
+    ///
+    /// # Errors
+    /// As [`pause_task`](Self::pause_task).
+    pub async fn resume_task(&self, id: impl AsRef<str>) -> Result<Said> {
+        self.resume_task_with(id, MisfirePolicy::Skip).await
+    }
+
+    /// Lets a paused task go on, and says what becomes of the occurrences that passed meanwhile.
+    ///
+    /// # Errors
+    /// As [`pause_task`](Self::pause_task).
+    pub async fn resume_task_with(&self, id: impl AsRef<str>, misfire: MisfirePolicy) -> Result<Said> {
+        let by = self.shared.actor.clone();
+        self.shared.say(TaskId::new(id)?, Wish::Resume { misfire, by }).await
+    }
+
+    /// Lets a task run no more until it is scheduled again. A running execution of it goes on to its end.
+    ///
+    /// # Errors
+    /// As [`pause_task`](Self::pause_task).
+    pub async fn disable_task(&self, id: impl AsRef<str>, reason: impl AsRef<str>) -> Result<Said> {
+        let (reason, by) = (text(reason), self.shared.actor.clone());
+        self.shared.say(TaskId::new(id)?, Wish::Disable { reason, by }).await
+    }
+}
+
+/// Asking.
+impl Scheduler {
+    /// One task with its payload; `None` when there is none of this id.
+    ///
+    /// # Errors
+    /// [`SchedulerError::Name`], [`SchedulerError::Store`].
+    pub async fn get_task(&self, id: impl AsRef<str>) -> Result<Option<TaskInfo>> {
+        let task = self.shared.store.task(&TaskId::new(id)?).await?;
+        Ok(task.map(TaskInfo::stored))
+    }
+
+    /// Tasks that match the filter, in the order in which they were created, without their payloads. At most as many as
+    /// the filter says, 1,000 by default; the next page starts after the last one.
+    ///
+    /// # Errors
+    /// [`SchedulerError::Store`].
+    pub async fn list_tasks(&self, filter: &TaskFilter) -> Result<Vec<TaskInfo>> {
+        let tasks = self.shared.store.tasks(filter).await?;
+        Ok(tasks.into_iter().map(TaskInfo::listed).collect())
+    }
+
+    /// What happened to a task, oldest first: its newest 1,000 events.
+    ///
+    /// # Errors
+    /// [`SchedulerError::Name`], [`SchedulerError::Store`]. A task that never was has an empty history.
+    pub async fn task_history(&self, id: impl AsRef<str>) -> Result<Vec<RecordedEvent>> {
+        self.task_history_before(id, None, EVENTS_PAGE_MAX).await
+    }
+
+    /// What happened to a task before a position, oldest first: the newest `limit` of those events, at most 1,000. The
+    /// page before this one ends before its first event.
+    ///
+    /// # Errors
+    /// As [`task_history`](Self::task_history).
+    pub async fn task_history_before(
+        &self,
+        id: impl AsRef<str>,
+        before: Option<LogPosition>,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>> {
+        let mut events = self.shared.store.history(&TaskId::new(id)?, before, limit).await?;
+        events.reverse();
+        Ok(events)
+    }
+
+    /// What happened behind a position, oldest first, at most `limit` events, itself at most 1,000.
+    ///
+    /// # Errors
+    /// [`SchedulerError::Store`].
+    pub async fn events(&self, after: LogPosition, limit: usize) -> Result<Vec<RecordedEvent>> {
+        Ok(self.shared.store.events(after, limit).await?)
+    }
+
+    /// The log from some place on, without end.
+    ///
+    /// # Errors
+    /// [`SchedulerError::Store`].
+    pub async fn subscribe(&self, from: StartFrom) -> Result<Subscription> {
+        let after = match from {
+            StartFrom::Beginning => LogPosition::START,
+            StartFrom::Now => self.shared.store.head().await?,
+            StartFrom::After(position) => position,
+        };
+        Ok(Subscription::new(Arc::clone(&self.shared), after))
+    }
+
+    /// What an event handler could not handle, oldest first, at most `limit`.
+    ///
+    /// # Errors
+    /// [`SchedulerError::Name`], [`SchedulerError::Store`].
+    pub async fn dead_letters(
+        &self,
+        event_handler: impl AsRef<str>,
+        limit: usize,
+    ) -> Result<Vec<DeadLetter>> {
+        let name = ConsumerName::new(event_handler)?;
+        Ok(self.shared.store.dead_letters(&name, limit).await?)
+    }
+
+    /// How the scheduler and its store are doing.
+    ///
+    /// # Errors
+    /// [`SchedulerError::Store`].
+    pub async fn stats(&self) -> Result<SchedulerStats> {
+        let slots = &self.shared.slots;
+        Ok(SchedulerStats {
+            slots_taken: slots.taken(),
+            slots_max: slots.max(),
+            slots_set_aside: slots.set_aside(),
+            store: self.shared.store.stats(self.shared.clock().now()).await?,
+        })
+    }
+
+    /// Reads the whole log and compares the projection with it. Changes nothing.
+    ///
+    /// # Errors
+    /// [`SchedulerError::Store`]. What is wrong with the data is in the report.
+    pub async fn verify(&self) -> Result<VerifyReport> {
+        Ok(self.shared.store.verify().await?)
+    }
+}
+
+/// Running.
+impl Scheduler {
+    /// Runs due tasks and event handlers until [`shutdown`](Self::shutdown). One call is all that is needed.
+    ///
+    /// A store that fails does not end it: results are kept and recorded once the store works again. Dropping the
+    /// future stops the work where it is; others take it over once the lease has lapsed. A scheduler that was shut down
+    /// stays so: `run` returns at once.
+    ///
+    /// # Errors
+    /// [`SchedulerError::AlreadyRunning`] while another call runs; [`SchedulerError::System`] when no thread can be
+    /// started; [`SchedulerError::Store`] when the store refuses the worker for good; what refuses a task that a handler
+    /// declares.
+    pub async fn run(&self) -> Result<()> {
+        let shared = &self.shared;
+        let _running = shared.begin()?;
+        if shared.shutdown.is_requested() {
+            return Ok(());
+        }
+        let Some(mut poller) = Poller::start(Arc::clone(shared)).await? else {
+            return Ok(());
+        };
+        let mut readers = JoinSet::new();
+        for (number, consumer) in shared.consumers.iter().enumerate() {
+            readers.spawn(Reader::run(Arc::clone(shared), number + 1, consumer.clone()));
+        }
+        let mut served = self.schedule_declared().await;
+        if served.is_ok() {
+            served = poller.serve().await;
+        }
+        if served.is_err() {
+            shared.shutdown.request(shared.clock(), Duration::ZERO);
+        }
+        poller.drain().await;
+        let ended = async { while readers.join_next().await.is_some() {} };
+        tokio::select! {
+            () = ended => {}
+            () = shared.shutdown.overdue(shared.clock(), GRACE_EXTRA) => {}
+        }
+        served
+    }
+
+    /// Asks [`run`](Self::run) to end: nothing more is started, running handlers have the grace of
+    /// `with_shutdown_grace`, what then still runs is stopped and given back so that the next process takes it at once.
+    /// Asked a second time, it hurries. The answer may be awaited (it comes when `run` has ended) or dropped.
+    pub fn shutdown(&self) -> ShutdownComplete {
+        let again = self.shared.shutdown.is_requested();
+        let grace = if again { Duration::ZERO } else { self.shared.config.shutdown_grace };
+        self.shutdown_with_grace(grace)
+    }
+
+    /// The same with another grace. Of several the earliest end counts.
+    pub fn shutdown_with_grace(&self, grace: Duration) -> ShutdownComplete {
+        self.shared.shutdown.request(self.shared.clock(), grace);
+        let shared = Arc::clone(&self.shared);
+        ShutdownComplete::new(async move { shared.run_ended().await })
+    }
+
+    /// Waits until nothing is left to be done: every due task has run and is recorded, every event is handled, and what
+    /// is left waits for an instant to come. Under a [`ManualClock`](crate::ManualClock) time then stands still until it
+    /// is moved. For tests; returns at once after a shutdown, and waits for `run` to be called before it.
+    ///
+    /// # Errors
+    /// [`SchedulerError::Store`].
+    pub async fn wait_until_idle(&self) -> Result<()> {
+        let idle = async {
+            loop {
+                let before = self.shared.store.head().await?;
+                self.shared.quiet().await;
+                if self.shared.store.head().await? == before {
+                    return Ok(());
+                }
+            }
+        };
+        let ended = async {
+            self.shared.shutdown.requested().await;
+            self.shared.run_ended().await;
+        };
+        tokio::select! {
+            idle = idle => idle,
+            () = ended => Ok(()),
+        }
+    }
+
+    /// Schedules what the handlers declare.
+    async fn schedule_declared(&self) -> Result<()> {
+        let declared = self.shared.registry.declared();
+        if declared.is_empty() {
+            return Ok(());
+        }
+        let schedule = || async {
+            match self.shared.schedule(declared).await {
+                Err(SchedulerError::Store(error)) => Err(error),
+                other => Ok(other),
+            }
+        };
+        match self.shared.insist(schedule).await {
+            Some(answers) => answers??.into_iter().try_for_each(|answer| answer.map(|_| ())),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::fmt::Debug for Scheduler {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Scheduler")
+            .field("running", &self.shared.is_running())
+            .field("registry", &self.shared.registry)
+            .finish_non_exhaustive()
+    }
+}
+
+fn text(reason: impl AsRef<str>) -> ErrorText {
+    ErrorText::new(reason.as_ref())
+}

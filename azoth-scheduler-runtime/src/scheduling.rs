@@ -1,0 +1,125 @@
+//! From a request to a command, and from its answer to an outcome.
+
+use azoth_scheduler_core::command::{NewTask, TaskCommand, Wish};
+use azoth_scheduler_core::decide::{Answer, decide};
+use azoth_scheduler_core::event::Event;
+use azoth_scheduler_core::id::TaskId;
+use azoth_scheduler_core::payload::Payload;
+use azoth_scheduler_core::rejection::Rejection;
+use azoth_scheduler_core::retry::RetryPolicy;
+use azoth_scheduler_core::task::TaskDefinition;
+use azoth_scheduler_core::time::Timestamp;
+use azoth_scheduler_store::Batch;
+use time::OffsetDateTime;
+
+use crate::error::{RequestError, Result, SchedulerError};
+use crate::handler::TaskOptions;
+use crate::request::{ScheduleTaskRequest, timeout_ms};
+use crate::shared::Shared;
+use crate::view::{NextRunAt, Said, ScheduleChange, ScheduleOutcome};
+
+impl Shared {
+    /// Schedules all of these in one transaction. The inner results are the answers of each one's task.
+    pub(crate) async fn schedule(
+        &self,
+        requests: &[ScheduleTaskRequest],
+    ) -> Result<Vec<Result<ScheduleOutcome>>> {
+        let now = self.clock().now();
+        let commands = requests.iter().map(|request| self.command(request, now));
+        let commands: Vec<_> = commands.collect::<Result<_>>()?;
+        let batch = Batch { commands: commands.clone(), now, offer: None };
+        let applied = self.store.apply(batch).await?;
+        let mut outcomes = Vec::with_capacity(commands.len());
+        for (command, answer) in commands.iter().zip(applied.answers) {
+            let outcome = match answer {
+                Ok(answer) => Ok(self.outcome(command, answer, now).await?),
+                Err(rejection) => Err(SchedulerError::rejected(rejection)),
+            };
+            outcomes.push(outcome);
+        }
+        Ok(outcomes)
+    }
+
+    fn command(&self, request: &ScheduleTaskRequest, now: Timestamp) -> Result<TaskCommand> {
+        let (bytes, limit) = (request.payload().len(), self.config.max_payload_bytes);
+        if bytes > limit {
+            return Err(RequestError::PayloadTooLarge { bytes, limit }.into());
+        }
+        self.registry.check(request.task_type(), request.payload())?;
+        let task = match request.task_id() {
+            Some(task) => task.clone(),
+            None => TaskId::new(self.mint(now).to_string())?,
+        };
+        let payload = Payload::new(request.payload());
+        let definition = self.definition(request, &payload)?;
+        let new = NewTask::new(definition, payload, request.policies().on_conflict);
+        Ok(TaskCommand { task, wish: Wish::Schedule(new) })
+    }
+
+    /// What was asked for, with every default filled in: the request's word, then the handler's, then the scheduler's.
+    fn definition(&self, request: &ScheduleTaskRequest, payload: &Payload) -> Result<TaskDefinition> {
+        let given = request.policies();
+        let handler = self.registry.find(request.task_type());
+        let options = handler.map_or_else(TaskOptions::new, |registered| registered.options.clone());
+        let timeout = given.timeout.or(options.timeout).unwrap_or(self.config.default_timeout);
+        let retries = given.max_retries.or(options.max_retries);
+        Ok(TaskDefinition {
+            task_type: request.task_type().clone(),
+            payload: payload.digest(),
+            schedule: request.schedule().clone(),
+            retry: RetryPolicy {
+                max_retries: retries.unwrap_or(self.config.default_max_retries),
+                backoff: given.backoff.or(options.backoff).unwrap_or_default(),
+                on_exhausted: given.on_exhausted,
+            },
+            timeout_ms: timeout_ms("timeout", timeout)?,
+            priority: given.priority.or(options.priority).unwrap_or_default(),
+        })
+    }
+
+    async fn outcome(
+        &self,
+        command: &TaskCommand,
+        answer: Answer,
+        now: Timestamp,
+    ) -> Result<ScheduleOutcome> {
+        let change = match answer {
+            Answer::Created => ScheduleChange::Created,
+            Answer::Redefined => ScheduleChange::Redefined,
+            Answer::Unchanged(phase) => ScheduleChange::Unchanged(phase),
+            Answer::Started | Answer::Passed | Answer::Recorded => {
+                unreachable!("scheduling is not answered by {answer:?}")
+            }
+        };
+        let next_run_at = match change {
+            ScheduleChange::Created => first_run_at(command, now),
+            ScheduleChange::Redefined | ScheduleChange::Unchanged(_) => {
+                let task = self.store.task(&command.task).await?;
+                task.and_then(|task| task.state.phase.next_run_at())
+            }
+        };
+        Ok(ScheduleOutcome { task: command.task.clone(), change, next_run_at })
+    }
+
+    /// Says something about a task.
+    pub(crate) async fn say(&self, task: TaskId, wish: Wish) -> Result<Said> {
+        let commands = vec![TaskCommand { task: task.clone(), wish }];
+        let batch = Batch { commands, now: self.clock().now(), offer: None };
+        let answer = self.store.apply(batch).await?.answers.pop();
+        match answer.unwrap_or(Err(Rejection::UnknownTask { task })) {
+            Ok(Answer::Unchanged(phase)) => Ok(Said::Unchanged(phase)),
+            Ok(_) => Ok(Said::Recorded),
+            Err(rejection) => Err(SchedulerError::rejected(rejection)),
+        }
+    }
+}
+
+/// When a task that was created by this command, at this instant, runs first. The same pure decision was made in the
+/// store, so the task need not be read back.
+fn first_run_at(command: &TaskCommand, now: Timestamp) -> Option<OffsetDateTime> {
+    let decision = decide(None, command, now).ok()?;
+    decision.events.iter().find_map(|event| match event {
+        Event::TaskScheduled { work, .. } => Some(work.run_at.into()),
+        _ => None,
+    })
+}

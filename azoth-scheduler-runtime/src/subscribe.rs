@@ -1,0 +1,79 @@
+//! Reading the log as it grows.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use azoth_scheduler_store::{LogPosition, RecordedEvent};
+use tokio::sync::watch;
+
+use crate::consumer::{PAGE, Page};
+use crate::error::Result;
+use crate::shared::Shared;
+
+/// The log from some position on, without end. Made by [`Scheduler::subscribe`](crate::Scheduler::subscribe).
+///
+/// It reads by position and keeps one page at a time, so a slow reader loses nothing and costs no memory. To go on
+/// later, in another process too, keep [`position`](Self::position) and subscribe behind it.
+pub struct Subscription {
+    shared: Arc<Shared>,
+    position: LogPosition,
+    page: Page,
+    head: Option<watch::Receiver<LogPosition>>,
+}
+
+impl Subscription {
+    pub(crate) fn new(shared: Arc<Shared>, after: LogPosition) -> Self {
+        let head = Some(shared.store.watch_head());
+        Self { shared, position: after, page: Page::new(), head }
+    }
+
+    /// The position of the last event that was handed out: where to go on.
+    pub fn position(&self) -> LogPosition {
+        self.position
+    }
+
+    /// The next event; waits until there is one.
+    ///
+    /// # Errors
+    /// [`SchedulerError::Store`](crate::SchedulerError::Store) when the store cannot be read. Nothing is skipped:
+    /// calling again goes on at the same place.
+    pub async fn next(&mut self) -> Result<RecordedEvent> {
+        loop {
+            if let Some(event) = self.page.pop_front() {
+                self.position = event.position;
+                return Ok(event);
+            }
+            // Seen before it is read, so that what comes meanwhile wakes the wait below.
+            if let Some(head) = &mut self.head {
+                let _ = head.borrow_and_update();
+            }
+            self.page = self.shared.store.events(self.position, PAGE).await?.into();
+            if self.page.is_empty() {
+                self.wait(self.shared.config.poll_interval).await;
+            }
+        }
+    }
+
+    async fn wait(&mut self, poll: Duration) {
+        let sleep = self.shared.clock().sleep(poll);
+        let closed = match &mut self.head {
+            Some(head) => tokio::select! {
+                changed = head.changed() => changed.is_err(),
+                () = sleep => false,
+            },
+            None => {
+                sleep.await;
+                false
+            }
+        };
+        if closed {
+            self.head = None;
+        }
+    }
+}
+
+impl std::fmt::Debug for Subscription {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Subscription(behind {})", self.position)
+    }
+}

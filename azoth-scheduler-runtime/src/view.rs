@@ -1,0 +1,227 @@
+//! What a user is shown of tasks and of the scheduler.
+
+use std::time::Duration;
+
+use azoth_scheduler_core::id::{ExecutionId, TaskId, TaskType, WorkerId};
+use azoth_scheduler_core::retry::RetryPolicy;
+use azoth_scheduler_core::schedule::Schedule;
+use azoth_scheduler_core::state::{Afterwards, PhaseKind, Running, TaskPhase, TaskState};
+use azoth_scheduler_core::task::Priority;
+use azoth_scheduler_store::{RecordedPayload, StoreStats, StoredTask};
+use time::OffsetDateTime;
+
+/// What scheduling a task came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ScheduleOutcome {
+    /// The task; with a request without an id, the one that was made for it.
+    pub task: TaskId,
+    /// What it changed.
+    pub change: ScheduleChange,
+    /// When the task runs next, in UTC; `None` while it runs, and when it is paused or has ended.
+    pub next_run_at: Option<OffsetDateTime>,
+}
+
+/// What scheduling a task changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ScheduleChange {
+    /// The task is new, or was scheduled anew after it had ended.
+    Created,
+    /// The task goes on under another definition.
+    Redefined,
+    /// The same wish again: nothing was done, the task stays in this phase.
+    Unchanged(PhaseKind),
+}
+
+/// What cancelling, pausing, resuming or disabling a task came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Said {
+    /// It is recorded.
+    Recorded,
+    /// It was so already: nothing was done, the task stays in this phase.
+    Unchanged(PhaseKind),
+}
+
+/// A task as it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TaskInfo {
+    /// Its id.
+    pub id: TaskId,
+    /// Its type.
+    pub task_type: TaskType,
+    /// Where it stands.
+    pub phase: PhaseKind,
+    /// When it may be claimed next, in UTC; `None` while it runs, and when it is paused or has ended.
+    pub next_run_at: Option<OffsetDateTime>,
+    /// The instant for which the next or running attempt was asked for, in UTC; `None` when the task has ended.
+    pub occurrence: Option<OffsetDateTime>,
+    /// The number of the next or running attempt within its occurrence, from 1; `None` when the task has ended.
+    pub attempt: Option<u32>,
+    /// Attempts at the current occurrence that failed, timed out or panicked.
+    pub failures: u32,
+    /// Attempts at the current occurrence whose process died.
+    pub losses: u32,
+    /// Occurrences that were started since it was defined.
+    pub runs: u32,
+    /// The execution that holds it, if one does.
+    pub running: Option<RunningInfo>,
+    /// Why it is paused, disabled or cancelled.
+    pub reason: Option<String>,
+    /// Since when it is paused or has ended, in UTC.
+    pub since: Option<OffsetDateTime>,
+    /// When it runs.
+    pub schedule: Schedule,
+    /// What follows a failure.
+    pub retry: RetryPolicy,
+    /// How long an attempt may take.
+    pub timeout: Duration,
+    /// Which of several due tasks goes first.
+    pub priority: Priority,
+    /// When it was first scheduled, in UTC.
+    pub created_at: OffsetDateTime,
+    /// When its definition was last changed, in UTC.
+    pub defined_at: OffsetDateTime,
+    payload: RecordedPayload,
+}
+
+/// The execution that holds a task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RunningInfo {
+    /// Its id.
+    pub execution: ExecutionId,
+    /// The worker that runs it.
+    pub worker: WorkerId,
+    /// When it was claimed, in UTC.
+    pub claimed_at: OffsetDateTime,
+    /// What is to happen when it ends.
+    pub afterwards: Afterwards,
+}
+
+/// How the scheduler and its store are doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SchedulerStats {
+    /// Executions under way in this scheduler, those included whose end has yet to be recorded.
+    pub slots_taken: usize,
+    /// The most that may be, as `with_max_concurrent_tasks` said.
+    pub slots_max: usize,
+    /// Of those taken, the threads of blocking handlers that go on although their outcome is settled.
+    pub slots_set_aside: usize,
+    /// What the store says of itself.
+    pub store: StoreStats,
+}
+
+impl ScheduleOutcome {
+    /// Whether the task is new, or was scheduled anew after it had ended.
+    pub fn is_created(&self) -> bool {
+        self.change == ScheduleChange::Created
+    }
+}
+
+impl TaskInfo {
+    /// Whether the task still runs or will: it waits, runs or is paused.
+    pub fn enabled(&self) -> bool {
+        self.phase.is_live()
+    }
+
+    /// What its handler is given. Only [`Scheduler::get_task`](crate::Scheduler::get_task) reads it; `None` in listings,
+    /// and once retention has dropped it.
+    pub fn payload(&self) -> Option<&[u8]> {
+        self.payload.bytes()
+    }
+
+    pub(crate) fn stored(task: StoredTask) -> Self {
+        Self { payload: task.payload, ..Self::listed(task.state) }
+    }
+
+    pub(crate) fn listed(state: TaskState) -> Self {
+        let standing = Standing::of(&state.phase);
+        let definition = *state.definition;
+        Self {
+            id: state.id,
+            task_type: definition.task_type,
+            phase: state.phase.kind(),
+            next_run_at: state.phase.next_run_at(),
+            occurrence: standing.occurrence,
+            attempt: standing.attempt,
+            failures: state.counts.failures,
+            losses: state.counts.losses,
+            runs: state.runs,
+            reason: standing.reason,
+            since: standing.since,
+            schedule: definition.schedule,
+            retry: definition.retry,
+            timeout: Duration::from_millis(definition.timeout_ms.get()),
+            priority: definition.priority,
+            created_at: state.created_at.into(),
+            defined_at: state.defined_at.into(),
+            payload: RecordedPayload::Absent,
+            running: standing.running,
+        }
+    }
+}
+
+/// When a task may be claimed next.
+pub(crate) trait NextRunAt {
+    fn next_run_at(&self) -> Option<OffsetDateTime>;
+}
+
+impl NextRunAt for TaskPhase {
+    fn next_run_at(&self) -> Option<OffsetDateTime> {
+        if let TaskPhase::Waiting(work) = self { Some(work.run_at.into()) } else { None }
+    }
+}
+
+/// What a phase says beyond its kind.
+#[derive(Default)]
+struct Standing {
+    occurrence: Option<OffsetDateTime>,
+    attempt: Option<u32>,
+    running: Option<RunningInfo>,
+    reason: Option<String>,
+    since: Option<OffsetDateTime>,
+}
+
+impl Standing {
+    fn of(phase: &TaskPhase) -> Self {
+        let ended = |at: OffsetDateTime, reason| Self { since: Some(at), reason, ..Self::default() };
+        match phase {
+            TaskPhase::Waiting(work) => Self {
+                occurrence: Some(work.occurrence.into()),
+                attempt: Some(work.attempt.get()),
+                ..Self::default()
+            },
+            TaskPhase::Running(running) => Self {
+                occurrence: Some(running.occurrence.into()),
+                attempt: Some(running.attempt.get()),
+                running: Some(RunningInfo::from(running)),
+                ..Self::default()
+            },
+            TaskPhase::Paused { work, pause } => Self {
+                occurrence: Some(work.occurrence.into()),
+                attempt: Some(work.attempt.get()),
+                reason: Some(pause.reason.to_string()),
+                since: Some(pause.at.into()),
+                running: None,
+            },
+            TaskPhase::Finished { at } => ended((*at).into(), None),
+            TaskPhase::Disabled { at, because } => ended((*at).into(), Some(because.to_string())),
+            TaskPhase::Cancelled { at, reason, .. } => ended((*at).into(), Some(reason.to_string())),
+        }
+    }
+}
+
+impl From<&Running> for RunningInfo {
+    fn from(running: &Running) -> Self {
+        Self {
+            execution: running.execution,
+            worker: running.worker,
+            claimed_at: running.claimed_at.into(),
+            afterwards: running.afterwards.clone(),
+        }
+    }
+}

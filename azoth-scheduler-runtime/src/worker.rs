@@ -1,0 +1,295 @@
+//! One execution: its handler, its timeout, its cancellation, its panic, and what came of it.
+
+use std::any::Any;
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+use std::time::Duration;
+
+use azoth_scheduler_core::execution::{ErrorText, Failure, FailureClass, Outcome, Report};
+use azoth_scheduler_core::id::{ExecutionId, TaskId};
+use azoth_scheduler_core::time::Timestamp;
+use azoth_scheduler_store::Claimed;
+use tokio::sync::{oneshot, watch};
+use tracing::Instrument;
+
+use crate::clock::Clock;
+use crate::context::{Facts, TaskContext};
+use crate::handler::{AnyTaskHandler, BlockingTaskHandler, Kind, TaskHandler};
+use crate::observe;
+use crate::slots::Slot;
+use crate::state::StateMap;
+use crate::task_error::{TaskError, TaskResult};
+use crate::threads::Threads;
+
+/// What every execution of a scheduler shares.
+pub(crate) struct Workshop {
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) states: Arc<StateMap>,
+    pub(crate) threads: Threads,
+    pub(crate) event_bytes_max: usize,
+}
+
+/// A claimed execution, ready to start.
+pub(crate) struct Execution {
+    pub(crate) claimed: Claimed,
+    pub(crate) handler: AnyTaskHandler,
+    pub(crate) slot: Arc<Slot>,
+    pub(crate) cancel: Cancel,
+}
+
+/// An execution that has come to an end here.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) execution: ExecutionId,
+    pub(crate) started_at: Timestamp,
+    pub(crate) ending: Ending,
+}
+
+#[derive(Debug)]
+pub(crate) enum Ending {
+    /// Its handler ended, or its time was up.
+    Reported(Report),
+    /// It was stopped from outside before that.
+    Stopped,
+}
+
+/// Tells a handler that what it does does not count any more. Dropping the last of them tells it too.
+#[derive(Clone, Debug)]
+pub(crate) struct Cancel(Arc<CancelOnDrop>);
+
+#[derive(Debug)]
+struct CancelOnDrop(watch::Sender<bool>);
+
+impl Cancel {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(CancelOnDrop(watch::Sender::new(false))))
+    }
+
+    pub(crate) fn cancel(&self) {
+        self.0.0.send_replace(true);
+    }
+
+    pub(crate) fn listen(&self) -> watch::Receiver<bool> {
+        self.0.0.subscribe()
+    }
+
+    async fn cancelled(&self) {
+        // The sender lives as long as `self`, so this cannot fail.
+        let _ = self.listen().wait_for(|cancelled| *cancelled).await;
+    }
+}
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.send_replace(true);
+    }
+}
+
+impl Execution {
+    /// Runs the handler to its end, its timeout, or its cancellation, whichever is first.
+    pub(crate) async fn run(self, workshop: Arc<Workshop>) -> Ended {
+        let span = observe::execution_span(&self.claimed);
+        let started_at = workshop.clock.now();
+        let execution = self.claimed.execution;
+        let ending = match self.handler.0.clone() {
+            Kind::Async(handler) => self.run_async(&workshop, handler).instrument(span).await,
+            Kind::Blocking(handler) => self.run_blocking(&workshop, handler, span).await,
+        };
+        Ended { execution, started_at, ending }
+    }
+
+    async fn run_async(&self, workshop: &Workshop, handler: Arc<dyn TaskHandler>) -> Ending {
+        let ctx = self.context(workshop);
+        let payload = &self.claimed.payload;
+        let result = tokio::select! {
+            biased;
+            result = caught(async { handler.execute(&ctx, payload).await }) => result,
+            () = self.cancel.cancelled() => return Ending::Stopped,
+            () = workshop.clock.sleep(self.timeout()) => return self.timed_out(),
+        };
+        Ending::Reported(report(result, workshop.event_bytes_max))
+    }
+
+    async fn run_blocking(
+        &self,
+        workshop: &Workshop,
+        handler: Arc<dyn BlockingTaskHandler<TaskError>>,
+        span: tracing::Span,
+    ) -> Ending {
+        let (done, result) = oneshot::channel();
+        if let Err(error) = workshop.threads.run(self.job(workshop, handler, span, done)) {
+            let failed = TaskError::from(error).into_outcome();
+            return Ending::Reported(failed);
+        }
+        let ending = tokio::select! {
+            biased;
+            result = result => {
+                let result = result.unwrap_or_else(|_| Err(ErrorText::new("its thread was lost")));
+                return Ending::Reported(report(result, workshop.event_bytes_max));
+            }
+            () = self.cancel.cancelled() => Ending::Stopped,
+            () = workshop.clock.sleep(self.timeout()) => self.timed_out(),
+        };
+        observe::thread_set_aside(&self.claimed.task, self.claimed.execution);
+        self.slot.set_aside();
+        ending
+    }
+
+    /// What the thread does. It holds the slot until it is done, whatever was settled meanwhile.
+    fn job(
+        &self,
+        workshop: &Workshop,
+        handler: Arc<dyn BlockingTaskHandler<TaskError>>,
+        span: tracing::Span,
+        done: oneshot::Sender<Caught<TaskResult>>,
+    ) -> impl FnOnce() + Send + 'static {
+        let ctx = self.context(workshop);
+        let payload = Arc::clone(&self.claimed.payload);
+        let slot = Arc::clone(&self.slot);
+        let runtime = tokio::runtime::Handle::current();
+        move || {
+            let _entered = (runtime.enter(), span.enter());
+            let result = catch_unwind(AssertUnwindSafe(|| handler.execute(&ctx, &payload)));
+            // What a handler leaves behind may panic when it is dropped, and this thread is to serve others.
+            let dropped = catch_unwind(AssertUnwindSafe(move || drop((handler, ctx, payload))));
+            let result = result.and_then(|result| dropped.map(|()| result));
+            drop(slot);
+            let _ = done.send(result.map_err(panic_message));
+        }
+    }
+
+    fn timed_out(&self) -> Ending {
+        self.cancel.cancel();
+        Ending::Reported(Outcome::TimedOut { timeout_ms: self.claimed.timeout_ms.get() })
+    }
+
+    fn timeout(&self) -> Duration {
+        Duration::from_millis(self.claimed.timeout_ms.get())
+    }
+
+    fn context(&self, workshop: &Workshop) -> TaskContext {
+        let facts = Facts {
+            task: self.claimed.task.clone(),
+            task_type: self.claimed.task_type.clone(),
+            execution: self.claimed.execution,
+            occurrence: self.claimed.occurrence,
+            attempt: self.claimed.attempt,
+        };
+        TaskContext::new(facts, Arc::clone(&workshop.states), self.cancel.listen())
+    }
+}
+
+/// The executions that are under way here, so that others can stop them.
+#[derive(Default)]
+pub(crate) struct Running {
+    executions: Mutex<BTreeMap<ExecutionId, UnderWay>>,
+}
+
+/// An execution that is under way.
+pub(crate) struct UnderWay {
+    pub(crate) task: TaskId,
+    pub(crate) slot: Arc<Slot>,
+    spawned_at: Timestamp,
+    cancel: Cancel,
+}
+
+impl Running {
+    pub(crate) fn add(&self, execution: &Execution, spawned_at: Timestamp) {
+        let under_way = UnderWay {
+            task: execution.claimed.task.clone(),
+            slot: Arc::clone(&execution.slot),
+            spawned_at,
+            cancel: execution.cancel.clone(),
+        };
+        self.executions().insert(execution.claimed.execution, under_way);
+    }
+
+    pub(crate) fn remove(&self, execution: ExecutionId) -> Option<UnderWay> {
+        self.executions().remove(&execution)
+    }
+
+    /// Takes all of them, as nobody waits for their end any more.
+    pub(crate) fn take_all(&self) -> BTreeMap<ExecutionId, UnderWay> {
+        std::mem::take(&mut *self.executions())
+    }
+
+    pub(crate) fn spawned_at(&self, execution: ExecutionId) -> Option<Timestamp> {
+        self.executions().get(&execution).map(|under_way| under_way.spawned_at)
+    }
+
+    pub(crate) fn ids(&self) -> BTreeSet<ExecutionId> {
+        self.executions().keys().copied().collect()
+    }
+
+    pub(crate) fn stop_task(&self, task: &TaskId) {
+        self.stop("cancelled", |_, under_way| under_way.task == *task);
+    }
+
+    pub(crate) fn stop_these(&self, executions: &BTreeSet<ExecutionId>, why: &'static str) {
+        self.stop(why, |execution, _| executions.contains(&execution));
+    }
+
+    pub(crate) fn stop_all(&self, why: &'static str) {
+        self.stop(why, |_, _| true);
+    }
+
+    fn stop(&self, why: &'static str, which: impl Fn(ExecutionId, &UnderWay) -> bool) {
+        for (execution, under_way) in self.executions().iter() {
+            if which(*execution, under_way) {
+                observe::execution_stopped(&under_way.task, *execution, why);
+                under_way.cancel.cancel();
+            }
+        }
+    }
+
+    fn executions(&self) -> MutexGuard<'_, BTreeMap<ExecutionId, UnderWay>> {
+        self.executions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A result, or the message of the panic that took its place.
+pub(crate) type Caught<T> = Result<T, ErrorText>;
+
+/// Runs a future to its end or its panic.
+pub(crate) async fn caught<T>(work: impl Future<Output = T>) -> Caught<T> {
+    let mut work = pin!(work);
+    poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
+        Ok(Poll::Pending) => Poll::Pending,
+        Ok(Poll::Ready(result)) => Poll::Ready(Ok(result)),
+        Err(panic) => Poll::Ready(Err(panic_message(panic))),
+    })
+    .await
+}
+
+/// The message of a panic, as it is kept.
+pub(crate) fn panic_message(panic: Box<dyn Any + Send>) -> ErrorText {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    // A value that panics when it is dropped must not take the worker with it.
+    let _ = catch_unwind(AssertUnwindSafe(move || drop(panic)));
+    ErrorText::new(text.unwrap_or_else(|| "a panic without a message".to_owned()))
+}
+
+fn report(result: Caught<TaskResult>, event_bytes_max: usize) -> Report {
+    match result {
+        Ok(Ok(event)) if event.payload().len() > event_bytes_max => {
+            too_large(event.payload().len(), event_bytes_max)
+        }
+        Ok(Ok(event)) => Outcome::Succeeded(event.into_emitted()),
+        Ok(Err(error)) => error.into_outcome(),
+        Err(message) => Outcome::Panicked { message },
+    }
+}
+
+/// Running again would give the same event, so this is not tried again.
+pub(crate) fn too_large(bytes: usize, limit: usize) -> Report {
+    let message = format!(
+        "the handler's event of {bytes} bytes is over the limit of {limit}: keep large content elsewhere and its name in the event"
+    );
+    let (class, message) = (FailureClass::Permanent, ErrorText::new(message));
+    Outcome::Failed(Failure { class, message, sources: Vec::new() })
+}
