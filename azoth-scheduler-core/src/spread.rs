@@ -1,4 +1,6 @@
 //! Jitter without chance: a number that looks drawn, but follows from a name and a counter.
+//!
+//! Delays of occurrences (`schedule::jitter`) and of retries (`retry`) are made of it.
 
 /// A number that depends on nothing but its arguments, evenly spread over `u64`.
 pub(crate) fn draw(name: &str, counter: u64) -> u64 {
@@ -26,5 +28,14 @@ mod tests {
         assert_eq!(scale(u64::MAX, 10), 10);
         assert_eq!(scale(u64::MAX, u64::MAX), u64::MAX);
         assert_eq!(scale(u64::MAX, 0), 0);
+    }
+
+    #[test]
+    fn draws_are_spread_evenly() {
+        let mut seen = [0_u32; 4];
+        for counter in 0..1_000 {
+            seen[usize::try_from(scale(draw("task", counter), 3)).unwrap()] += 1;
+        }
+        assert!(seen.iter().all(|number| (200..300).contains(number)), "{seen:?}");
     }
 }
