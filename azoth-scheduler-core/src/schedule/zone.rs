@@ -80,6 +80,11 @@ impl Zone {
         Ok(Self { zone: Some(zone) })
     }
 
+    /// Whether its clocks may change.
+    pub(crate) fn has_changes(&self) -> bool {
+        self.zone.is_some()
+    }
+
     /// The segment that holds a UTC second. Its ends are `i64::MIN` and `i64::MAX` where no change comes.
     pub(crate) fn segment(&self, utc: i64) -> Segment {
         let Some(zone) = &self.zone else {
@@ -89,11 +94,13 @@ impl Zone {
         // Strictly before the next second: a change at `utc` itself starts the segment.
         let start = zone.preceding(instant(utc.saturating_add(1))).next();
         let end = zone.following(at).next();
+        let offset = start.as_ref().map_or_else(|| zone.to_offset(at), |change| change.offset());
         let segment = Segment {
             start: start.map_or(i64::MIN, |change| change.timestamp().as_second()),
             end: end.map_or(i64::MAX, |change| change.timestamp().as_second()),
-            offset: i64::from(zone.to_offset(at).seconds()),
+            offset: i64::from(offset.seconds()),
         };
+        debug_assert_eq!(offset, zone.to_offset(at), "{segment:?} has another offset at {utc}");
         debug_assert!(segment.holds(utc), "{segment:?} does not hold {utc}");
         debug_assert!(segment.offset.abs() <= OFFSET_MAX, "{segment:?} is too far from UTC");
         segment
