@@ -1,5 +1,6 @@
 //! What people of this repository run, as `cargo xtask COMMAND`.
 
+mod bench;
 mod command;
 mod examples;
 mod finding;
@@ -23,11 +24,14 @@ struct Command {
     run: fn(&[String]) -> Result<()>,
 }
 
-const COMMANDS: &[Command] = &[Command {
-    name: "test-all",
-    about: "the gate: every check a change must pass; edits nothing",
-    run: test_all::run,
-}];
+const COMMANDS: &[Command] = &[
+    Command {
+        name: "test-all",
+        about: "the gate: every check a change must pass; edits nothing",
+        run: test_all::run,
+    },
+    Command { name: "bench", about: "the benchmarks, and what changed since a saved run", run: bench::run },
+];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -96,7 +96,17 @@ impl Workspace {
     pub(crate) fn examples(&self) -> Vec<&Target> {
         let root = self.members.iter().find(|member| self.manifest_of(member) == "Cargo.toml");
         let targets = root.into_iter().flat_map(|member| &member.targets);
-        targets.filter(|target| target.kind.iter().any(|kind| kind == "example")).collect()
+        targets.filter(|target| target.is("example")).collect()
+    }
+
+    /// The benchmarks of all members, each behind the name of its package.
+    pub(crate) fn benches(&self) -> Vec<(&str, &str)> {
+        let targets = self
+            .members
+            .iter()
+            .flat_map(|member| member.targets.iter().map(move |target| (member.name.as_str(), target)));
+        let benches = targets.filter(|(_, target)| target.is("bench"));
+        benches.map(|(package, target)| (package, target.name.as_str())).collect()
     }
 
     /// A workspace at `/w` made of members given as JSON, for tests.
@@ -113,6 +123,12 @@ impl Member {
     /// Whether it may go to a registry.
     pub(crate) fn is_published(&self) -> bool {
         self.publish.as_ref().is_none_or(|registries| !registries.is_empty())
+    }
+}
+
+impl Target {
+    fn is(&self, kind: &str) -> bool {
+        self.kind.iter().any(|of| of == kind)
     }
 }
 
