@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use azoth_scheduler_core::id::ConsumerName;
+use azoth_scheduler_core::id::{ConsumerName, NameError};
 
 use crate::record::LogPosition;
 
@@ -134,6 +134,12 @@ pub enum StoreError {
         commands: usize,
         /// The limit.
         limit: usize,
+    },
+    /// The name of an event handler is none.
+    #[error("an event handler cannot have this name: {error}")]
+    InvalidName {
+        /// Which rule it breaks.
+        error: NameError,
     },
     /// The cursor of a consumer is not where its reader left it.
     #[error("consumer {consumer:?} stands at {found}, not at {expected}: another process serves it too")]

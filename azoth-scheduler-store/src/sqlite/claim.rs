@@ -72,13 +72,13 @@ fn take(
     let mut executions = offer.executions.iter().copied().take(CLAIM_BATCH_MAX);
     let mut next = executions.next();
     while let Some(execution) = next {
-        let turn = group.memory().claim_turn;
+        let turn = group.head().claims;
         let Some(task) = lanes.pop(group.conn(), turn)? else { break };
         let wish = Wish::Claim { execution, worker: offer.worker };
         match group.command(&TaskCommand { task: task.clone(), wish }, now)? {
             Ok(Answer::Started) => {
                 claimed.push(claimed_task(group, &task, execution)?);
-                group.memory().claim_turn = turn.wrapping_add(1);
+                group.count_claim();
                 next = executions.next();
             }
             Ok(Answer::Passed) if passed < PASSED_MAX => passed += 1,

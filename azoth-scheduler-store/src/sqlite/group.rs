@@ -110,6 +110,11 @@ impl<'a> Group<'a> {
         self.memory
     }
 
+    /// Counts a claim that an offer has brought.
+    pub(super) fn count_claim(&mut self) {
+        self.head.claims = self.head.claims.saturating_add(1);
+    }
+
     /// The projection was made anew: what anybody remembers of the old one is void.
     pub(super) fn projection_renewed(&mut self) -> Result<(), StoreError> {
         self.memory.forget();

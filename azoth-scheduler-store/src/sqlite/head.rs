@@ -22,20 +22,29 @@ pub(super) struct Head {
     pub(super) ordered_at: Timestamp,
     /// Counts rebuilds of the projection: whoever remembers rows of an older one forgets them.
     pub(super) epoch: u64,
+    /// How many claims offers have brought, over all processes: says whose turn the next one is.
+    pub(super) claims: u64,
 }
 
 const READ: &str =
-    "SELECT database, layout, position, hash, ordered_at_ms, epoch FROM azoth_head WHERE one = 1";
-const WRITE: &str =
-    "UPDATE azoth_head SET position = ?1, hash = ?2, ordered_at_ms = ?3, epoch = ?4 WHERE one = 1";
+    "SELECT database, layout, position, hash, ordered_at_ms, epoch, claims FROM azoth_head WHERE one = 1";
+const WRITE: &str = "UPDATE azoth_head SET position = ?1, hash = ?2, ordered_at_ms = ?3, epoch = ?4, claims = ?5 WHERE one = 1";
 const TOUCH: &str = "UPDATE azoth_head SET epoch = epoch WHERE one = 1";
 
 impl Head {
     pub(super) fn read(conn: &Connection) -> Result<Self, StoreError> {
-        type Cells = ([u8; 16], i64, i64, Hash, i64, i64);
-        let (database, layout, position, hash, ordered_at, epoch): Cells =
+        type Cells = ([u8; 16], i64, i64, Hash, i64, i64, i64);
+        let (database, layout, position, hash, ordered_at, epoch, claims): Cells =
             conn.prepare_cached(READ)?.query_row([], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
+                Ok((
+                    row.get(0)?,
+                    row.get(1)?,
+                    row.get(2)?,
+                    row.get(3)?,
+                    row.get(4)?,
+                    row.get(5)?,
+                    row.get(6)?,
+                ))
             })?;
         Ok(Self {
             database,
@@ -44,13 +53,19 @@ impl Head {
             hash,
             ordered_at: cell::instant(ordered_at, "azoth_head.ordered_at_ms")?,
             epoch: cell::number(epoch, "azoth_head.epoch")?,
+            claims: cell::number(claims, "azoth_head.claims")?,
         })
     }
 
     /// Writes all but what never changes.
     pub(super) fn write(&self, conn: &Connection) -> Result<(), StoreError> {
-        let cells =
-            params![cell::int(self.position), self.hash, self.ordered_at.unix_ms(), cell::int(self.epoch)];
+        let cells = params![
+            cell::int(self.position),
+            self.hash,
+            self.ordered_at.unix_ms(),
+            cell::int(self.epoch),
+            cell::int(self.claims)
+        ];
         let rows = conn.prepare_cached(WRITE)?.execute(cells)?;
         assert_eq!(rows, 1, "the head is one row");
         Ok(())

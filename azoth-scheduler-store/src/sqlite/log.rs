@@ -31,7 +31,7 @@ const APPEND: &str =
     "INSERT INTO azoth_log (position, at_ms, ordered_at_ms, subject, previous, kind, record, link)
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
 const PUT_PAYLOAD: &str = "INSERT INTO azoth_payloads (position, bytes) VALUES (?1, ?2)";
-const PAYLOAD: &str = "SELECT bytes FROM azoth_payloads WHERE position = ?1";
+pub(super) const PAYLOAD: &str = "SELECT bytes FROM azoth_payloads WHERE position = ?1";
 
 impl LogRow {
     /// The event that the record holds.
@@ -93,8 +93,7 @@ pub(super) fn append(conn: &Connection, row: &LogRow) -> Result<(), StoreError> 
 
 /// The row at a position, by the primary key.
 pub(super) fn row_at(conn: &Connection, position: u64) -> Result<Option<LogRow>, StoreError> {
-    let sql = format!("SELECT {COLUMNS} FROM azoth_log WHERE position = ?1");
-    let mut statement = conn.prepare_cached(&sql)?;
+    let mut statement = conn.prepare_cached(&row_sql())?;
     let raw = statement.query_row([cell::int(position)], LogRow::read).optional()?;
     raw.map(RawRow::check).transpose()
 }
@@ -106,10 +105,17 @@ pub(super) fn row_known_at(conn: &Connection, position: u64) -> Result<LogRow, S
 
 /// At most `limit` rows behind a position, by the primary key. Stops before a gap.
 pub(super) fn page(conn: &Connection, after: u64, limit: usize) -> Result<Vec<LogRow>, StoreError> {
-    let sql = format!("SELECT {COLUMNS} FROM azoth_log WHERE position > ?1 ORDER BY position LIMIT ?2");
-    let mut statement = conn.prepare_cached(&sql)?;
+    let mut statement = conn.prepare_cached(&page_sql())?;
     let rows = statement.query_map([cell::int(after), cell::int(limit as u64)], LogRow::read)?;
     rows.map(|raw| raw?.check()).collect()
+}
+
+pub(super) fn row_sql() -> String {
+    format!("SELECT {COLUMNS} FROM azoth_log WHERE position = ?1")
+}
+
+pub(super) fn page_sql() -> String {
+    format!("SELECT {COLUMNS} FROM azoth_log WHERE position > ?1 ORDER BY position LIMIT ?2")
 }
 
 /// Keeps the bytes that belong to the event at this position. None are kept for an empty payload.

@@ -22,8 +22,6 @@ pub(super) struct Memory {
     unwritten: Vec<TaskId>,
     types: HashMap<TaskType, u64>,
     left: Option<Mark>,
-    /// Counts claims, so that every so many-th goes to the oldest due task. Never forgotten.
-    pub(super) claim_turn: u64,
     /// Workers that were registered through this store, so that those of others can be told. Never forgotten.
     pub(super) own_workers: BTreeSet<WorkerId>,
 }

@@ -22,7 +22,7 @@
 //! | `worker`, `consumer` | operational tables: signs of life, cursors, dead letters |
 //! | `readers`, `read`, `stats` | reads, each in one snapshot, on threads of the store's own |
 //! | `fold`, `verify`, `rebuild` | the whole log at once: compared with the projection, or made into it |
-//! | [`TransactionalEventHandler`] | application code in the transaction of its cursor |
+//! | [`TransactionalEventHandler`], `delivery`, `fence`, `wake` | application code in the transaction of its cursor |
 //!
 //! The file may be the application's own database: our tables begin with `azoth_`, nothing else is touched, neither
 //! `user_version` nor `application_id`. The file is switched to a write-ahead log.
@@ -31,8 +31,11 @@ mod cell;
 mod chain;
 mod claim;
 mod consumer;
+mod delivery;
 mod entry;
 mod error;
+mod event_handler;
+mod fence;
 mod fold;
 mod group;
 mod head;
@@ -40,6 +43,8 @@ mod log;
 mod memory;
 mod open;
 mod options;
+#[cfg(test)]
+mod plan_tests;
 mod read;
 mod readers;
 mod rebuild;
@@ -48,6 +53,7 @@ mod stats;
 mod task_row;
 mod type_row;
 mod verify;
+mod wake;
 mod worker;
 mod writer;
 
@@ -64,6 +70,7 @@ pub use rusqlite;
 use rusqlite::Connection;
 use tokio::sync::watch;
 
+pub use self::event_handler::{HandlerError, RunningEventHandler, TransactionalEventHandler};
 use self::group::Group;
 use self::head::Head;
 use self::open::Place;
@@ -120,6 +127,19 @@ impl SqliteStore {
         &self.shared.place.path
     }
 
+    /// Starts an event handler of the application's own: see [`TransactionalEventHandler`]. It runs until what this gives
+    /// back is dropped.
+    ///
+    /// # Errors
+    /// [`StoreError::InvalidName`], or why its connection could not be opened or its cursor not be made.
+    pub fn add_event_handler(
+        &self,
+        handler: impl TransactionalEventHandler,
+    ) -> Result<RunningEventHandler, StoreError> {
+        let wake = Arc::clone(self.shared.writer.wake());
+        RunningEventHandler::start(self.shared.place.clone(), wake, Arc::new(handler))
+    }
+
     async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
@@ -164,7 +184,7 @@ impl Store for SqliteStore {
     }
 
     async fn events(&self, after: LogPosition, limit: usize) -> Result<Vec<RecordedEvent>, StoreError> {
-        self.read(move |conn| read::events(conn, after, limit)).await
+        self.read(move |conn| read::events(conn, after, limit, usize::MAX)).await
     }
 
     async fn history(

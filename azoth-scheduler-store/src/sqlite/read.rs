@@ -36,7 +36,10 @@ pub(super) fn tasks(conn: &Connection, filter: &TaskFilter) -> Result<Vec<TaskSt
     };
     let after = match filter.starts_after() {
         None => 0,
-        Some(id) => task_row::place_of(conn, id)?.map_or(0, |(key, _)| key),
+        Some(id) => match task_row::place_of(conn, id)? {
+            None => return Ok(Vec::new()),
+            Some((key, _)) => key,
+        },
     };
     let phases = PhaseKind::ALL.into_iter().filter(|phase| filter.accepts_phase(*phase));
     let phases = phases.map(|phase| phase_code(phase).to_string()).collect::<Vec<_>>().join(", ");
@@ -51,20 +54,27 @@ pub(super) fn tasks(conn: &Connection, filter: &TaskFilter) -> Result<Vec<TaskSt
     rows.map(|cells| Ok(cells?.entry(conn)?.state)).collect()
 }
 
-/// Events behind a position, oldest first.
+/// Events behind a position, oldest first; none further once their payloads hold `bytes_max` bytes.
 pub(super) fn events(
     conn: &Connection,
     after: LogPosition,
     limit: usize,
+    bytes_max: usize,
 ) -> Result<Vec<RecordedEvent>, StoreError> {
     let rows = log::page(conn, after.number(), limit.min(EVENTS_PAGE_MAX))?;
     let mut names = Names::default();
     let mut events = Vec::with_capacity(rows.len());
+    let mut bytes: usize = 0;
     for (row, expected) in rows.iter().zip(after.number().saturating_add(1)..) {
         if row.position != expected {
             return Err(cell::corrupt(format!("event {expected} is missing from the log")));
         }
-        events.push(recorded(conn, row, &mut names)?);
+        let event = recorded(conn, row, &mut names)?;
+        bytes = event.payload.bytes().map_or(0, <[u8]>::len).saturating_add(bytes);
+        events.push(event);
+        if bytes >= bytes_max {
+            break;
+        }
     }
     Ok(events)
 }

@@ -36,8 +36,8 @@ pub(super) fn create(conn: &Connection) -> Result<(), StoreError> {
     for object in LOG.iter().chain(DERIVED).chain(OPERATIONAL) {
         conn.execute_batch(object.sql)?;
     }
-    let sql = "INSERT INTO azoth_head (one, database, layout, projection_layout, position, hash, ordered_at_ms, epoch)
-               VALUES (1, randomblob(16), ?1, ?2, 0, zeroblob(32), ?3, 0)";
+    let sql = "INSERT INTO azoth_head (one, database, layout, projection_layout, position, hash, ordered_at_ms, epoch, claims)
+               VALUES (1, randomblob(16), ?1, ?2, 0, zeroblob(32), ?3, 0, 0)";
     let earliest = azoth_scheduler_core::time::Timestamp::MIN.unix_ms();
     let rows = conn.execute(sql, params![LAYOUT, PROJECTION_LAYOUT, earliest])?;
     assert_eq!(rows, 1, "the head is one row");
@@ -101,7 +101,8 @@ const LOG: &[Object] = &[
     position INTEGER NOT NULL CHECK (position >= 0),
     hash BLOB NOT NULL CHECK (length(hash) = 32),
     ordered_at_ms INTEGER NOT NULL,
-    epoch INTEGER NOT NULL
+    epoch INTEGER NOT NULL,
+    claims INTEGER NOT NULL
 ) STRICT",
     },
     Object {

@@ -63,6 +63,8 @@ const WRITE: &str = "INSERT INTO azoth_p_tasks (key, id, type, priority, phase, 
     said = ?14, ended_at_ms = ?15, defined = ?16, last_position = ?17, defined_at_ms = ?19, decided_ms = ?20,
     backlog_next_ms = ?21, backlog_through_ms = ?22, buffered_ms = ?23, failures = ?24, losses = ?25, runs = ?26";
 
+pub(super) const PLACE: &str = "SELECT key, last_position FROM azoth_p_tasks WHERE id = ?1";
+
 impl Cells {
     /// The cells of a task.
     pub(super) fn of(entry: &Entry) -> Self {
@@ -290,6 +292,10 @@ impl Cells {
     }
 }
 
+pub(super) fn by_id_sql() -> String {
+    format!("SELECT {COLUMNS} FROM azoth_p_tasks WHERE id = ?1")
+}
+
 /// The rows with keys behind this one, in the order of their keys, by the primary key.
 pub(super) fn page(conn: &Connection, after: u64, limit: usize) -> Result<Vec<Cells>, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM azoth_p_tasks WHERE key > ?1 ORDER BY key LIMIT ?2");
@@ -300,15 +306,13 @@ pub(super) fn page(conn: &Connection, after: u64, limit: usize) -> Result<Vec<Ce
 
 /// The task of this id, by the unique index of `id`.
 pub(super) fn by_id(conn: &Connection, id: &TaskId) -> Result<Option<Entry>, StoreError> {
-    let sql = format!("SELECT {COLUMNS} FROM azoth_p_tasks WHERE id = ?1");
-    let cells = conn.prepare_cached(&sql)?.query_row([id.as_str()], Cells::read).optional()?;
+    let cells = conn.prepare_cached(&by_id_sql())?.query_row([id.as_str()], Cells::read).optional()?;
     cells.map(|cells| cells.entry(conn)).transpose()
 }
 
 /// The key and the newest position of the task of this id, by the unique index of `id`.
 pub(super) fn place_of(conn: &Connection, id: &TaskId) -> Result<Option<(u64, u64)>, StoreError> {
-    let sql = "SELECT key, last_position FROM azoth_p_tasks WHERE id = ?1";
-    let place = conn.prepare_cached(sql)?.query_row([id.as_str()], |row| Ok((row.get(0)?, row.get(1)?)));
+    let place = conn.prepare_cached(PLACE)?.query_row([id.as_str()], |row| Ok((row.get(0)?, row.get(1)?)));
     let Some((key, last)) = place.optional()? else { return Ok(None) };
     Ok(Some((cell::number(key, "azoth_p_tasks.key")?, cell::number(last, "azoth_p_tasks.last_position")?)))
 }

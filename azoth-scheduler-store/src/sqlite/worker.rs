@@ -1,7 +1,7 @@
 //! Worker incarnations and their signs of life, in `azoth_o_workers`.
 //!
-//! A worker that has ended keeps its row as a tombstone while it still holds executions, so that the instant at which it
-//! was last seen is known when these are abandoned.
+//! A worker that has ended leaves its row as a tombstone: it never comes back, and while it holds executions the instant
+//! at which it was last seen is known. Old tombstones that hold nothing are removed.
 
 use std::num::NonZeroU64;
 
@@ -24,15 +24,16 @@ const RENEW: &str = "UPDATE azoth_o_workers SET renewals = renewals + 1, renewed
     WHERE worker = ?1 AND ended = 0";
 /// By the primary key.
 const END: &str = "UPDATE azoth_o_workers SET ended = 1 WHERE worker = ?1";
-/// The few rows of the table, each with one seek in `azoth_p_running`.
+/// The few rows of the table, each with one seek in `azoth_p_running`. Ids are in the order of time.
 const BURY: &str = "DELETE FROM azoth_o_workers WHERE ended = 1
+    AND worker < (SELECT worker FROM azoth_o_workers WHERE ended = 1 ORDER BY worker DESC LIMIT 1 OFFSET ?1)
     AND NOT EXISTS (SELECT 1 FROM azoth_p_tasks AS task WHERE task.phase = 1 AND task.worker = azoth_o_workers.worker)";
 /// The running tasks along `azoth_p_running`, each with one seek by the worker's primary key.
 pub(super) const ORPHANS: &str =
     "SELECT task.id, task.execution, task.worker, task.claimed_at_ms, owner.renewed_at_ms
     FROM azoth_p_tasks AS task INDEXED BY azoth_p_running
     LEFT JOIN azoth_o_workers AS owner ON owner.worker = task.worker
-    WHERE task.phase = 1 AND coalesce(owner.ended, 1) = 1 ORDER BY task.worker, task.key LIMIT ?1";
+    WHERE task.phase = 1 AND coalesce(owner.ended, 1) = 1 ORDER BY task.key LIMIT ?1";
 /// Along `azoth_p_running`.
 pub(super) const HELD: &str = "SELECT execution FROM azoth_p_tasks INDEXED BY azoth_p_running
     WHERE phase = 1 AND worker = ?1 ORDER BY key";
@@ -68,7 +69,7 @@ pub(super) fn renew(conn: &Connection, worker: WorkerId, now: Timestamp) -> Resu
 /// Ends a worker.
 pub(super) fn end(conn: &Connection, worker: WorkerId) -> Result<(), StoreError> {
     conn.prepare_cached(END)?.execute([cell::worker_cell(worker)])?;
-    bury(conn)
+    Ok(())
 }
 
 /// Whether a worker is registered and has not ended, by the primary key.
@@ -137,6 +138,9 @@ pub(super) fn held_by(conn: &Connection, worker: WorkerId) -> Result<Vec<Executi
 }
 
 fn bury(conn: &Connection) -> Result<(), StoreError> {
-    conn.prepare_cached(BURY)?.execute([])?;
+    conn.prepare_cached(BURY)?.execute([TOMBSTONES_KEPT])?;
     Ok(())
 }
+
+/// So many of the newest tombstones stay, so that none of those can be registered again.
+const TOMBSTONES_KEPT: u32 = 256;

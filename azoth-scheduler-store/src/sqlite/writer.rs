@@ -26,6 +26,7 @@ use super::group::Group;
 use super::head::Head;
 use super::memory::Memory;
 use super::open::Place;
+use super::wake::Wake;
 use super::worker;
 use crate::error::StoreError;
 use crate::record::LogPosition;
@@ -46,12 +47,14 @@ pub(super) struct Writer {
     thread: Option<JoinHandle<()>>,
     stopping: Arc<AtomicBool>,
     head: watch::Receiver<LogPosition>,
+    wake: Arc<Wake>,
     counters: Arc<Counters>,
 }
 
 /// What the writer did since the store was opened.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
+    /// Transactions that appended events.
     pub(super) commits: AtomicU64,
     pub(super) events: AtomicU64,
 }
@@ -63,12 +66,14 @@ impl Writer {
         let (published, head_watch) = watch::channel(LogPosition::from_number(head.position));
         let stopping = Arc::new(AtomicBool::new(false));
         let counters = Arc::new(Counters::default());
+        let wake = Arc::new(Wake::default());
         let mut thread = WriterThread {
             place,
             conn: Some(conn),
             database: head.database,
             memory: Memory::default(),
             published,
+            wake: Arc::clone(&wake),
             stopping: Arc::clone(&stopping),
             counters: Arc::clone(&counters),
         };
@@ -76,7 +81,7 @@ impl Writer {
             .name("azoth-writer".to_owned())
             .spawn(move || thread.serve(jobs))
             .map_err(|error| StoreError::Io { detail: format!("no thread for the writer: {error}") })?;
-        Ok(Self { queue: Some(queue), thread: Some(thread), stopping, head: head_watch, counters })
+        Ok(Self { queue: Some(queue), thread: Some(thread), stopping, head: head_watch, wake, counters })
     }
 
     /// Has something done in a write transaction, and waits until that is committed.
@@ -93,6 +98,10 @@ impl Writer {
 
     pub(super) fn head(&self) -> &watch::Receiver<LogPosition> {
         &self.head
+    }
+
+    pub(super) fn wake(&self) -> &Arc<Wake> {
+        &self.wake
     }
 
     pub(super) fn counters(&self) -> &Arc<Counters> {
@@ -148,6 +157,7 @@ struct WriterThread {
     database: [u8; 16],
     memory: Memory,
     published: watch::Sender<LogPosition>,
+    wake: Arc<Wake>,
     stopping: Arc<AtomicBool>,
     counters: Arc<Counters>,
 }
@@ -239,14 +249,17 @@ impl WriterThread {
         }
         self.conn = Some(conn);
         self.memory.keep(&filled.head);
-        self.counters.commits.fetch_add(1, Ordering::Relaxed);
-        self.counters.events.fetch_add(filled.events, Ordering::Relaxed);
+        if filled.events > 0 {
+            self.counters.commits.fetch_add(1, Ordering::Relaxed);
+            self.counters.events.fetch_add(filled.events, Ordering::Relaxed);
+        }
         let head = LogPosition::from_number(filled.head.position);
         self.published.send_if_modified(|published| {
             let newer = head > *published;
             *published = head.max(*published);
             newer
         });
+        self.wake.publish(head);
         if filled.others {
             // Without this gap another process would hardly ever find the lock free.
             thread::sleep(GAP);
@@ -331,10 +344,15 @@ fn is_of_a_job(error: &StoreError) -> bool {
     )
 }
 
-fn defect(panic: &(dyn Any + Send)) -> StoreError {
+/// The message of a panic.
+pub(super) fn message_of(panic: &(dyn Any + Send)) -> &str {
     let message = panic.downcast_ref::<&str>().copied();
     let message = message.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    let detail = message.unwrap_or("a panic without a message").to_owned();
+    message.unwrap_or("a panic without a message")
+}
+
+fn defect(panic: &(dyn Any + Send)) -> StoreError {
+    let detail = message_of(panic).to_owned();
     tracing::error!(detail, "the writer panicked; its transaction was rolled back");
     StoreError::Defect { detail }
 }
@@ -353,3 +371,100 @@ const GROUP_EVENTS: u64 = 4_096;
 const GROUP_TIME: Duration = Duration::from_millis(20);
 /// So long the lock is left free between two transactions while other processes work on the file.
 const GAP: Duration = Duration::from_micros(100);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::{SqliteOptions, SqliteStore, head};
+    use crate::store::Store;
+
+    fn store(folder: &tempfile::TempDir) -> SqliteStore {
+        let options = SqliteOptions::new().allow_old_sqlite(true);
+        SqliteStore::open_with(folder.path().join("scheduler.db"), options).unwrap()
+    }
+
+    /// Has each of these done in one transaction: the first of them is only done once all of them wait.
+    async fn together<T: Send + 'static>(
+        store: &SqliteStore,
+        works: Vec<Box<dyn FnMut(&mut Group<'_>) -> Result<T, StoreError> + Send>>,
+    ) -> Vec<Result<T, StoreError>> {
+        let lock = Connection::open(store.path()).unwrap();
+        lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let callers = works.into_iter().map(|work| {
+            let store = store.clone();
+            tokio::spawn(async move { store.write(work).await })
+        });
+        let callers: Vec<_> = callers.collect();
+        for _ in 0..callers.len() {
+            tokio::task::yield_now().await;
+        }
+        lock.execute_batch("COMMIT").unwrap();
+        let mut answers = Vec::new();
+        for caller in callers {
+            answers.push(caller.await.unwrap());
+        }
+        answers
+    }
+
+    #[tokio::test]
+    async fn job_that_panics_or_fails_takes_nobody_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(&folder);
+        let answers = together::<u64>(
+            &store,
+            vec![
+                Box::new(|group| Ok(group.head().position)),
+                Box::new(|_| panic!("a defect")),
+                Box::new(|_| Err(cell::corrupt("a damaged task"))),
+                Box::new(|group| Ok(group.head().position)),
+            ],
+        )
+        .await;
+        let defect = StoreError::Defect { detail: "a defect".into() };
+        assert_eq!(answers, [Ok(0), Err(defect), Err(cell::corrupt("a damaged task")), Ok(0)]);
+        assert!(store.verify().await.unwrap().is_sound());
+    }
+
+    #[tokio::test]
+    async fn commit_that_fails_is_unknown_to_all_and_the_writer_goes_on_with_a_new_connection() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(&folder);
+        let veto = |group: &mut Group<'_>| -> Result<u64, StoreError> {
+            let _ = group.conn().commit_hook(Some(|| true));
+            head::Head::touch(group.conn())?;
+            Ok(1)
+        };
+        let answers = together(&store, vec![Box::new(veto), Box::new(|_| Ok(2))]).await;
+        for answer in answers {
+            let error = answer.unwrap_err();
+            assert!(matches!(error, StoreError::Unknown { .. }) && error.is_unknown(), "{error}");
+        }
+        assert_eq!(store.write(|_| Ok(3)).await, Ok(3));
+        assert!(store.verify().await.unwrap().is_sound());
+    }
+
+    #[tokio::test]
+    async fn another_database_in_the_place_of_the_opened_one_is_not_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let others = tempfile::tempdir().unwrap();
+        let (ours, theirs) = (store(&folder), store(&others));
+        let theirs = {
+            let path = theirs.path().to_owned();
+            drop(theirs);
+            path
+        };
+        let veto = |group: &mut Group<'_>| {
+            let _ = group.conn().commit_hook(Some(|| true));
+            head::Head::touch(group.conn())
+        };
+        std::fs::rename(&theirs, ours.path()).unwrap();
+        for ending in ["-wal", "-shm"] {
+            let mut name = ours.path().as_os_str().to_owned();
+            name.push(ending);
+            std::fs::remove_file(name).unwrap();
+        }
+        assert!(matches!(ours.write(veto).await, Err(StoreError::Unknown { .. })));
+        let error = ours.write(|_| Ok(())).await.unwrap_err();
+        assert!(error.to_string().contains("another database"), "{error}");
+    }
+}

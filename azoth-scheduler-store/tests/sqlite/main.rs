@@ -2,6 +2,12 @@
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a panic in a test is its failure")]
 #![cfg(feature = "sqlite")]
 
+mod damage;
 mod flow;
 mod killed;
+mod handler;
+mod kill;
+mod model;
+mod opening;
+mod share;
 mod support;

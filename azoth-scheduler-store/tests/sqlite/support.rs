@@ -35,6 +35,28 @@ impl Folder {
         open(&self.path())
     }
 
+    /// The names of all files in the folder.
+    pub(crate) fn files(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.folder.path()).unwrap();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    /// Every cell of the derived tables.
+    pub(crate) fn projection(&self) -> Vec<Vec<rusqlite::types::Value>> {
+        let raw = self.raw();
+        let mut rows = Vec::new();
+        for sql in ["SELECT * FROM azoth_p_types ORDER BY type", "SELECT * FROM azoth_p_tasks ORDER BY key"] {
+            let mut statement = raw.prepare(sql).unwrap();
+            let columns = statement.column_count();
+            let read = |row: &rusqlite::Row<'_>| (0..columns).map(|index| row.get(index)).collect();
+            rows.extend(statement.query_map([], read).unwrap().map(Result::unwrap));
+        }
+        rows
+    }
+
     /// A connection of somebody else's to the same file.
     pub(crate) fn raw(&self) -> rusqlite::Connection {
         rusqlite::Connection::open(self.path()).unwrap()
