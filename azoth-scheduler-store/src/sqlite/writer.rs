@@ -383,10 +383,12 @@ mod tests {
         SqliteStore::open_with(folder.path().join("scheduler.db"), options).unwrap()
     }
 
+    type Work<T> = Box<dyn FnMut(&mut Group<'_>) -> Result<T, StoreError> + Send>;
+
     /// Has each of these done in one transaction: the first of them is only done once all of them wait.
     async fn together<T: Send + 'static>(
         store: &SqliteStore,
-        works: Vec<Box<dyn FnMut(&mut Group<'_>) -> Result<T, StoreError> + Send>>,
+        works: Vec<Work<T>>,
     ) -> Vec<Result<T, StoreError>> {
         let lock = Connection::open(store.path()).unwrap();
         lock.execute_batch("BEGIN IMMEDIATE").unwrap();
