@@ -5,6 +5,7 @@
 //! | [`store`] | the [`Store`] trait: what every store promises |
 //! | `sqlite` | the `SqliteStore`: log and projection in one SQLite file (feature `sqlite`) |
 //! | [`memory`] | the [`MemoryStore`]: plain maps, the reference for all others |
+//! | `conformance` | what every store must pass (feature `conformance`) |
 //! | [`record`], [`report`], [`filter`], [`error`] | events in their envelopes, answers, questions, errors |
 #![warn(clippy::indexing_slicing, clippy::wildcard_enum_match_arm)]
 #![cfg_attr(test, allow(clippy::indexing_slicing, reason = "a panic in a test is its failure"))]
@@ -12,6 +13,8 @@
 #[cfg(test)]
 mod arbitrary;
 mod codec;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod error;
 pub mod filter;
 pub mod memory;

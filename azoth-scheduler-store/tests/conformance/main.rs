@@ -1,0 +1,4 @@
+//! Every store of this crate, and what every store must pass.
+
+mod memory;
+mod walk;
