@@ -1,3 +1,5 @@
+//! What goes in comes out, and nothing else is let in.
+
 mod golden;
 
 use azoth_scheduler_core::event::Then;

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use proptest::test_runner::Config;
 
 proptest! {
-    #![proptest_config(Config::with_cases(Config::default().cases.min(40)))]
+    #![proptest_config(cases(40))]
 
     /// I5, I6: one store is rebuilt where the other is not, and still they answer the same.
     #[test]
@@ -27,6 +27,12 @@ fn the_same_seed_is_the_same_walk() {
         let events = a.head().await.unwrap().number();
         assert!(events > 500, "a walk gets somewhere: {events} events");
     });
+}
+
+/// So many cases, unless `PROPTEST_CASES` asks for another number.
+pub(crate) fn cases(usual: u32) -> Config {
+    let asked = std::env::var_os("PROPTEST_CASES").is_some();
+    if asked { Config::default() } else { Config::with_cases(usual) }
 }
 
 pub(crate) fn wait_for(walk: impl Future<Output = ()>) {
