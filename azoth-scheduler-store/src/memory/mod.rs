@@ -11,6 +11,9 @@ mod projection;
 mod tables;
 mod verify;
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

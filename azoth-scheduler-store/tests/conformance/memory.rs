@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use azoth_scheduler_store::conformance::StoreFactory;
+use azoth_scheduler_store::conformance::{StoreFactory, cases, run_all};
 use azoth_scheduler_store::{MemoryStore, Store, conformance_tests};
 
 struct InMemory(MemoryStore);
@@ -15,3 +15,13 @@ impl StoreFactory for InMemory {
 }
 
 conformance_tests!(InMemory(MemoryStore::new()));
+
+#[tokio::test]
+async fn the_suite_can_be_run_at_once_and_no_case_is_listed_twice() {
+    run_all(|| InMemory(MemoryStore::new())).await;
+    let mut names: Vec<String> = cases().iter().map(|case| format!("{case:?}")).collect();
+    let count = names.len();
+    names.sort();
+    names.dedup();
+    assert_eq!(names.len(), count);
+}

@@ -1,0 +1,118 @@
+//! What the store notices when its own maps are damaged, and what its due index is worth.
+
+use std::collections::BTreeSet;
+
+use azoth_scheduler_core::command::OnConflict;
+use azoth_scheduler_core::id::TaskType;
+use azoth_scheduler_core::schedule::Schedule;
+use azoth_scheduler_core::state::{Counts, TaskPhase};
+use azoth_scheduler_core::task::Priority;
+use azoth_scheduler_core::testing::{at, schedule, task_type};
+use azoth_scheduler_core::time::Timestamp;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::{select, subsequence};
+
+use super::due::{DueIndex, Order};
+use super::tables::Tables;
+use crate::record::{LogPosition, RecordedPayload};
+use crate::store::Batch;
+
+#[test]
+fn damage_of_the_log_is_found_with_its_position() {
+    let damages: [(&str, fn(&mut Tables)); 5] = [
+        ("position 9 stands in place 2", |tables| tables.log[1].position = LogPosition::from_number(9)),
+        ("ordered instant", |tables| tables.log[1].ordered_at = Timestamp::MIN),
+        ("payload is not the one", |tables| tables.log[1].payload = RecordedPayload::Held([1][..].into())),
+        ("payload is not the one", |tables| tables.log[1].payload = RecordedPayload::Absent),
+        ("TaskScheduled cannot follow", |tables| {
+            tables.log[1] = {
+                let mut twice = tables.log[0].clone();
+                twice.position = LogPosition::from_number(2);
+                twice
+            }
+        }),
+    ];
+    for (what, damage) in damages {
+        let mut tables = three_tasks();
+        assert!(tables.verify().is_sound());
+        damage(&mut tables);
+        let findings = tables.verify().findings;
+        assert!(findings.iter().any(|finding| finding.what.contains(what)), "{what}: {findings:?}");
+        let first = findings.first().and_then(|finding| finding.position).unwrap();
+        assert!([2, 9].contains(&first.number()), "{findings:?}");
+    }
+}
+
+/// I5: whatever is wrong with the projection is found, and a rebuild puts it right.
+#[test]
+fn damage_of_the_projection_is_found_and_rebuilt() {
+    let damages: [fn(&mut Tables); 5] = [
+        |tables| state_of(tables).counts = Counts { failures: 1, losses: 0 },
+        |tables| state_of(tables).phase = TaskPhase::Finished { at: at(0) },
+        |tables| drop(tables.projection.rows.pop_first()),
+        |tables| drop(tables.projection.keys.pop_first()),
+        |tables| tables.projection.due = DueIndex::default(),
+    ];
+    for damage in damages {
+        let mut tables = three_tasks();
+        let before = tables.projection.task(&"task-0".parse().unwrap());
+        damage(&mut tables);
+        assert!(!tables.verify().is_sound());
+        tables.rebuild_projection().unwrap();
+        assert_eq!(tables.verify().findings, []);
+        assert_eq!(tables.projection.task(&"task-0".parse().unwrap()), before);
+    }
+}
+
+proptest! {
+    /// The index gives what a look at every task would give.
+    #[test]
+    fn the_first_due_task_is_the_least_of_all(
+        tasks in vec((select(&["a", "b", "c"][..]), select(&Priority::ALL[..]), 0..6i64), 0..20),
+        types in subsequence(vec!["a", "b", "c"], 0..=3),
+        now in 0..6i64,
+    ) {
+        let mut tables = Tables::default();
+        let command = |(number, (kind, priority, second)): (usize, &(&str, Priority, i64))| {
+            let mut command = schedule(&format!("task-{number}"), Schedule::one_time(at(*second)), OnConflict::Redefine);
+            change(&mut command, |new| (new.task_type, new.priority) = (task_type(kind), *priority));
+            command
+        };
+        let commands = tasks.iter().enumerate().map(command).collect();
+        tables.apply(&Batch { commands, now: at(-1), offer: None }).unwrap();
+        let wanted: BTreeSet<TaskType> = types.iter().map(|kind| task_type(kind)).collect();
+        let due = || tasks.iter().zip(1..).filter(|((kind, _, second), _)| types.contains(kind) && *second <= now);
+        let by_priority = due().min_by_key(|((_, priority, second), key)| (*priority, *second, *key));
+        let oldest = due().min_by_key(|((_, _, second), key)| (*second, *key));
+        for (order, expected) in [(Order::ByPriority, by_priority), (Order::OldestFirst, oldest)] {
+            let expected = expected.map(|(_, key)| LogPosition::from_number(key));
+            prop_assert_eq!(tables.projection.due.first(&wanted, order, at(now)), expected);
+        }
+    }
+}
+
+/// Three tasks that wait, created by the events 1 to 3.
+fn three_tasks() -> Tables {
+    let mut tables = Tables::default();
+    let task = |number| schedule(&format!("task-{number}"), Schedule::one_time(at(60)), OnConflict::Redefine);
+    let commands = (0..3).map(task).collect();
+    tables.apply(&Batch { commands, now: at(0), offer: None }).unwrap();
+    tables
+}
+
+fn state_of(tables: &mut Tables) -> &mut azoth_scheduler_core::state::TaskState {
+    &mut tables.projection.rows.first_entry().unwrap().into_mut().state
+}
+
+fn change(
+    command: &mut azoth_scheduler_core::command::TaskCommand,
+    how: impl FnOnce(&mut azoth_scheduler_core::task::TaskDefinition),
+) {
+    use azoth_scheduler_core::command::{NewTask, Wish};
+    if let Wish::Schedule(new) = &command.wish {
+        let mut definition = new.definition().clone();
+        how(&mut definition);
+        command.wish = Wish::Schedule(NewTask::new(definition, new.payload().clone(), new.on_conflict()));
+    }
+}
