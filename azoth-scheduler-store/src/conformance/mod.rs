@@ -26,7 +26,8 @@
 //! nothing, a rebuilt projection and a reopened store give the same answers, and the events of every task account for
 //! all that its schedule asked for.
 //!
-//! [`random_walk`] goes beyond single cases: it drives two stores with the same random commands and compares them.
+//! [`random_walk`] goes beyond single cases: it drives two stores with the same random commands and compares them;
+//! [`random_walk_reopening`] closes and opens them on the way.
 
 mod bench;
 mod cancelling;
@@ -48,7 +49,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use self::bench::Bench;
-pub use self::walk::random_walk;
+pub use self::walk::{random_walk, random_walk_reopening};
 use crate::store::Store;
 
 /// One place where a store is kept.

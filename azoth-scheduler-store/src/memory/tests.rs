@@ -18,9 +18,11 @@ use super::tables::Tables;
 use crate::record::{LogPosition, RecordedPayload};
 use crate::store::Batch;
 
+type Damage = fn(&mut Tables);
+
 #[test]
 fn damage_of_the_log_is_found_with_its_position() {
-    let damages: [(&str, fn(&mut Tables)); 5] = [
+    let damages: [(&str, Damage); 5] = [
         ("position 9 stands in place 2", |tables| tables.log[1].position = LogPosition::from_number(9)),
         ("ordered instant", |tables| tables.log[1].ordered_at = Timestamp::MIN),
         ("payload is not the one", |tables| tables.log[1].payload = RecordedPayload::Held([1][..].into())),
@@ -47,7 +49,7 @@ fn damage_of_the_log_is_found_with_its_position() {
 /// I5: whatever is wrong with the projection is found, and a rebuild puts it right.
 #[test]
 fn damage_of_the_projection_is_found_and_rebuilt() {
-    let damages: [fn(&mut Tables); 5] = [
+    let damages: [Damage; 5] = [
         |tables| state_of(tables).counts = Counts { failures: 1, losses: 0 },
         |tables| state_of(tables).phase = TaskPhase::Finished { at: at(0) },
         |tables| drop(tables.projection.rows.pop_first()),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use azoth_scheduler_store::conformance::{StoreFactory, cases, run_all};
 use azoth_scheduler_store::{MemoryStore, Store, conformance_tests};
 
-struct InMemory(MemoryStore);
+pub(crate) struct InMemory(pub(crate) MemoryStore);
 
 #[async_trait::async_trait]
 impl StoreFactory for InMemory {

@@ -3,12 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use azoth_scheduler_store::conformance::{StoreFactory, random_walk};
+use azoth_scheduler_store::conformance::{StoreFactory, random_walk, random_walk_reopening};
 use azoth_scheduler_store::sqlite::{SqliteOptions, Synchronous};
 use azoth_scheduler_store::{MemoryStore, SqliteStore, Store, conformance_tests};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
+use crate::memory::InMemory;
 use crate::walk::{cases, wait_for};
 
 /// A file in a folder that goes with the test.
@@ -38,6 +39,13 @@ proptest! {
         let folder = InFile::new();
         let file = open(folder.0.path(), Synchronous::Normal);
         wait_for(random_walk(&MemoryStore::new(), &file, seed, steps));
+    }
+
+    /// I1: nor does it forget anything when it is closed and opened again.
+    #[test]
+    fn a_file_that_is_opened_again_answers_like_the_reference(seed in any::<u64>(), steps in 1..150usize) {
+        let reference = InMemory(MemoryStore::new());
+        wait_for(random_walk_reopening(&reference, &InFile::new(), seed, steps));
     }
 }
 

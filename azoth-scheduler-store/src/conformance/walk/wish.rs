@@ -1,0 +1,137 @@
+//! What is wished on a walk.
+
+use std::num::{NonZeroU32, NonZeroU64};
+
+use azoth_scheduler_core::command::{AbandonReason, NewTask, OnConflict, TaskCommand, Wish};
+use azoth_scheduler_core::execution::{Emitted, FailureClass, Outcome, Report};
+use azoth_scheduler_core::id::{ExecutionId, TaskId};
+use azoth_scheduler_core::payload::Payload;
+use azoth_scheduler_core::retry::{Backoff, OnExhausted, RetryPolicy};
+use azoth_scheduler_core::schedule::{Misfire, MisfirePolicy, Overlap, Schedule};
+use azoth_scheduler_core::task::TaskDefinition;
+use azoth_scheduler_core::testing::{actor, execution, failed, task_id, task_type, text, worker};
+
+use super::Walk;
+use crate::conformance::bench::{every, ok};
+
+impl Walk<'_> {
+    /// Anything that may be wished of one of a few tasks.
+    pub(super) fn command(&mut self) -> TaskCommand {
+        let (reason, by) = (text("said"), actor("ops"));
+        let task = task_id(&format!("task-{}", self.chance.below(TASKS)));
+        let wish = match self.chance.below(24) {
+            0 => Wish::Cancel { reason, by },
+            1 => Wish::Disable { reason, by },
+            2 => Wish::Pause { reason, by },
+            3 | 4 => Wish::Resume { misfire: self.policy(), by },
+            5 => return self.direct_claim(task),
+            6..=12 => Wish::Schedule(self.new_task()),
+            _ if self.running.is_empty() => Wish::Schedule(self.new_task()),
+            13..=15 => return self.abandon(),
+            _ => return self.complete(),
+        };
+        TaskCommand { task, wish }
+    }
+
+    /// A claim of one certain task, due or not.
+    fn direct_claim(&mut self, task: TaskId) -> TaskCommand {
+        let execution = execution(self.mint());
+        let owner = if self.workers.is_empty() { worker(0) } else { self.chance.pick(&self.workers) };
+        self.running.push((task.clone(), execution));
+        TaskCommand { task, wish: Wish::Claim { execution, worker: owner } }
+    }
+
+    fn complete(&mut self) -> TaskCommand {
+        let (task, execution) = self.take_running();
+        let report = self.report();
+        TaskCommand { task, wish: Wish::Complete { execution, started_at: self.now, report } }
+    }
+
+    fn abandon(&mut self) -> TaskCommand {
+        let (task, execution) = self.take_running();
+        let why = self.chance.pick(&[
+            AbandonReason::WorkerLost,
+            AbandonReason::ShutDown,
+            AbandonReason::NotStarted,
+        ]);
+        let last_seen = self.now.saturating_add_ms(-self.chance.ms(100_000));
+        TaskCommand { task, wish: Wish::Abandon { execution, why, last_seen } }
+    }
+
+    /// Mostly the newest claims, and at times one whose end was told already.
+    fn take_running(&mut self) -> (TaskId, ExecutionId) {
+        let index = self.chance.below(self.running.len());
+        if self.chance.one_in(6) { self.chance.pick(&self.running) } else { self.running.swap_remove(index) }
+    }
+
+    fn report(&mut self) -> Report {
+        match self.chance.below(12) {
+            0 => Outcome::TimedOut { timeout_ms: 1_000 },
+            1 => Outcome::Panicked { message: text("it panicked") },
+            2 => Outcome::Snoozed { for_ms: self.chance.ms(60_000).unsigned_abs() },
+            3 => failed(FailureClass::Permanent),
+            4 => failed(FailureClass::RetryAfter { delay_ms: self.chance.ms(60_000).unsigned_abs() }),
+            5 | 6 => failed(FailureClass::Retryable),
+            _ => {
+                let payload = self.payload();
+                Outcome::Succeeded(Emitted { event_type: ok("done".parse()), payload })
+            }
+        }
+    }
+
+    fn new_task(&mut self) -> NewTask {
+        let definition = TaskDefinition {
+            task_type: task_type(self.chance.pick(&["mail", "report"])),
+            payload: Payload::empty().digest(),
+            schedule: self.schedule(),
+            retry: self.retry(),
+            timeout_ms: NonZeroU64::MIN.saturating_add(self.chance.below(3) as u64),
+            priority: self.chance.pick(self.priorities),
+        };
+        let on_conflict = self.chance.pick(&[
+            OnConflict::Redefine,
+            OnConflict::Redefine,
+            OnConflict::Replace,
+            OnConflict::Keep,
+            OnConflict::Reject,
+        ]);
+        let payload = self.payload();
+        NewTask::new(definition, payload, on_conflict)
+    }
+
+    /// Bytes of different lengths, few enough that the same ones come again.
+    fn payload(&mut self) -> Payload {
+        let length = self.chance.pick(&[0, 0, 1, 300]);
+        Payload::new(vec![7; length])
+    }
+
+    fn schedule(&mut self) -> Schedule {
+        let schedule = match self.chance.below(6) {
+            0 => Schedule::immediate(),
+            1 => Schedule::one_time(self.now.saturating_add_ms(self.chance.ms(120_000) - 30_000)),
+            2 => ok(Schedule::cron("*/30 * * * * *")),
+            _ => every(self.chance.pick(&[10, 60, 60, 90])),
+        };
+        let misfire = Misfire { policy: self.policy(), grace_ms: self.chance.pick(&[0, 60_000]) };
+        let overlap = self.chance.pick(&[Overlap::Skip, Overlap::BufferOne]);
+        let max_runs = if self.chance.one_in(6) { NonZeroU32::new(2) } else { None };
+        let ends = self.now.saturating_add_ms(self.chance.ms(600_000));
+        let not_after = if self.chance.one_in(6) { Some(ends) } else { None };
+        Schedule { misfire, overlap, max_runs, not_after, ..schedule }
+    }
+
+    fn policy(&mut self) -> MisfirePolicy {
+        let limit = NonZeroU32::MIN.saturating_add(1);
+        self.chance.pick(&[MisfirePolicy::RunOnce, MisfirePolicy::Skip, MisfirePolicy::CatchUp { limit }])
+    }
+
+    fn retry(&mut self) -> RetryPolicy {
+        RetryPolicy {
+            max_retries: self.chance.pick(&[0, 1, 3]),
+            backoff: Backoff { jitter_percent: self.chance.pick(&[0, 50]), ..Backoff::default() },
+            on_exhausted: self.chance.pick(&[OnExhausted::Disable, OnExhausted::Continue]),
+        }
+    }
+}
+
+const TASKS: usize = 12;
