@@ -1,1 +1,90 @@
-//! Facade.
+//! An embeddable, event-sourced task scheduler: cron jobs, intervals, one-time tasks and a job queue that survive
+//! restarts, crashes and bad deploys, in one SQLite file. Everything that ever happened to a task can be read back from
+//! one log.
+//!
+//! ```
+//! use azoth_scheduler::prelude::*;
+//!
+//! struct Greet;
+//!
+//! #[async_trait]
+//! impl TaskHandler for Greet {
+//!     fn task_type(&self) -> &str {
+//!         "greet"
+//!     }
+//!
+//!     async fn execute(&self, ctx: &TaskContext, payload: &[u8]) -> TaskResult {
+//!         println!("{}: hello, {}", ctx.task_id(), std::str::from_utf8(payload)?);
+//!         Ok(TaskEvent::new("greeted", payload)?)
+//!     }
+//! }
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<()> {
+//!     # let folder = tempfile::tempdir()?;
+//!     # let file = folder.path().join("scheduler.db");
+#![cfg_attr(
+    feature = "sqlite",
+    doc = "    let store = SqliteStore::open(file)?; // such as \"scheduler.db\""
+)]
+#![cfg_attr(not(feature = "sqlite"), doc = "    # let store = MemoryStore::new();")]
+//!     let scheduler = Scheduler::builder(store).with_task_handler(Greet).build()?;
+//!     let now = ScheduleTaskRequest::builder("now").task_type("greet").payload("world").immediate();
+//!     scheduler.schedule_task(now.build()?).await?;
+//!     let daily = ScheduleTaskRequest::builder("daily").task_type("greet").payload("again").cron("0 0 9 * * 1-5");
+//!     scheduler.schedule_task(daily.time_zone("Europe/Berlin").build()?).await?;
+//!     # let stop = scheduler.clone();
+//!     # tokio::spawn(async move {
+//!     #     stop.wait_until_idle().await.unwrap();
+//!     #     stop.shutdown().await;
+//!     # });
+//!     scheduler.run().await // until `scheduler.shutdown()`
+//!     # ?;
+//!     # assert_eq!(scheduler.task_history("now").await?.len(), 4);
+//!     # assert!(scheduler.get_task("daily").await?.unwrap().enabled());
+//!     # Ok(())
+//! }
+//! ```
+//!
+//! What a handler may fail with, how it is retried, cancelled and stopped stands with [`TaskHandler`] and
+//! [`TaskError`]; what may be asked of a scheduler with [`Scheduler`]; what a schedule means with
+//! [`ScheduleTaskRequestBuilder`]. This crate itself only puts names together: those of `azoth-scheduler-core` (the
+//! rules), `azoth-scheduler-store` (the log) and `azoth-scheduler-runtime` (the loop).
+//!
+//! | feature | what it adds | by default |
+//! |---|---|---|
+//! | `sqlite` | the store in one SQLite file, SQLite included | yes |
+//! | `macros` | `#[task_handler]` on plain functions | yes |
+
+pub use azoth_scheduler_core::time::{Timestamp, TimestampError};
+pub use azoth_scheduler_core::{command, event, execution, id, rejection, retry, schedule, state, task};
+pub use azoth_scheduler_runtime::*;
+pub use azoth_scheduler_store as store;
+
+#[cfg(feature = "sqlite")]
+pub use azoth_scheduler_store::sqlite::{self, SqliteStore};
+pub use azoth_scheduler_store::{
+    LogPosition, MemoryStore, RecordedEvent, RecordedPayload, StartFrom, StoreError, TaskFilter,
+};
+
+/// The names that most programs need: `use azoth_scheduler::prelude::*;`.
+pub mod prelude {
+    pub use std::time::Duration;
+
+    pub use async_trait::async_trait;
+    pub use azoth_scheduler_core::command::OnConflict;
+    pub use azoth_scheduler_core::event::Event;
+    pub use azoth_scheduler_core::id::{TaskId, TaskType};
+    pub use azoth_scheduler_core::retry::{Backoff, OnExhausted};
+    pub use azoth_scheduler_core::schedule::{MisfirePolicy, Overlap};
+    pub use azoth_scheduler_core::state::PhaseKind;
+    pub use azoth_scheduler_core::task::Priority;
+    pub use azoth_scheduler_runtime::{
+        BlockingTaskHandler, EventHandler, Permanent, RequestError, Result, RetryAfter, Said, ScheduleChange,
+        ScheduleOutcome, ScheduleTaskRequest, Scheduler, SchedulerError, Snooze, State, TaskContext,
+        TaskError, TaskEvent, TaskHandler, TaskInfo, TaskOptions, TaskResult,
+    };
+    #[cfg(feature = "sqlite")]
+    pub use azoth_scheduler_store::SqliteStore;
+    pub use azoth_scheduler_store::{LogPosition, MemoryStore, RecordedEvent, StartFrom, TaskFilter};
+}
