@@ -4,7 +4,6 @@
 
 mod damage;
 mod flow;
-mod killed;
 mod handler;
 mod kill;
 mod model;
