@@ -61,6 +61,12 @@ pub use azoth_scheduler_core::{command, event, execution, id, rejection, retry, 
 pub use azoth_scheduler_runtime::*;
 pub use azoth_scheduler_store as store;
 
+#[cfg(feature = "macros")]
+pub use azoth_scheduler_macros::task_handler;
+
+#[doc(hidden)]
+pub use azoth_scheduler_runtime::__private;
+
 #[cfg(feature = "sqlite")]
 pub use azoth_scheduler_store::sqlite::{self, SqliteStore};
 pub use azoth_scheduler_store::{
@@ -88,3 +94,8 @@ pub mod prelude {
     pub use azoth_scheduler_store::SqliteStore;
     pub use azoth_scheduler_store::{LogPosition, MemoryStore, RecordedEvent, StartFrom, TaskFilter};
 }
+
+/// The README's examples are tests too.
+#[cfg(all(doctest, feature = "sqlite", feature = "macros"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

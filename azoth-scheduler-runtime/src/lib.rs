@@ -58,3 +58,7 @@ pub use state::{MissingState, State, StateMap};
 pub use subscribe::Subscription;
 pub use task_error::{Permanent, RetryAfter, Snooze, TaskError, TaskResult};
 pub use view::{RunningInfo, Said, ScheduleChange, ScheduleOutcome, SchedulerStats, TaskInfo};
+
+#[doc(hidden)]
+#[path = "private.rs"]
+pub mod __private;
