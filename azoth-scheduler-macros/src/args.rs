@@ -5,7 +5,6 @@
 use proc_macro2::{TokenStream, TokenTree};
 use syn::ext::IdentExt as _;
 use syn::parse::{ParseStream, Parser as _};
-use syn::spanned::Spanned as _;
 use syn::{Expr, ExprLit, Ident, Lit, LitInt, LitStr, Path, Token};
 
 use crate::errors::Errors;
@@ -114,7 +113,11 @@ impl Value {
             return Err(self.wanted("a list of strings"));
         };
         let (name, example) = (self.name, self.example);
-        array.elems.into_iter().map(|expr| Value::new(name, example, expr).string()).collect()
+        let texts = array.elems.into_iter().map(|expr| match ungrouped(expr) {
+            Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Ok(text),
+            expr => Err(Value { name, example, expr }.wanted("a list of strings")),
+        });
+        texts.collect()
     }
 
     fn list(self) -> Vec<Expr> {
@@ -145,7 +148,7 @@ impl Value {
 
     fn wanted(&self, what: &str) -> syn::Error {
         let Value { name, example, expr } = self;
-        syn::Error::new(expr.span(), format!("`{name}` is {what}: write `{name} = {example}`"))
+        syn::Error::new_spanned(expr, format!("`{name}` is {what}: write `{name} = {example}`"))
     }
 }
 

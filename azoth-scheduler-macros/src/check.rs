@@ -1,10 +1,9 @@
 //! Judging what was written: only a function and arguments that pass here become a handler.
 
 use azoth_scheduler_core::id::{EventType, NameError, TaskType};
-use proc_macro2::{Span, TokenStream, TokenTree};
+use proc_macro2::{TokenStream, TokenTree};
 use quote::ToTokens as _;
 use syn::ext::IdentExt as _;
-use syn::spanned::Spanned as _;
 use syn::{Ident, LitStr, Path, Signature, parse_quote};
 
 use crate::args::Args;
@@ -12,14 +11,12 @@ use crate::errors::Errors;
 use crate::model::{Evolution, Function, Handler, Kind, Parameter};
 use crate::{parameters, values};
 
-/// Makes a handler of a function and its arguments. It is of use only if no errors were added.
-pub(crate) fn check(args: Args, function: Function, errors: &mut Errors) -> Handler {
+/// Makes a handler of a function and its arguments. It is of use only if no errors were added; there is none if not
+/// even its name is of use.
+pub(crate) fn check(args: Args, function: Function, errors: &mut Errors) -> Option<Handler> {
     check_signature(&function.sig, errors);
     let parameters = parameters::read(&function.sig, errors);
-    let name = handler_name(&args, &function, errors);
-    if args.name.is_none() {
-        check_hidden_name(&name, &function.sig, errors);
-    }
+    let name = errors.keep(handler_name(&args, &function.sig));
     check_evolution_parts(&args, &parameters, errors);
     let task_type = task_type(&args, &function.sig, errors);
     let event = event(&args, &task_type, errors);
@@ -27,15 +24,9 @@ pub(crate) fn check(args: Args, function: Function, errors: &mut Errors) -> Hand
     let options = values::options(&args, errors);
     let cron = values::cron(&args, errors);
     let evolution = evolution(&args, errors);
-    if let (Some(cron), Some(payload)) = (&cron, parameters.iter().find(|p| matches!(p.kind, Kind::Json))) {
-        let message = format!(
-            "a task declared by `cron` has no payload, but this function wants `{}`: drop that parameter, or drop `cron` and schedule each task by `{name}::request(id, &payload)`",
-            parameters::show(&payload.ty)
-        );
-        errors.push(cron.expression.span(), message);
-    }
-    let krate = args.krate.unwrap_or_else(default_crate);
-    Handler { function, name, krate, task_type, aliases, event, parameters, options, cron, evolution }
+    check_no_payload(args.cron.as_ref(), &parameters, errors);
+    let (name, krate) = (name?, args.krate.unwrap_or_else(default_crate));
+    Some(Handler { function, name, krate, task_type, aliases, event, parameters, options, cron, evolution })
 }
 
 /// Where the emitted code finds the library, unless `crate` says otherwise.
@@ -46,43 +37,35 @@ fn default_crate() -> Path {
 fn check_signature(sig: &Signature, errors: &mut Errors) {
     if !sig.generics.params.is_empty() {
         let message = "a task handler has no generics, since tasks name it by one task type: name the types, leave lifetimes out, or write one handler for each type";
-        errors.add(syn::Error::new_spanned(&sig.generics, message));
+        errors.push_at(&sig.generics, message);
     }
     if let Some(clause) = &sig.generics.where_clause {
-        errors
-            .add(syn::Error::new_spanned(clause, "a task handler has no generics: drop the `where` clause"));
+        errors.push_at(clause, "a task handler has no generics: drop the `where` clause");
     }
     if !matches!(sig.safety, syn::Safety::Default) {
         let message = "a task handler is safe to call, since the scheduler calls it: put the unsafe part into a block of its body";
-        errors.add(syn::Error::new_spanned(&sig.safety, message));
-    }
-    if let Some(variadic) = &sig.variadic {
-        errors.add(syn::Error::new_spanned(variadic, "a task handler has a fixed list of parameters"));
+        errors.push_at(&sig.safety, message);
     }
 }
 
 /// The name of the type: that of the function in `UpperCamelCase`, unless it was given.
-fn handler_name(args: &Args, function: &Function, errors: &mut Errors) -> Ident {
-    let own = &function.sig.ident;
+fn handler_name(args: &Args, sig: &Signature) -> syn::Result<Ident> {
+    let own = &sig.ident;
     if let Some(name) = &args.name {
         if name == own {
-            errors.push(
-                name.span(),
-                format!("the function is called `{own}` already: give its handler another name"),
-            );
+            let message = format!("the function is called `{own}` already: give its handler another name");
+            return Err(syn::Error::new(name.span(), message));
         }
-        return name.clone();
+        return Ok(name.clone());
     }
     let camel = upper_camel_case(&own.unraw().to_string());
-    match syn::parse_str::<Ident>(&camel) {
-        Ok(_) if *own != camel => Ident::new(&camel, own.span()),
-        _ => {
-            let message =
-                format!("no name for the handler's type can be made of `{own}`: add `name = SomeName`");
-            errors.push(own.span(), message);
-            Ident::new("Unnamed", own.span())
-        }
+    if *own == camel || syn::parse_str::<Ident>(&camel).is_err() {
+        let message = format!("no name for the handler's type can be made of `{own}`: add `name = SomeName`");
+        return Err(syn::Error::new(own.span(), message));
     }
+    let name = Ident::new(&camel, own.span());
+    check_hidden_name(&name, sig)?;
+    Ok(name)
 }
 
 pub(crate) fn upper_camel_case(name: &str) -> String {
@@ -96,21 +79,22 @@ pub(crate) fn upper_camel_case(name: &str) -> String {
 }
 
 /// The type stands beside the function, so its name hides what the function means by the same name.
-fn check_hidden_name(name: &Ident, sig: &Signature, errors: &mut Errors) {
+fn check_hidden_name(name: &Ident, sig: &Signature) -> syn::Result<()> {
     let mut tokens = sig.inputs.to_token_stream();
     sig.output.to_tokens(&mut tokens);
-    let used = find_ident(tokens, name);
-    if let Some(used) = &used {
+    if let Some(used) = find_ident(tokens, name) {
         let message = format!(
             "the handler's type would be called `{name}` too, and hide this one: add `name = {name}Handler`, or rename one of them"
         );
-        errors.push(used.span(), message);
-    } else if PRELUDE.contains(&name.to_string().as_str()) {
+        return Err(syn::Error::new(used.span(), message));
+    }
+    if PRELUDE.contains(&name.to_string().as_str()) {
         let message = format!(
             "the handler's type would be called `{name}`, and hide the one that every module knows: add `name = {name}Handler`"
         );
-        errors.push(name.span(), message);
+        return Err(syn::Error::new(name.span(), message));
     }
+    Ok(())
 }
 
 /// Where a name stands by itself or at the start of a path.
@@ -200,24 +184,35 @@ fn evolution(args: &Args, errors: &mut Errors) -> Evolution {
             "`version = {version}` has {} version(s) before it, so there are at most as many steps: drop this one, or raise `version`",
             version - 1
         );
-        errors.add(syn::Error::new_spanned(step, message));
+        errors.push_at(step, message);
     }
     evolution
 }
 
 /// Versions belong to a payload that has a type.
 fn check_evolution_parts(args: &Args, parameters: &[Parameter], errors: &mut Errors) {
-    let span = |tokens: &dyn Fn() -> TokenStream| -> Span { tokens().span() };
     let upgrade = args.upgrade.as_ref().and_then(|steps| steps.first());
     if let (Some(step), None) = (upgrade, &args.version) {
         let message = "`upgrade` leads to a version: write `version = 2` for the payload's second form";
-        errors.push(span(&|| step.to_token_stream()), message);
+        errors.push_at(step, message);
     }
     let Some(version) = &args.version else { return };
     // A parameter that could not be read may have been the payload.
     if errors.is_empty() && !parameters.iter().any(|parameter| matches!(parameter.kind, Kind::Json)) {
         let message = "`version` belongs to a payload that is read from JSON, and this function takes none: drop it, or add such a parameter";
         errors.push(version.span(), message);
+    }
+}
+
+/// Nobody gives a payload to a task that its handler declares.
+fn check_no_payload(cron: Option<&LitStr>, parameters: &[Parameter], errors: &mut Errors) {
+    let payload = parameters.iter().find(|parameter| matches!(parameter.kind, Kind::Json));
+    if let (Some(cron), Some(payload)) = (cron, payload) {
+        let message = format!(
+            "a task declared by `cron` has no payload, but this function wants `{}`: drop that parameter, or drop `cron` and schedule each task by `request(id, &payload)`",
+            parameters::show(&payload.ty)
+        );
+        errors.push(cron.span(), message);
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 
 use proc_macro2::{Span, TokenStream};
+use quote::ToTokens;
 use syn::LitStr;
 
 /// The faults found so far.
@@ -16,6 +17,11 @@ impl Errors {
 
     pub(crate) fn push(&mut self, span: Span, message: impl Display) {
         self.add(syn::Error::new(span, message));
+    }
+
+    /// Points at all of it; a plain span is that of its first token, unless the compiler is a nightly one.
+    pub(crate) fn push_at(&mut self, tokens: impl ToTokens, message: impl Display) {
+        self.add(syn::Error::new_spanned(tokens, message));
     }
 
     /// Keeps the value, or the fault in its place.

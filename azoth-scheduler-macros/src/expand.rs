@@ -100,8 +100,9 @@ fn decode(handler: &Handler) -> TokenStream {
         let upgraded = (version..newest).zip(evolution.steps.iter().skip(i)).fold(
             quote!(stored.json()?),
             |earlier, (from, step)| {
-                let call = quote_spanned!(step.span()=> (#step)(#earlier));
-                quote!(#private::upgraded(#from, #private::Returned(#call).split())?)
+                let span = step.span().resolved_at(Span::call_site());
+                let private = at(span, &private);
+                quote_spanned!(span=> #private::upgraded(#from, #private::Returned((#step)(#earlier)).split())?)
             },
         );
         quote!(#version => ::core::result::Result::Ok(#upgraded),)
@@ -180,7 +181,7 @@ fn execute_blocking(private: &TokenStream) -> TokenStream {
 
 /// Gathers what the function wants, calls it, and makes an event of what it returns.
 fn run(handler: &Handler) -> TokenStream {
-    let (private, function, event) = (private(handler), &handler.function.sig.ident, &handler.event);
+    let (private, function) = (private(handler), &handler.function.sig.ident);
 
     let arguments: Vec<Ident> = (0..handler.parameters.len()).map(|i| format_ident!("__azoth_{i}")).collect();
     let gathered = handler
@@ -210,24 +211,36 @@ fn run(handler: &Handler) -> TokenStream {
             match __azoth_returned.split() {
                 ::core::result::Result::Ok(__azoth_value) => {
                     let __azoth_kind = #private::ReturnedValue::of(&__azoth_value).kind();
-                    #succeeded(__azoth_kind, __azoth_value, #event)
+                    #succeeded
                 }
-                ::core::result::Result::Err(__azoth_error) => #failed(__azoth_error),
+                ::core::result::Result::Err(__azoth_error) => #failed,
             }
         }
     }
 }
 
-/// The functions that take what was returned, at the place of the return type: there a type that does not fit is
-/// reported.
+/// What becomes of a value and of an error, at the place of the return type: there a type that does not fit is reported.
 fn returned(handler: &Handler) -> (TokenStream, TokenStream) {
-    let private = private(handler);
     let span = match &handler.function.sig.output {
         ReturnType::Default => handler.function.sig.ident.span(),
         ReturnType::Type(_, ty) => ty.span(),
     };
     let span = span.resolved_at(Span::call_site());
-    (quote_spanned!(span=> #private::succeeded), quote_spanned!(span=> #private::failed))
+    let (private, event) = (at(span, &private(handler)), &handler.event);
+    let succeeded = quote_spanned!(span=> #private::succeeded(__azoth_kind, __azoth_value, #event));
+    let failed = quote_spanned!(span=> #private::failed(__azoth_error));
+    (succeeded, failed)
+}
+
+/// The same tokens at another place.
+fn at(span: Span, tokens: &TokenStream) -> TokenStream {
+    let tokens = tokens.clone().into_iter();
+    tokens
+        .map(|mut token| {
+            token.set_span(span.resolved_at(token.span()));
+            token
+        })
+        .collect()
 }
 
 fn gather(parameter: &Parameter, argument: &Ident, private: &TokenStream) -> TokenStream {

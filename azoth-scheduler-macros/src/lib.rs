@@ -31,7 +31,8 @@ fn handler(args: proc_macro2::TokenStream, item: proc_macro2::TokenStream) -> pr
         }
     };
     let handler = check::check(args, function, &mut errors);
-    let rest = if errors.is_empty() { expand::expand(&handler) } else { fallback::expand(&handler) };
+    let write = if errors.is_empty() { expand::expand } else { fallback::expand };
+    let rest = handler.as_ref().map(write);
     let faults = errors.to_tokens();
     quote::quote!(#item #faults #rest)
 }

@@ -2,7 +2,6 @@
 
 use proc_macro2::{TokenStream, TokenTree};
 use quote::ToTokens as _;
-use syn::spanned::Spanned as _;
 use syn::{FnArg, GenericArgument, PathArguments, PathSegment, Signature, Type, TypeReference};
 
 use crate::errors::Errors;
@@ -13,17 +12,14 @@ pub(crate) fn read(sig: &Signature, errors: &mut Errors) -> Vec<Parameter> {
     let mut parameters: Vec<Parameter> = Vec::new();
     for input in &sig.inputs {
         let FnArg::Typed(input) = input else {
-            errors.push(
-                input.span(),
+            errors.push_at(
+                input,
                 "a task handler is a plain function: move it out of the `impl` and take what `self` holds as `State<T>`",
             );
             continue;
         };
         if let Some(attr) = input.attrs.iter().find(|attr| attr.path().is_ident("cfg")) {
-            errors.push(
-                attr.span(),
-                "a parameter of a task handler is always there: put `cfg` on the function",
-            );
+            errors.push_at(attr, "a parameter of a task handler is always there: put `cfg` on the function");
         }
         if let Some(parameter) = errors.keep(read_type(&input.ty)) {
             errors.keep(check_second(&parameters, &parameter));
@@ -37,8 +33,8 @@ fn read_type(ty: &Type) -> syn::Result<Parameter> {
     let kind = match plain(ty) {
         Type::Reference(reference) => read_reference(reference)?,
         Type::ImplTrait(_) => {
-            return Err(syn::Error::new(
-                ty.span(),
+            return Err(syn::Error::new_spanned(
+                ty,
                 format!("a task handler has no generics: {NAME_THE_TYPE}"),
             ));
         }
@@ -49,7 +45,7 @@ fn read_type(ty: &Type) -> syn::Result<Parameter> {
 
 fn read_reference(reference: &TypeReference) -> syn::Result<Kind> {
     let target = plain(&reference.elem);
-    let refused = |message: String| Err(syn::Error::new(reference.span(), message));
+    let refused = |message: String| Err(syn::Error::new_spanned(reference, message));
     let is_shared = reference.mutability.is_none();
     match last_segment(target).map(|segment| segment.ident.to_string()).as_deref() {
         Some("TaskContext") if is_shared => return Ok(Kind::Context),
@@ -78,7 +74,7 @@ fn read_owned(ty: &Type) -> syn::Result<Kind> {
     };
     match (segment.ident.to_string().as_str(), only_argument(segment)) {
         ("TaskContext", _) => {
-            Err(syn::Error::new(ty.span(), "the context is lent to a handler: write `&TaskContext`"))
+            Err(syn::Error::new_spanned(ty, "the context is lent to a handler: write `&TaskContext`"))
         }
         ("State", Some(inner)) => Ok(Kind::State(Box::new(inner.clone()))),
         ("Vec", Some(inner)) if is_byte(inner) => Ok(Kind::Bytes),
@@ -90,7 +86,7 @@ fn read_owned(ty: &Type) -> syn::Result<Kind> {
 fn json(ty: &Type) -> syn::Result<Kind> {
     if borrows(ty.to_token_stream()) {
         let message = "a payload owns its data: use a type without lifetimes and references, such as `String` for `&str`";
-        return Err(syn::Error::new(ty.span(), message));
+        return Err(syn::Error::new_spanned(ty, message));
     }
     Ok(Kind::Json)
 }
@@ -98,7 +94,7 @@ fn json(ty: &Type) -> syn::Result<Kind> {
 fn check_second(earlier: &[Parameter], parameter: &Parameter) -> syn::Result<()> {
     let is_context = |parameter: &Parameter| matches!(parameter.kind, Kind::Context);
     if is_context(parameter) && earlier.iter().any(is_context) {
-        return Err(syn::Error::new(parameter.ty.span(), "the context is taken twice: drop one of them"));
+        return Err(syn::Error::new_spanned(&parameter.ty, "the context is taken twice: drop one of them"));
     }
     match earlier.iter().find(|earlier| earlier.is_payload()) {
         Some(first) if parameter.is_payload() => {
@@ -107,7 +103,7 @@ fn check_second(earlier: &[Parameter], parameter: &Parameter) -> syn::Result<()>
                 show(&first.ty),
                 show(&parameter.ty)
             );
-            Err(syn::Error::new(parameter.ty.span(), message))
+            Err(syn::Error::new_spanned(&parameter.ty, message))
         }
         _ => Ok(()),
     }

@@ -121,13 +121,25 @@ impl<'a> Stored<'a> {
     ///
     /// # Errors
     /// JSON that does not fit the type. The text shows nothing of the payload.
-    pub fn json<T: DeserializeOwned>(&self) -> Result<T, PayloadError> {
+    pub fn json<T: JsonPayload>(&self) -> Result<T, PayloadError> {
         serde_json::from_slice(self.json).map_err(|error| {
             let problem = without_json_values(error.to_string());
             PayloadError(Fault::Json { type_name: std::any::type_name::<T>(), problem })
         })
     }
 }
+
+/// What can be a payload that is read from JSON.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the payload of a task",
+    label = "this is not read from JSON",
+    note = "a payload implements `serde::Deserialize` and borrows nothing: derive it, or take the bytes as `&[u8]`",
+    note = "a value that all tasks share is taken as `State<{Self}>`"
+)]
+pub trait JsonPayload: DeserializeOwned {}
+
+#[diagnostic::do_not_recommend]
+impl<T: DeserializeOwned> JsonPayload for T {}
 
 /// `v<version>:<json>`.
 fn versioned(bytes: &[u8]) -> Option<(u32, &[u8])> {
@@ -277,6 +289,11 @@ impl<T> JsonReturn for ReturnedValue<T> {
 }
 
 /// How an event is made of a value.
+#[diagnostic::on_unimplemented(
+    message = "`{T}` cannot be the event of a task",
+    label = "this is not written as JSON",
+    note = "a task handler returns nothing, a `TaskEvent`, a value that implements `serde::Serialize`, or a `Result` of one of them: derive it"
+)]
 pub trait IntoEvent<T> {
     /// The event of this type, unless the value is one.
     ///
@@ -307,6 +324,7 @@ impl IntoEvent<()> for NoValue {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: Serialize> IntoEvent<T> for JsonValue {
     fn into_event(self, value: T, event_type: &str) -> Result<TaskEvent> {
         TaskEvent::json(event_type, &value)
@@ -321,15 +339,33 @@ pub fn succeeded<K: IntoEvent<T>, T>(kind: K, value: T, event_type: &str) -> Tas
     kind.into_event(value, event_type).map_err(TaskError::permanent)
 }
 
+/// What can be a handler's error: whatever converts into [`TaskError`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the error of a task handler",
+    label = "this does not convert into `TaskError`",
+    note = "every type does that converts into `Box<dyn std::error::Error + Send + Sync>`, such as errors, `anyhow::Error` and `String`: implement `std::error::Error` for it, or add `+ Send + Sync` to a `dyn Error`"
+)]
+pub trait HandlerError {
+    /// The failure.
+    fn into_task_error(self) -> TaskError;
+}
+
+#[diagnostic::do_not_recommend]
+impl<E> HandlerError for E
+where
+    TaskError: From<E>,
+{
+    fn into_task_error(self) -> TaskError {
+        self.into()
+    }
+}
+
 /// The end of a handler that failed.
 ///
 /// # Errors
 /// Always: the error that was given.
-pub fn failed<E>(error: E) -> TaskResult
-where
-    TaskError: From<E>,
-{
-    Err(error.into())
+pub fn failed<E: HandlerError>(error: E) -> TaskResult {
+    Err(error.into_task_error())
 }
 
 /// The digits of the greatest version.
