@@ -112,7 +112,8 @@ impl Poller {
     async fn wait_for_executions(&mut self) {
         let shared = Arc::clone(&self.shared);
         while !self.executions.is_empty() || !self.recorder.is_empty() {
-            if self.pass().await {
+            // The pass may have recorded the last result, and then there is nothing left to wait for.
+            if self.pass().await || (self.executions.is_empty() && self.recorder.is_empty()) {
                 continue;
             }
             let trouble = self.trouble.as_ref().map(|trouble| trouble.until);

@@ -1,4 +1,10 @@
-//! The tests of the library as its users see it, in one binary.
+//! The library as its users see it, through the facade, in one binary.
+#![cfg(all(feature = "sqlite", feature = "macros"))]
+#![allow(clippy::unwrap_used, reason = "a panic in a test is its failure")]
 
+mod bad_input;
+mod defects;
 mod macros;
+mod one_file;
+mod support;
 mod ui;

@@ -1,6 +1,4 @@
 //! The whole, from request to recorded result, in one SQLite file.
-#![cfg(feature = "sqlite")]
-#![allow(clippy::unwrap_used, reason = "a panic in a test is its failure")]
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
