@@ -238,6 +238,7 @@ pub(super) async fn all_tasks(store: &dyn Store) -> Vec<TaskState> {
         };
         let page = ok(page);
         let is_last = page.len() < PAGE_TASKS;
+        assert!(tasks.len() < TASKS_MAX, "a listing that is read in pages comes to its end");
         tasks.extend(page);
         if is_last {
             return tasks;
@@ -250,9 +251,8 @@ async fn all_events(store: &dyn Store) -> Vec<RecordedEvent> {
     loop {
         let after = events.last().map_or(LogPosition::START, |event| event.position);
         let page = ok(store.events(after, PAGE_EVENTS).await);
-        if page.is_empty() {
-            return events;
-        }
+        let Some(first) = page.first() else { return events };
+        assert!(first.position > after, "a page lies behind the one before it");
         events.extend(page);
     }
 }
@@ -262,10 +262,11 @@ async fn history_of(store: &dyn Store, task: &TaskId) -> Vec<RecordedEvent> {
     loop {
         let before = newest_first.last().map(|event| event.position);
         let page = ok(store.history(task, before, PAGE_EVENTS).await);
-        if page.is_empty() {
+        let Some(first) = page.first() else {
             newest_first.reverse();
             return newest_first;
-        }
+        };
+        assert!(before.is_none_or(|before| first.position < before), "a page lies before the one after it");
         newest_first.extend(page);
     }
 }
@@ -326,5 +327,7 @@ pub(super) fn some<T>(option: Option<T>) -> T {
     }
 }
 
+/// No case makes so many tasks.
+const TASKS_MAX: usize = 100_000;
 const PAGE_TASKS: usize = 100;
 const PAGE_EVENTS: usize = 100;
