@@ -16,7 +16,7 @@ use super::claim;
 use super::entry::{Entry, Place};
 use super::head::Head;
 use super::log::{self, LogRow};
-use super::memory::Memory;
+use super::memory::{Check, Memory};
 use crate::codec::{self, EventKind};
 use crate::error::StoreError;
 use crate::store::{Applied, Batch};
@@ -32,11 +32,16 @@ pub(super) struct Group<'a> {
 }
 
 impl<'a> Group<'a> {
-    /// Reads the head; the write transaction has just begun.
-    pub(super) fn new(conn: &'a Connection, memory: &'a mut Memory) -> Result<Self, StoreError> {
+    /// Goes on from the head that was read in this transaction.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] where the head is not that of the log: nothing is written on top of damage.
+    pub(super) fn new(conn: &'a Connection, memory: &'a mut Memory, head: Head) -> Result<Self, StoreError> {
         debug_assert!(!conn.is_autocommit(), "a group runs inside a transaction");
-        let head = Head::read(conn)?;
-        let moved = memory.check(&head);
+        let Check { known, moved } = memory.check(&head);
+        if !known {
+            head.check_log(conn)?;
+        }
         Ok(Self { conn, memory, found: head.clone(), head, pending: Vec::new(), moved })
     }
 

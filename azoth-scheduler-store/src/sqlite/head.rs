@@ -3,8 +3,8 @@
 use azoth_scheduler_core::time::Timestamp;
 use rusqlite::{Connection, params};
 
-use super::cell;
-use super::chain::Hash;
+use super::chain::{GENESIS, Hash};
+use super::{cell, log};
 use crate::error::StoreError;
 
 /// Where the log ends. Read in every write transaction, right after its begin.
@@ -55,6 +55,19 @@ impl Head {
             epoch: cell::number(epoch, "azoth_head.epoch")?,
             claims: cell::number(claims, "azoth_head.claims")?,
         })
+    }
+
+    /// Whether the log ends where the head says, with the link that it holds. The row behind it needs no look: no other
+    /// than the next one can be appended.
+    pub(super) fn check_log(&self, conn: &Connection) -> Result<(), StoreError> {
+        let link = match self.position {
+            0 => Some(GENESIS),
+            newest => log::row_known_at(conn, newest)?.link,
+        };
+        if link == Some(self.hash) {
+            return Ok(());
+        }
+        Err(cell::corrupt(format!("the head does not hold the hash of event {}", self.position)))
     }
 
     /// Writes all but what never changes.

@@ -26,6 +26,15 @@ pub(super) struct Memory {
     pub(super) own_workers: BTreeSet<WorkerId>,
 }
 
+/// How a head compares with the one that was left.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Check {
+    /// It is the same.
+    pub(super) known: bool,
+    /// Somebody else wrote meanwhile.
+    pub(super) moved: bool,
+}
+
 #[derive(Debug)]
 struct Slot {
     entry: Entry,
@@ -40,18 +49,19 @@ struct Mark {
 }
 
 impl Memory {
-    /// Forgets everything unless the head is where this writer left it. Says whether somebody else wrote meanwhile.
-    pub(super) fn check(&mut self, head: &Head) -> bool {
+    /// Forgets everything unless the head is where this writer left it.
+    pub(super) fn check(&mut self, head: &Head) -> Check {
         assert!(
             self.unwritten.is_empty(),
-            "what a transaction did was written or forgotten before the next one"
+            "a transaction's rows are written or forgotten before the next one"
         );
         let found = Mark::of(head);
-        let moved = self.left.as_ref().is_some_and(|left| *left != found);
-        if self.left.as_ref() != Some(&found) {
+        let known = self.left.as_ref() == Some(&found);
+        let moved = self.left.is_some() && !known;
+        if !known {
             self.forget();
         }
-        moved
+        Check { known, moved }
     }
 
     /// The transaction is committed and left the head like this.

@@ -222,8 +222,9 @@ impl WriterThread {
         mut queue: Option<&mut mpsc::Receiver<Box<dyn Job>>>,
     ) -> Result<Filled, StoreError> {
         let begun = Instant::now();
-        let mut group = Group::new(conn, &mut self.memory)?;
-        self.place.check_layout(Some(group.head().layout))?;
+        let head = Head::read(conn)?;
+        self.place.check_layout(Some(head.layout))?;
+        let mut group = Group::new(conn, &mut self.memory, head)?;
         let mut next = 0;
         loop {
             while let Some(job) = jobs.get_mut(next) {

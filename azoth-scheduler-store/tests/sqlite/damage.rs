@@ -3,7 +3,7 @@
 use azoth_scheduler_core::payload::Payload;
 use azoth_scheduler_core::schedule::Schedule;
 use azoth_scheduler_core::state::PhaseKind;
-use azoth_scheduler_store::{LogPosition, SqliteStore, Store, StoreError, VerifyReport};
+use azoth_scheduler_store::{Batch, LogPosition, SqliteStore, Store, StoreError, VerifyReport};
 
 use crate::support::*;
 
@@ -178,6 +178,19 @@ async fn head_that_does_not_fit_the_log_is_found() {
         let store = busy_store(&folder).await;
         folder.raw().execute_batch(&format!("UPDATE azoth_head SET {edit}")).unwrap();
         assert_eq!(first(&store.verify().await.unwrap()).0, Some(4), "{edit}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_written_on_top_of_a_log_that_does_not_fit_its_head() {
+    for edit in ["position = 3", "hash = zeroblob(32)"] {
+        let folder = Folder::new();
+        let store = busy_store(&folder).await;
+        folder.raw().execute_batch(&format!("UPDATE azoth_head SET {edit}")).unwrap();
+        let batch = Batch { commands: vec![job("d")], now: at(3), offer: None };
+        let error = store.apply(batch).await.unwrap_err();
+        assert!(matches!(error, StoreError::Corrupt { .. }), "{edit}: {error}");
+        assert_eq!(store.task(&id("d")).await.unwrap(), None);
     }
 }
 
