@@ -112,11 +112,12 @@ impl Poller {
     async fn wait_for_executions(&mut self) {
         let shared = Arc::clone(&self.shared);
         while !self.executions.is_empty() || !self.recorder.is_empty() {
-            // The pass may have recorded the last result, and then there is nothing left to wait for.
             if self.pass().await || (self.executions.is_empty() && self.recorder.is_empty()) {
                 continue;
             }
-            let trouble = self.trouble.as_ref().map(|trouble| trouble.until);
+            // With nothing to record there is nothing to ask the store for.
+            let trouble = self.trouble.as_ref().filter(|_| !self.recorder.is_empty());
+            let trouble = trouble.map(|trouble| trouble.until);
             tokio::select! {
                 Some(joined) = self.executions.join_next_with_id() => self.collect(joined),
                 () = over(trouble, shared.clock()) => {}

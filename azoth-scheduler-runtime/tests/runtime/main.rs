@@ -1,0 +1,12 @@
+//! The scheduler as its users see it, under a clock that they move.
+#![allow(clippy::unwrap_used, reason = "a panic in a test is its failure")]
+
+mod cancelling;
+mod event_handlers;
+mod leases;
+mod outcomes;
+mod running;
+mod scheduling;
+mod shutting_down;
+mod store_failures;
+mod support;
