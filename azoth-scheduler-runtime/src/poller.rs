@@ -174,7 +174,8 @@ impl Poller {
     }
 
     fn offer(&self) -> Option<ClaimOffer> {
-        let free = self.shared.slots.free().min(CLAIM_BATCH_MAX);
+        // What is recorded in the same transaction makes room for what is claimed in it.
+        let free = (self.shared.slots.free() + self.recorder.releases()).min(CLAIM_BATCH_MAX);
         let task_types = &self.shared.task_types;
         if free == 0 || task_types.is_empty() || self.shared.shutdown.is_requested() {
             return None;

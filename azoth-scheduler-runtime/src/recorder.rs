@@ -24,7 +24,7 @@ pub(crate) struct Recorder {
 
 struct Unrecorded {
     command: TaskCommand,
-    _slot: Option<Arc<Slot>>,
+    slot: Option<Arc<Slot>>,
 }
 
 impl Recorder {
@@ -56,7 +56,7 @@ impl Recorder {
     }
 
     fn push(&mut self, task: TaskId, wish: Wish, slot: Option<Arc<Slot>>) {
-        self.waiting.push_back(Unrecorded { command: TaskCommand { task, wish }, _slot: slot });
+        self.waiting.push_back(Unrecorded { command: TaskCommand { task, wish }, slot });
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -79,6 +79,13 @@ impl Recorder {
     /// The next ones to be recorded together.
     pub(crate) fn batch(&self) -> Vec<TaskCommand> {
         self.waiting.iter().take(self.batch_max).map(|unrecorded| unrecorded.command.clone()).collect()
+    }
+
+    /// How many slots come free once the next batch is recorded: not those that a thread still holds.
+    pub(crate) fn releases(&self) -> usize {
+        let sole = |slot: &Arc<Slot>| Arc::strong_count(slot) == 1;
+        let batch = self.waiting.iter().take(self.batch_max);
+        batch.filter(|unrecorded| unrecorded.slot.as_ref().is_some_and(sole)).count()
     }
 
     /// The store has answered for that many.

@@ -329,8 +329,8 @@ impl ScheduleTaskRequestBuilder {
     /// Checks the request.
     ///
     /// # Errors
-    /// [`SchedulerError::InvalidTask`] with a [`RequestError`] that names what was given, what is allowed and what to
-    /// write instead.
+    /// [`InvalidTask`](crate::SchedulerError::InvalidTask) with a [`RequestError`] that names what was given, what is
+    /// allowed and what to write instead.
     pub fn build(self) -> Result<ScheduleTaskRequest> {
         Ok(self.checked()?)
     }

@@ -134,6 +134,21 @@ async fn no_more_tasks_run_at_once_than_allowed() {
 }
 
 #[tokio::test]
+async fn results_are_recorded_and_the_next_tasks_claimed_in_one_transaction() {
+    let fixture = Fixture::building(|builder| {
+        builder.with_task_handler(handler(|_, _| async { done() })).with_max_concurrent_tasks(10)
+    });
+    fixture.idle().await;
+    let requests = (0..100).map(|number| immediate(&format!("task-{number}")).build().unwrap()).collect();
+    let before = fixture.store.applies();
+    fixture.scheduler.schedule_tasks(requests).await.unwrap();
+    fixture.idle().await;
+    let applies = fixture.store.applies() - before;
+    assert!(applies <= 15, "{applies} transactions for ten rounds of ten tasks");
+    fixture.end().await;
+}
+
+#[tokio::test]
 async fn due_task_is_not_dispatched_again_while_it_runs() {
     let gate = Gate::new();
     let fixture = Fixture::with(handler({

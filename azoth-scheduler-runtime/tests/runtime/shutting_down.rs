@@ -69,6 +69,27 @@ async fn what_outlasts_the_grace_is_given_back_and_the_next_process_takes_it_at_
 }
 
 #[tokio::test]
+async fn what_was_claimed_while_the_end_was_asked_for_is_given_back_without_a_start() {
+    let gate = Gate::new();
+    let fixture = Fixture::with(waits_at(&gate));
+    let client =
+        Scheduler::builder(fixture.store.inner.clone()).with_clock(fixture.clock.clone()).build().unwrap();
+    fixture.idle().await;
+    client.schedule_task(immediate("a").build().unwrap()).await.unwrap();
+    let scheduler = fixture.scheduler.clone();
+    fixture.store.meanwhile(move || drop(scheduler.shutdown()));
+    within(async {
+        while !fixture.running.is_finished() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert_eq!(gate.arrived(), 0);
+    assert_eq!(abandoned(&fixture, "a").await, [AbandonReason::NotStarted]);
+    fixture.end().await;
+}
+
+#[tokio::test]
 async fn second_shutdown_hurries() {
     let gate = Gate::new();
     let fixture = Fixture::with(waits_at(&gate));

@@ -192,6 +192,7 @@ pub(crate) struct FaultyStore {
     pub(crate) inner: MemoryStore,
     applies: Arc<AtomicUsize>,
     plan: Arc<Mutex<VecDeque<Fault>>>,
+    meanwhile: Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>>,
 }
 
 #[derive(Clone)]
@@ -212,6 +213,11 @@ impl FaultyStore {
         self.plan.lock().unwrap().extend(std::iter::repeat_n(fault.clone(), times));
     }
 
+    /// While the next batch is applied, this happens.
+    pub(crate) fn meanwhile(&self, happens: impl FnOnce() + Send + 'static) {
+        *self.meanwhile.lock().unwrap() = Some(Box::new(happens));
+    }
+
     /// From now on nothing fails.
     pub(crate) fn heal(&self) {
         self.plan.lock().unwrap().clear();
@@ -226,6 +232,10 @@ impl FaultyStore {
 impl Store for FaultyStore {
     async fn apply(&self, batch: Batch) -> Result<Applied, StoreError> {
         self.applies.fetch_add(1, Ordering::SeqCst);
+        let meanwhile = self.meanwhile.lock().unwrap().take();
+        if let Some(happens) = meanwhile {
+            happens();
+        }
         let fault = self.plan.lock().unwrap().pop_front();
         match fault {
             Some(Fault::Before(error)) => Err(error),
