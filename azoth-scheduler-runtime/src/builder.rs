@@ -7,11 +7,11 @@ use std::time::Duration;
 use azoth_scheduler_core::id::ConsumerName;
 use azoth_scheduler_store::Store;
 
+use crate::any_handler::{AnyTaskHandler, IntoTaskHandler};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::consumer::{Consumer, EventHandler};
 use crate::error::{Result, SchedulerError};
-use crate::handler::{AnyTaskHandler, IntoTaskHandler};
 use crate::registry::Registry;
 use crate::scheduler::Scheduler;
 use crate::shared::Shared;

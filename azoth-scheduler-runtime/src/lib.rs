@@ -8,13 +8,14 @@
 //! |---|---|
 //! | `scheduler`, `builder`, `config`, `scheduling`, `blocking` | [`Scheduler`]: what a program asks, and how it is set up |
 //! | `request`, `view`, `error` | [`ScheduleTaskRequest`] in, [`TaskInfo`] out, [`SchedulerError`] |
-//! | `handler`, `registry`, `context`, `state`, `event`, `task_error` | [`TaskHandler`], [`BlockingTaskHandler`] and what they see, return and fail with |
+//! | `handler`, `any_handler`, `registry`, `context`, `state`, `event`, `task_error` | [`TaskHandler`], [`BlockingTaskHandler`] and what they see, return and fail with |
 //! | `poller`, `recorder`, `slots` | the one loop: when to wake, what to record, how much to claim |
 //! | `worker`, `threads` | one execution: timeout, cancellation, panic, outcome; threads for blocking handlers |
-//! | `lease`, `process`, `shutdown` | signs of life, ours and others'; coming to an end |
+//! | `lease`, `process`, `neighbours`, `shutdown` | signs of life, ours and others'; coming to an end |
 //! | `consumer`, `subscribe` | [`EventHandler`] and [`Subscription`]: readers of the log |
 //! | `clock`, `observe` | [`Clock`], [`ManualClock`]; what `tracing` is told |
 
+mod any_handler;
 mod blocking;
 mod builder;
 mod clock;
@@ -25,6 +26,7 @@ mod error;
 mod event;
 mod handler;
 mod lease;
+mod neighbours;
 mod observe;
 mod poller;
 mod process;
@@ -43,6 +45,7 @@ mod threads;
 mod view;
 mod worker;
 
+pub use any_handler::{AnyTaskHandler, IntoTaskHandler, marker};
 pub use blocking::BlockingScheduler;
 pub use builder::{IntoStore, SchedulerBuilder, store_marker};
 pub use clock::{Clock, ManualClock, Sleep, SystemClock};
@@ -50,7 +53,7 @@ pub use consumer::EventHandler;
 pub use context::TaskContext;
 pub use error::{RequestError, Result, SchedulerError};
 pub use event::TaskEvent;
-pub use handler::{AnyTaskHandler, BlockingTaskHandler, IntoTaskHandler, TaskHandler, TaskOptions, marker};
+pub use handler::{BlockingTaskHandler, TaskHandler, TaskOptions};
 pub use request::{ScheduleTaskRequest, ScheduleTaskRequestBuilder};
 pub use scheduler::Scheduler;
 pub use shutdown::ShutdownComplete;

@@ -4,24 +4,21 @@
 //! was told from outside; then one transaction records what has ended and claims for the slots that are free. A pass
 //! that brings nothing is not repeated before something has happened.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use azoth_scheduler_core::command::{AbandonReason, TaskCommand, Wish};
+use azoth_scheduler_core::command::AbandonReason;
 use azoth_scheduler_core::execution::Outcome;
-use azoth_scheduler_core::id::{ExecutionId, TaskId, WorkerId};
-use azoth_scheduler_core::state::PhaseKind;
+use azoth_scheduler_core::id::{ExecutionId, WorkerId};
 use azoth_scheduler_core::time::Timestamp;
 use azoth_scheduler_store::store::CLAIM_BATCH_MAX;
-use azoth_scheduler_store::{
-    Batch, ClaimOffer, Claimed, Claims, LogPosition, Orphan, StoreError, TaskFilter, WorkerInfo,
-};
+use azoth_scheduler_store::{Batch, ClaimOffer, Claimed, Claims, LogPosition, StoreError, WorkerInfo};
 use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinSet};
 
 use crate::error::Result;
-use crate::lease::{Heartbeat, RENEWALS_PER_LEASE, Watchtower};
+use crate::lease::{Heartbeat, Watchtower};
 use crate::observe;
 use crate::process;
 use crate::recorder::{Recorder, patience};
@@ -31,7 +28,7 @@ use crate::worker::{Cancel, Ended, Ending, Execution, panic_message};
 pub(crate) struct Poller {
     pub(crate) shared: Arc<Shared>,
     pub(crate) worker: WorkerId,
-    heartbeat: Heartbeat,
+    pub(crate) heartbeat: Heartbeat,
     pub(crate) executions: JoinSet<Ended>,
     spawned: BTreeMap<Id, ExecutionId>,
     pub(crate) recorder: Recorder,
@@ -39,11 +36,11 @@ pub(crate) struct Poller {
     pub(crate) gives_back: bool,
     pub(crate) trouble: Option<Trouble>,
     /// A commit of which nothing is known may have claimed tasks that were never started.
-    unsure: bool,
-    watchtower: Watchtower,
+    pub(crate) unsure: bool,
+    pub(crate) watchtower: Watchtower,
     /// When to look at other workers, and whether what runs here is still ours; by the monotonic clock.
-    look_at: Duration,
-    check_held_at: Duration,
+    pub(crate) look_at: Duration,
+    pub(crate) check_held_at: Duration,
     /// When the next task is due.
     due_at: Option<Duration>,
     head: Option<watch::Receiver<LogPosition>>,
@@ -265,124 +262,16 @@ impl Poller {
     }
 }
 
-/// Others, and what they do to us.
-impl Poller {
-    async fn look_around(&mut self) {
-        let now = self.shared.clock().elapsed();
-        if self.rests() {
-            return;
-        }
-        let every = self.shared.config.lease / RENEWALS_PER_LEASE;
-        if self.look_at <= now {
-            self.look_at = now.saturating_add(every);
-            self.check_held_at = now;
-            let looked = self.bury_the_dead(every).await;
-            self.note(looked);
-        }
-        if self.check_held_at <= now && !self.executions.is_empty() {
-            self.check_held_at = now.saturating_add(every);
-            let checked = self.stop_what_is_not_ours().await;
-            self.note(checked);
-        }
-    }
-
-    /// Ends workers that are dead, and takes their executions from them.
-    async fn bury_the_dead(&mut self, every: Duration) -> Result<(), StoreError> {
-        let store = &self.shared.store;
-        let workers = self.shared.in_time(store.workers()).await?;
-        let elapsed = self.shared.clock().elapsed();
-        for dead in self.watchtower.dead(&workers, self.worker, elapsed, every) {
-            observe::worker_is_dead(&dead);
-            self.shared.in_time(store.end_worker(dead.worker)).await?;
-        }
-        loop {
-            let orphans = self.shared.in_time(store.orphans(ORPHANS_PAGE)).await?;
-            let commands: Vec<_> = orphans.into_iter().map(abandon).collect();
-            let full = commands.len() == ORPHANS_PAGE;
-            if commands.is_empty() {
-                return Ok(());
-            }
-            let batch = Batch { commands, now: self.shared.clock().now(), offer: None };
-            let applied = self.shared.in_time(store.apply(batch)).await?;
-            if !full || applied.answers.iter().all(Result::is_err) {
-                return Ok(());
-            }
-        }
-    }
-
-    async fn stop_what_is_not_ours(&mut self) -> Result<(), StoreError> {
-        // What is under way now was claimed before the store is asked, so it would be named if it still were ours.
-        let under_way = self.shared.running.ids();
-        let held = self.shared.in_time(self.shared.store.held_by(self.worker)).await?;
-        let held: BTreeSet<ExecutionId> = held.into_iter().collect();
-        let gone = under_way.difference(&held).copied().collect();
-        self.shared.running.stop_these(&gone, "it does not hold its task any more");
-        Ok(())
-    }
-
-    /// Gives back what a commit of unknown fate may have claimed. Whether the store answered.
-    async fn find_unstarted(&mut self) -> bool {
-        let found = self.unstarted().await;
-        let now = self.shared.clock().now();
-        match found {
-            Ok(unstarted) => {
-                self.unsure = false;
-                for (task, execution) in unstarted {
-                    self.recorder.give_back(task, execution, AbandonReason::NotStarted, now, None);
-                }
-                true
-            }
-            Err(error) => {
-                self.store_fails(&error);
-                false
-            }
-        }
-    }
-
-    async fn unstarted(&self) -> Result<Vec<(TaskId, ExecutionId)>, StoreError> {
-        let under_way = self.shared.running.ids();
-        let mut unstarted = Vec::new();
-        let running = TaskFilter::new().phase(PhaseKind::Running).limit(TaskFilter::LIMIT_MAX);
-        let mut filter = running.clone();
-        loop {
-            let page = self.shared.in_time(self.shared.store.tasks(&filter)).await?;
-            let Some(last) = page.last().map(|state| state.id.clone()) else {
-                return Ok(unstarted);
-            };
-            let ours = page.into_iter().filter_map(|state| {
-                let running = state.running().filter(|running| running.worker == self.worker)?;
-                Some((running.execution, state.id.clone()))
-            });
-            let lost = ours
-                .filter(|(execution, _)| !under_way.contains(execution) && !self.recorder.holds(*execution));
-            unstarted.extend(lost.map(|(execution, task)| (task, execution)));
-            filter = running.clone().after(last);
-        }
-    }
-
-    /// The worker was declared dead: its executions are stopped, and another incarnation takes its place.
-    async fn start_anew(&mut self) -> Result<()> {
-        observe::worker_lost(self.worker);
-        self.shared.running.stop_all("its worker was declared dead");
-        if let Some((worker, heartbeat)) = incarnate(&self.shared).await? {
-            (self.worker, self.heartbeat) = (worker, heartbeat);
-            self.unsure = false;
-            self.look_at = self.shared.clock().elapsed();
-        }
-        Ok(())
-    }
-}
-
 /// A store that fails.
 impl Poller {
     /// Whether the store is left alone for now.
-    fn rests(&self) -> bool {
+    pub(crate) fn rests(&self) -> bool {
         let now = self.shared.clock().elapsed();
         self.trouble.as_ref().is_some_and(|trouble| trouble.until > now)
     }
 
     /// A read that succeeds proves nothing: a full disk can still be read.
-    fn note(&mut self, asked: Result<(), StoreError>) {
+    pub(crate) fn note(&mut self, asked: Result<(), StoreError>) {
         if let Err(error) = asked {
             self.store_fails(&error);
         }
@@ -394,7 +283,7 @@ impl Poller {
         }
     }
 
-    fn store_fails(&mut self, error: &StoreError) {
+    pub(crate) fn store_fails(&mut self, error: &StoreError) {
         let failures = self.trouble.as_ref().map_or(0, |trouble| trouble.failures.saturating_add(1));
         if failures == 0 {
             observe::store_failing(error, self.recorder.len());
@@ -405,7 +294,7 @@ impl Poller {
 }
 
 /// Registers a new worker and starts its heartbeat. `None`: a shutdown was asked for first.
-async fn incarnate(shared: &Shared) -> Result<Option<(WorkerId, Heartbeat)>> {
+pub(crate) async fn incarnate(shared: &Shared) -> Result<Option<(WorkerId, Heartbeat)>> {
     let worker = WorkerId::from(shared.mint(shared.clock().now()));
     let lease_ms = shared.config.lease_ms();
     let info = WorkerInfo { worker, process: process::identity(), lease_ms };
@@ -418,11 +307,6 @@ async fn incarnate(shared: &Shared) -> Result<Option<(WorkerId, Heartbeat)>> {
     let (store, clock) = (Arc::clone(&shared.store), Arc::clone(&shared.workshop.clock));
     let heartbeat = Heartbeat::start(store, clock, worker, shared.config.lease)?;
     Ok(Some((worker, heartbeat)))
-}
-
-fn abandon(orphan: Orphan) -> TaskCommand {
-    let Orphan { task, execution, last_seen, worker: _ } = orphan;
-    TaskCommand { task, wish: Wish::Abandon { execution, why: AbandonReason::WorkerLost, last_seen } }
 }
 
 /// What became of a wait for a commit.
@@ -442,5 +326,3 @@ async fn moved(head: &mut Option<watch::Receiver<LogPosition>>) -> Moved {
 const SLEEP_MAX: Duration = Duration::from_secs(30);
 /// After a commit it is checked no sooner than this whether what runs here is still ours.
 const HELD_CHECK_EVERY: Duration = Duration::from_secs(1);
-/// So many executions are taken from dead workers in one transaction.
-const ORPHANS_PAGE: usize = 1_000;

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use azoth_scheduler_core::id::TaskType;
 
+use crate::any_handler::AnyTaskHandler;
 use crate::error::{RequestError, Result, SchedulerError};
-use crate::handler::{AnyTaskHandler, TaskOptions};
+use crate::handler::TaskOptions;
 use crate::request::ScheduleTaskRequest;
 use crate::state::StateMap;
 

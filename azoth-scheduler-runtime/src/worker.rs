@@ -16,9 +16,10 @@ use azoth_scheduler_store::Claimed;
 use tokio::sync::{oneshot, watch};
 use tracing::Instrument;
 
+use crate::any_handler::{AnyTaskHandler, Kind};
 use crate::clock::Clock;
 use crate::context::{Facts, TaskContext};
-use crate::handler::{AnyTaskHandler, BlockingTaskHandler, Kind, TaskHandler};
+use crate::handler::{BlockingTaskHandler, TaskHandler};
 use crate::observe;
 use crate::slots::Slot;
 use crate::state::StateMap;

@@ -192,8 +192,10 @@ pub(crate) struct FaultyStore {
     pub(crate) inner: MemoryStore,
     applies: Arc<AtomicUsize>,
     plan: Arc<Mutex<VecDeque<Fault>>>,
-    meanwhile: Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>>,
+    meanwhile: Arc<Mutex<Option<Happening>>>,
 }
+
+type Happening = Box<dyn FnOnce() + Send>;
 
 #[derive(Clone)]
 pub(crate) enum Fault {
