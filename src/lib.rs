@@ -85,6 +85,9 @@ pub mod prelude {
     pub use azoth_scheduler_core::schedule::{MisfirePolicy, Overlap};
     pub use azoth_scheduler_core::state::PhaseKind;
     pub use azoth_scheduler_core::task::Priority;
+    #[cfg(feature = "macros")]
+    pub use azoth_scheduler_macros::task_handler;
+    pub use azoth_scheduler_runtime::task_handlers;
     pub use azoth_scheduler_runtime::{
         BlockingTaskHandler, EventHandler, Permanent, RequestError, Result, RetryAfter, Said, ScheduleChange,
         ScheduleOutcome, ScheduleTaskRequest, Scheduler, SchedulerError, Snooze, State, TaskContext,

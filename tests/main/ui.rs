@@ -5,6 +5,6 @@
 #[test]
 fn attribute_compiles_or_says_what_to_write() {
     let cases = trybuild::TestCases::new();
-    //cases.pass("tests/ui/pass/*.rs");
+    cases.pass("tests/ui/pass/*.rs");
     cases.compile_fail("tests/ui/fail/*.rs");
 }

@@ -84,6 +84,9 @@ const LAYERS: &[Layer] = &[
 /// The one package whose tests may use test support.
 const USER_OF_TEST_SUPPORT: &str = STORE;
 
+/// Tests that look to the right: the examples in the macro's docs show what its users write.
+const TESTS_LOOK_RIGHT: &[(&str, &str)] = &[(MACROS, FACADE)];
+
 /// A crate whose name may stand only in these places, each a file or, with a `/` at the end, a folder.
 struct Name {
     name: &'static str,

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use azoth_scheduler::__private::Priority;
+use azoth_scheduler::task::Priority;
 use azoth_scheduler::{TaskHandler, TaskOptions, task_handler};
 
 #[task_handler(

@@ -1,6 +1,6 @@
 //! Crate edges: what each manifest asks for, against the table of layers.
 
-use super::{LAYERS, Layer, USER_OF_TEST_SUPPORT};
+use super::{LAYERS, Layer, TESTS_LOOK_RIGHT, USER_OF_TEST_SUPPORT};
 use crate::finding::Finding;
 use crate::tree::Tree;
 use crate::workspace::{Dependency, DependencyKind, Member, Workspace};
@@ -42,6 +42,10 @@ fn refusals(
         let package = &member.name;
         refusals.extend(if is_test_support(other) {
             refused_support(package, other, asked.kind)
+        } else if asked.kind == DependencyKind::Dev
+            && TESTS_LOOK_RIGHT.contains(&(package.as_str(), other.name.as_str()))
+        {
+            None
         } else {
             refused_edge(package, layer, &other.name)
         });
@@ -192,6 +196,13 @@ mod tests {
             ["azoth-scheduler-core/Cargo.toml:1: azoth-scheduler-core may not use azoth-scheduler-store: \
               a layer uses only those to its left, here no package of the workspace"]
         );
+    }
+
+    #[test]
+    fn examples_of_the_macro_may_use_the_facade_and_the_macro_itself_may_not() {
+        let in_docs = dependency("azoth-scheduler", json!("dev"), false, &["macros"]);
+        assert_eq!(found_for("azoth-scheduler-macros", &in_docs), [""; 0]);
+        assert_eq!(found_for("azoth-scheduler-macros", &normal("azoth-scheduler")).len(), 1);
     }
 
     #[test]
