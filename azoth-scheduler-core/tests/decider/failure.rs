@@ -9,11 +9,11 @@ use azoth_scheduler_core::execution::{FailureClass, Outcome};
 use azoth_scheduler_core::payload::Payload;
 use azoth_scheduler_core::rejection::Rejection;
 use azoth_scheduler_core::retry::{OnExhausted, RetryPolicy};
-use azoth_scheduler_core::schedule::Schedule;
+use azoth_scheduler_core::schedule::{Fate, Overlap, Schedule};
 use azoth_scheduler_core::state::{Counts, DisabledReason, PhaseKind, Progress, TaskPhase, Work};
 use azoth_scheduler_core::testing::{
-    Given, at, claim, complete, definition, execution, failed, given_nothing, schedule, succeeded, task_id,
-    wish,
+    Account, Given, at, audit, claim, complete, definition, execution, failed, given_nothing, schedule,
+    succeeded, task_id, wish,
 };
 
 /// Known from an earlier scheduler: the delays were 2, 4 and 8 minutes, and three retries were two.
@@ -89,6 +89,30 @@ fn the_fifth_loss_disables_and_giving_back_is_none() {
     let given = given.and(abandon(5, AbandonReason::WorkerLost), at(1));
     let because = DisabledReason::Losses { losses: 5 };
     assert_eq!(given.state().unwrap().phase, TaskPhase::Disabled { at: at(1), because });
+}
+
+/// I10: what the first absence decided to run is neither forgotten nor decided anew by the second one.
+#[test]
+fn an_occurrence_that_waits_behind_the_open_one_outlives_a_second_loss() {
+    let wanted = Schedule { overlap: Overlap::BufferOne, ..Schedule::interval_secs(60).unwrap() };
+    let lost = |number, last_seen| {
+        wish(
+            "task",
+            Wish::Abandon { execution: execution(number), why: AbandonReason::WorkerLost, last_seen },
+        )
+    };
+    let given = given_nothing()
+        .and(schedule("task", wanted, OnConflict::Redefine), at(0))
+        .and(claim("task", 1), at(60))
+        .and(lost(1, at(130)), at(150))
+        .and(claim("task", 2), at(150))
+        .and(lost(2, at(250)), at(250));
+    assert_eq!(given.state().unwrap().progress.buffered, Some(at(120)));
+    let given = given.and(claim("task", 3), at(250)).and(complete("task", 3, succeeded(), at(250)), at(260));
+    let accounts = audit(given.events()).unwrap().accounts;
+    let merged = Account::Passed(Fate::Merged { into: at(240) });
+    let expected = [Account::Ran, merged, merged, Account::Pending];
+    assert!(accounts.into_values().eq(expected), "{given:?}");
 }
 
 /// I8: the result of an execution that was taken away changes nothing.

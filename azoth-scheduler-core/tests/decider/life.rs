@@ -5,13 +5,14 @@ use std::num::NonZeroU32;
 use azoth_scheduler_core::command::{OnConflict, Wish};
 use azoth_scheduler_core::decide::Answer;
 use azoth_scheduler_core::event::Event;
+use azoth_scheduler_core::execution::FailureClass;
 use azoth_scheduler_core::rejection::Rejection;
 use azoth_scheduler_core::schedule::{
     Count, Fate, Misfire, MisfirePolicy, Miss, Overlap, Passed, Schedule, Skip,
 };
-use azoth_scheduler_core::state::PhaseKind;
+use azoth_scheduler_core::state::{Counts, PhaseKind};
 use azoth_scheduler_core::testing::{
-    Given, actor, at, claim, complete, given_nothing, schedule, succeeded, task_id, text, wish,
+    Given, actor, at, claim, complete, failed, given_nothing, schedule, succeeded, task_id, text, wish,
 };
 
 /// Known from an earlier scheduler: a due task was dispatched again while it still ran.
@@ -94,6 +95,21 @@ fn a_task_that_was_paused_while_it_ran_rests_when_it_ends() {
     let given = given.and(resume, at(700));
     assert_eq!(passed(&given), [(at(120), at(600), 9, Fate::Missed(Miss::Paused))]);
     assert_eq!(given.state().unwrap().waiting().unwrap().occurrence, at(660));
+}
+
+#[test]
+fn a_retry_is_kept_over_a_pause_and_its_count_starts_again_with_the_next_occurrence() {
+    let (reason, by) = (text("holiday"), actor("ops"));
+    let given = every_minute()
+        .and(claim("task", 1), at(60))
+        .and(complete("task", 1, failed(FailureClass::Retryable), at(60)), at(61))
+        .and(wish("task", Wish::Pause { reason, by: by.clone() }), at(62))
+        .and(wish("task", Wish::Resume { misfire: MisfirePolicy::Skip, by }), at(70));
+    let state = given.state().unwrap();
+    let work = state.waiting().unwrap();
+    assert_eq!((work.attempt.get(), work.run_at, state.counts.failures), (2, at(121), 1));
+    let given = given.and(claim("task", 2), at(121)).and(complete("task", 2, succeeded(), at(121)), at(122));
+    assert_eq!(given.state().unwrap().counts, Counts::default());
 }
 
 #[test]

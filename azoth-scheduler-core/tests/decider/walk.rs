@@ -3,7 +3,7 @@
 use azoth_scheduler_core::event::{Event, Then};
 use azoth_scheduler_core::evolve::evolve;
 use azoth_scheduler_core::execution::{FailureClass, Outcome};
-use azoth_scheduler_core::state::{PhaseKind, TaskState};
+use azoth_scheduler_core::state::{Counts, PhaseKind, TaskState};
 use azoth_scheduler_core::testing::{Account, audit};
 use azoth_scheduler_core::time::Timestamp;
 use proptest::prelude::*;
@@ -95,6 +95,8 @@ proptest! {
             if let Some(work) = state.waiting() {
                 let chosen = work.occurrence <= state.progress.decided_through;
                 prop_assert!(work.run_at >= work.occurrence || chosen, "{:?}", state);
+                let clean = state.counts == Counts::default();
+                prop_assert!(clean || work.attempt.get() > 1, "counts start again: {:?}", state);
             }
             prop_assert_eq!(state.phase.kind() == PhaseKind::Running, state.held_by().is_some());
         }
