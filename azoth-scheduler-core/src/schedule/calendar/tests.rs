@@ -1,3 +1,5 @@
+//! Examples of searches: newest, counted, within windows.
+
 use core::time::Duration;
 
 use super::*;

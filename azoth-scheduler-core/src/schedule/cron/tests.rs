@@ -1,3 +1,5 @@
+//! The grammar by example: what is read, as what, and what is refused with which words.
+
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 

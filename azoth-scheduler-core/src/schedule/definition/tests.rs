@@ -1,3 +1,5 @@
+//! Examples of definitions: what is valid, and what each refusal says.
+
 use alloc::string::ToString;
 use alloc::vec::Vec;
 

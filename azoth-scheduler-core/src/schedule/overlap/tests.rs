@@ -1,3 +1,5 @@
+//! Occurrences during an open one, by policy.
+
 use alloc::vec;
 use alloc::vec::Vec;
 use core::time::Duration;

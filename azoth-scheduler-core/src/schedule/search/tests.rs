@@ -1,3 +1,5 @@
+//! Changes of the clocks by example: gaps, repeats, zones of all kinds.
+
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
