@@ -82,6 +82,7 @@ async fn run_that_was_dropped_can_be_followed_by_another() {
 
 #[tokio::test]
 async fn task_that_nobody_handles_is_left_alone_and_makes_no_hot_loop() {
+    // I16
     let fixture = Fixture::building(|builder| {
         builder.with_task_handler(handler(|_, _| async { done() })).with_remote_task_types(["elsewhere"])
     });

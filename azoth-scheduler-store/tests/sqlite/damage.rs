@@ -77,6 +77,7 @@ async fn flipped_byte_of_a_record_is_found() {
     let hex: String = record.iter().map(|byte| format!("{byte:02x}")).collect();
     tamper(&folder, &format!("UPDATE azoth_log SET record = x'{hex}' WHERE position = 3"));
     let report = store.verify().await.unwrap();
+    // I4: the chain names the event.
     assert_eq!(first(&report).0, Some(3), "{:#?}", report.findings);
 }
 

@@ -62,6 +62,7 @@ async fn what_was_acknowledged_survives_a_kill_and_nothing_is_recorded_twice() {
     for (round, lines) in [1, 40, 111, 200, 333].into_iter().enumerate() {
         acknowledged.extend(killed_after(&folder, round, lines));
         let store = folder.open();
+        // I2: wherever it was killed, log and projection agree.
         assert_sound(&store).await;
         let events = store.events(LogPosition::START, 1_000).await.unwrap();
         assert!(!events.is_empty());
