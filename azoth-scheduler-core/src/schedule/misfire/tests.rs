@@ -1,3 +1,5 @@
+//! What a reckoning decides, by example.
+
 use alloc::vec;
 use alloc::vec::Vec;
 use core::num::NonZeroU32;
