@@ -120,7 +120,7 @@ fn pool(place: &Place) -> Result<Pool<SqliteConnectionManager>, StoreError> {
     Ok(Pool::builder()
         .max_size(place.options.reader_count())
         .min_idle(Some(0))
-        .connection_timeout(place.options.longest_wait().max(Duration::from_millis(1)))
+        .connection_timeout(CONNECT_WAIT)
         .thread_pool(housekeeping()?)
         .error_handler(Box::new(Log))
         .build_unchecked(manager))
@@ -161,5 +161,7 @@ fn closed() -> StoreError {
     StoreError::Closed { detail: "its readers have stopped".to_owned() }
 }
 
+/// So long a read waits until its connection is open. Not the wait for the write lock, which no reader needs.
+const CONNECT_WAIT: Duration = Duration::from_secs(10);
 /// So many reads wait in the queue at most; further callers wait before it.
 const QUEUE_READS: usize = 256;

@@ -1,12 +1,15 @@
 //! Opening a file, and every reason not to.
 
 use std::fs;
+use std::process::{Command, Stdio};
 use std::sync::Barrier;
 
 use azoth_scheduler_store::sqlite::{SqliteOptions, rusqlite};
 use azoth_scheduler_store::{SqliteStore, Store, StoreError};
 
 use crate::support::*;
+
+const CHILD_FILE: &str = "AZOTH_TEST_OPENING_CHILD_FILE";
 
 fn refused(path: impl AsRef<std::path::Path>) -> StoreError {
     SqliteStore::open_with(path, options()).unwrap_err()
@@ -147,6 +150,34 @@ async fn new_file_opened_by_several_at_once_is_made_once() {
     }
     assert_eq!(stores[0].head().await.unwrap().number(), 8);
     assert_sound(&stores[0]).await;
+}
+
+/// What each of several processes does. Without its variable this is no test.
+#[tokio::test]
+async fn child_that_opens_a_new_file() {
+    let Some(path) = std::env::var_os(CHILD_FILE) else { return };
+    let store = open(path.as_ref());
+    apply(&store, at(0), [job(&format!("task-{}", std::process::id()))]).await;
+}
+
+#[tokio::test]
+async fn new_file_opened_by_several_processes_at_once_is_made_once() {
+    let folder = Folder::new();
+    let child = || {
+        Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "opening::child_that_opens_a_new_file", "--test-threads=1"])
+            .env(CHILD_FILE, folder.path())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap()
+    };
+    let children: Vec<_> = (0..6).map(|_| child()).collect();
+    for mut child in children {
+        assert!(child.wait().unwrap().success());
+    }
+    let store = folder.open();
+    assert_eq!(store.tasks(&Default::default()).await.unwrap().len(), 6);
+    assert_sound(&store).await;
 }
 
 #[tokio::test]
