@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use super::CATCH_UP_LIMIT_MAX;
 use super::calendar::{Calendar, Count};
 use super::definition::{Misfire, MisfirePolicy};
 use crate::time::Timestamp;
@@ -124,7 +125,8 @@ impl Passed {
 ///
 /// - [`MisfirePolicy::Skip`]: none runs.
 /// - [`MisfirePolicy::RunOnce`]: one stands for all: the oldest due one that is not late, else the newest late one.
-/// - [`MisfirePolicy::CatchUp`]: the newest `limit` run, oldest first; older ones are missed.
+/// - [`MisfirePolicy::CatchUp`]: the newest `limit` run, but at most [`CATCH_UP_LIMIT_MAX`], oldest first; older ones
+///   are missed.
 ///
 /// A single instant is never late.
 ///
@@ -189,7 +191,9 @@ fn divide(
             (Some(into), Fate::Merged { into })
         }
         MisfirePolicy::CatchUp { limit } => {
-            let newest_late = calendar.nth_newest(last, late, u64::from(limit.get()));
+            // A resumption brings a limit that no schedule has checked.
+            let limit = limit.get().min(CATCH_UP_LIMIT_MAX);
+            let newest_late = calendar.nth_newest(last, late, u64::from(limit));
             (newest_late.or_else(|| calendar.next(last)), Fate::Missed(Miss::OverLimit))
         }
     };

@@ -19,6 +19,16 @@ fn catch_up(limit: u32) -> Misfire {
     Misfire { policy: MisfirePolicy::CatchUp { limit }, grace_ms: 60_000 }
 }
 
+/// What was lost: resuming a task takes a policy from its caller, and one with a limit of billions walked through that
+/// many occurrences.
+#[test]
+fn limit_beyond_the_greatest_catches_up_with_the_greatest() {
+    let now = minute(20_000, 0);
+    let beyond = reckon_late(&every_minute(), &catch_up(u32::MAX), now);
+    assert_eq!(beyond, reckon_late(&every_minute(), &catch_up(CATCH_UP_LIMIT_MAX), now));
+    assert_eq!(beyond.unwrap().passed[0].to, minute(9_998, 0));
+}
+
 /// A multiple of a minute from the epoch, plus milliseconds.
 fn minute(minutes: i64, ms: i64) -> Timestamp {
     Timestamp::from_unix_ms(minutes * 60_000 + ms).unwrap()
