@@ -94,7 +94,7 @@ pub mod prelude {
         TaskError, TaskEvent, TaskHandler, TaskInfo, TaskOptions, TaskResult,
     };
     #[cfg(feature = "sqlite")]
-    pub use azoth_scheduler_store::SqliteStore;
+    pub use azoth_scheduler_store::sqlite::{SqliteStore, TransactionalEventHandler};
     pub use azoth_scheduler_store::{LogPosition, MemoryStore, RecordedEvent, StartFrom, TaskFilter};
 }
 

@@ -164,6 +164,16 @@ impl BlockingScheduler {
     }
 }
 
+impl Drop for BlockingScheduler {
+    /// It may be dropped anywhere, also where a runtime must not be waited for. Nothing is left running in it.
+    fn drop(&mut self) {
+        let runtime = self.runtime.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(runtime) = runtime {
+            runtime.shutdown_background();
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use azoth_scheduler_store::MemoryStore;
@@ -174,5 +184,13 @@ mod tests {
     async fn blocking_call_inside_a_runtime_is_refused() {
         let scheduler = Scheduler::builder(MemoryStore::new()).build().unwrap().blocking();
         assert!(matches!(scheduler.get_task("x"), Err(SchedulerError::BlockingInAsync)));
+    }
+
+    #[test]
+    fn it_may_be_dropped_inside_a_runtime() {
+        let scheduler = Scheduler::builder(MemoryStore::new()).build().unwrap().blocking();
+        assert_eq!(scheduler.get_task("x").unwrap(), None);
+        let runtime = Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async { drop(scheduler) });
     }
 }

@@ -11,6 +11,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::clock::Clock;
 use crate::error::{Result, SchedulerError};
+use crate::observe;
 use crate::process;
 
 /// Renews a worker's lease for as long as it is held on to.
@@ -40,21 +41,22 @@ impl Heartbeat {
         lease: Duration,
     ) -> Result<Self> {
         let system = |source| SchedulerError::System { what: "the heartbeat's thread", source };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(system)?;
         let (lost, is_lost) = watch::channel(false);
         let (stop, stopped) = oneshot::channel::<()>();
         let (tell, every) = (lost.clone(), lease / RENEWALS_PER_LEASE);
         let pulse = Pulse { store, clock, worker, every, lost };
         // The first wait starts here, not whenever the thread gets to run.
         let first = pulse.clock.elapsed().saturating_add(pulse.every);
-        let beat = move || {
-            runtime.block_on(async {
+        // The runtime is made where it is dropped: on a thread that may block.
+        let beat = move || match tokio::runtime::Builder::new_current_thread().enable_time().build() {
+            Ok(runtime) => runtime.block_on(async {
                 tokio::select! {
                     biased;
                     _ = stopped => {}
                     () = pulse.beat(first) => {}
                 }
-            });
+            }),
+            Err(error) => observe::heartbeat_failed(worker, &error),
         };
         thread::Builder::new().name("azoth-heartbeat".to_owned()).spawn(beat).map_err(system)?;
         Ok(Self { lost: is_lost, tell, _stop: stop })
