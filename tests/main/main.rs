@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod defects;
+mod killed;
 mod macros;
 mod one_file;
 mod support;

@@ -1,0 +1,113 @@
+//! A scheduler whose process is killed while tasks run, and the next one on the same file.
+//!
+//! The process that is killed is this test binary itself, in the test named `child_..`, which does nothing without a
+//! file in its environment.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use azoth_scheduler::command::AbandonReason;
+use azoth_scheduler::prelude::*;
+
+use crate::support::assert_sound;
+
+const FILE: &str = "AZOTH_TEST_SCHEDULER_FILE";
+const TASKS: usize = 12;
+const SLOTS: usize = 3;
+
+/// Tells that it runs, and ends unless it is to wait for the end of its process.
+struct Job {
+    hangs: bool,
+}
+
+#[async_trait]
+impl TaskHandler for Job {
+    fn task_type(&self) -> &str {
+        "job"
+    }
+
+    async fn execute(&self, ctx: &TaskContext, _payload: &[u8]) -> TaskResult {
+        if self.hangs {
+            tell(ctx.task_id())?;
+            std::future::pending::<()>().await;
+        }
+        Ok(TaskEvent::new("done", [])?)
+    }
+}
+
+fn tell(task: &TaskId) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "ran {task}")?;
+    out.flush()
+}
+
+fn scheduler(file: &Path, hangs: bool) -> Scheduler {
+    let store = SqliteStore::open(file).unwrap();
+    Scheduler::builder(store)
+        .with_task_handler(Job { hangs })
+        .with_max_concurrent_tasks(SLOTS)
+        .build()
+        .unwrap()
+}
+
+#[tokio::test]
+async fn child_that_is_killed_while_its_tasks_run() {
+    let Some(file) = std::env::var_os(FILE) else { return };
+    let scheduler = scheduler(file.as_ref(), true);
+    let request = |number| ScheduleTaskRequest::builder(format!("job-{number}")).task_type("job").immediate();
+    for number in 0..TASKS {
+        scheduler.schedule_task(request(number).build().unwrap()).await.unwrap();
+    }
+    scheduler.run().await.unwrap();
+}
+
+/// Runs the child until its slots are full, and kills it.
+fn kill_one(file: &Path) {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["killed::child_that_is_killed_while_its_tasks_run", "--exact", "--nocapture"])
+        .env(FILE, file)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(|line| line.ok());
+    let running = lines.filter(|line| line.contains("ran job-")).take(SLOTS).count();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(running, SLOTS);
+}
+
+#[tokio::test]
+async fn tasks_of_a_killed_process_are_taken_over_at_once_and_recorded_once() {
+    // I1, I9: the claims of the dead process are known, and count.
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("scheduler.db");
+    kill_one(&file);
+    let scheduler = scheduler(&file, false);
+    let running = tokio::spawn({
+        let scheduler = scheduler.clone();
+        async move { scheduler.run().await }
+    });
+    // Less than the lease of 15 s: the process is seen to be gone.
+    let all = tokio::time::timeout(Duration::from_secs(12), scheduler.wait_until_idle());
+    all.await.expect("the tasks of a process that is gone need not wait for its lease").unwrap();
+    let mut taken_over = 0;
+    for task in scheduler.list_tasks(&TaskFilter::new()).await.unwrap() {
+        assert_eq!(task.phase, PhaseKind::Finished, "{}", task.id);
+        let history = scheduler.task_history(&task.id).await.unwrap();
+        let count = |wanted: fn(&Event) -> bool| history.iter().filter(|it| wanted(&it.event)).count();
+        assert_eq!(count(|event| matches!(event, Event::TaskExecuted { .. })), 1, "{}", task.id);
+        assert_eq!(count(|event| matches!(event, Event::TaskEventEmitted { .. })), 1, "{}", task.id);
+        let lost =
+            |event: &Event| matches!(event, Event::ExecutionAbandoned { why: AbandonReason::WorkerLost, .. });
+        let abandoned = count(lost);
+        assert_eq!(count(|event| matches!(event, Event::ExecutionStarted { .. })), 1 + abandoned);
+        taken_over += abandoned;
+    }
+    assert_eq!(taken_over, SLOTS);
+    scheduler.shutdown().await;
+    running.await.unwrap().unwrap();
+    assert_sound(&scheduler).await;
+}
