@@ -6,7 +6,7 @@ use core::num::NonZeroU32;
 
 use super::LOSSES_MAX;
 use super::left::left_behind;
-use super::schedule::{calendar_of, first_attempt};
+use super::plan::{calendar_of, first_attempt};
 use crate::command::AbandonReason;
 use crate::event::Then;
 use crate::execution::{ErrorText, FailureClass, Outcome};

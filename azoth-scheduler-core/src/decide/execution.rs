@@ -1,17 +1,16 @@
 //! The life of one execution: claimed, completed or abandoned.
 
 use alloc::vec;
-use alloc::vec::Vec;
 
 use super::ended::{End, after_loss, after_outcome, choose, rest_of};
-use super::schedule::calendar_of;
+use super::plan::{calendar_of, passed_events};
 use super::{Answer, Decision};
 use crate::command::AbandonReason;
 use crate::event::{Event, MovedOn};
 use crate::execution::{Emitted, Report};
 use crate::id::{ExecutionId, WorkerId};
 use crate::rejection::Rejection;
-use crate::schedule::{Calendar, LateCause, Passed, Reckoning, reckon};
+use crate::schedule::{Calendar, LateCause, Reckoning, reckon};
 use crate::state::{Progress, Running, TaskState, Work};
 use crate::time::Timestamp;
 
@@ -118,10 +117,6 @@ fn started(
         run,
         progress,
     }
-}
-
-pub(super) fn passed_events(passed: Vec<Passed>) -> Vec<Event> {
-    passed.into_iter().map(|passed| Event::OccurrencesPassed { passed, then: None }).collect()
 }
 
 /// Lets the last of these events say what comes then.

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::schedule::calendar_of;
+use super::plan::{calendar_of, passed_events};
 use crate::event::Event;
 use crate::schedule::{Calendar, Count, Fate, Miss, Passed};
 use crate::state::{Progress, TaskPhase, TaskState};
@@ -27,7 +27,7 @@ pub(super) fn left_behind(state: &TaskState, now: Timestamp, why: Miss) -> Vec<P
 
 /// The same as events.
 pub(super) fn left_events(state: &TaskState, now: Timestamp, why: Miss) -> Vec<Event> {
-    super::execution::passed_events(left_behind(state, now, why))
+    passed_events(left_behind(state, now, why))
 }
 
 /// The occurrence that waits for its first attempt after it was decided that it is to run.

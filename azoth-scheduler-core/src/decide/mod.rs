@@ -11,6 +11,7 @@ mod ended;
 mod execution;
 mod left;
 mod operate;
+mod plan;
 mod schedule;
 
 use alloc::vec;

@@ -3,9 +3,8 @@
 use alloc::vec::Vec;
 
 use super::ended::choose;
-use super::execution::passed_events;
 use super::left::left_events;
-use super::schedule::calendar_of;
+use super::plan::{calendar_of, passed_events};
 use super::{Answer, Decision};
 use crate::event::{Event, MovedOn, Then};
 use crate::execution::ErrorText;

@@ -1,15 +1,15 @@
 //! Scheduling a task: creating it, redefining it, or leaving it as it is.
 
 use alloc::boxed::Box;
-use core::num::NonZeroU32;
 
 use super::left::left_events;
+use super::plan::first_attempt;
 use super::{Answer, Decision};
 use crate::command::{NewTask, OnConflict};
 use crate::event::{Change, Event};
 use crate::id::TaskId;
 use crate::rejection::Rejection;
-use crate::schedule::{Calendar, Miss, Schedule, ScheduleError, jitter_ms};
+use crate::schedule::{Miss, Schedule, ScheduleError};
 use crate::state::{Progress, TaskState, Work};
 use crate::time::Timestamp;
 
@@ -71,15 +71,4 @@ fn first(task: &TaskId, schedule: &Schedule, now: Timestamp) -> Result<(Work, Pr
     })?;
     let progress = Progress { decided_through: calendar.start(), backlog: None, buffered: None };
     Ok((first_attempt(task, schedule, occurrence), progress))
-}
-
-/// The first attempt at an occurrence that has yet to come due.
-pub(super) fn first_attempt(task: &TaskId, schedule: &Schedule, occurrence: Timestamp) -> Work {
-    let spread = jitter_ms(task.as_str(), occurrence, schedule.jitter_ms);
-    Work { occurrence, attempt: NonZeroU32::MIN, run_at: occurrence.saturating_add_ms(i64::from(spread)) }
-}
-
-/// The schedule of a task, ready to search.
-pub(super) fn calendar_of(state: &TaskState) -> Result<Calendar, ScheduleError> {
-    state.definition.schedule.calendar(state.defined_at)
 }
