@@ -1,6 +1,7 @@
 //! What follows a failed attempt: the wait before the next one, or the end of trying.
 
 use core::num::NonZeroU32;
+use core::time::Duration;
 
 /// How often, how late and to what end a failed occurrence is tried again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +45,12 @@ pub struct Backoff {
 }
 
 impl Backoff {
+    /// Waits of `base`, twice that, four times that and so on, at most `cap`, both in whole milliseconds; no jitter.
+    pub fn doubling(base: Duration, cap: Duration) -> Self {
+        let ms = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+        Self { base_ms: ms(base), factor: FACTOR_DEFAULT, cap_ms: ms(cap), jitter_percent: 0 }
+    }
+
     /// The wait after the `failures`-th failure of an occurrence, in milliseconds. Failures count from 1.
     ///
     /// Saturates, so every count has an answer of at most `cap_ms` and its jitter.

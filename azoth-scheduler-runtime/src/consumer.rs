@@ -11,7 +11,6 @@ use azoth_scheduler_core::retry::Backoff;
 use azoth_scheduler_store::{DeadLetter, LogPosition, RecordedEvent, StartFrom, StoreError};
 use tokio::sync::watch;
 
-use crate::handler::doubling;
 use crate::observe;
 use crate::recorder::patience;
 use crate::shared::{Shared, sleep_or_shutdown};
@@ -77,7 +76,7 @@ pub trait EventHandler: Send + Sync + 'static {
 
     /// The waits between attempts. By default 1 s, 2 s, 4 s and so on, at most a minute.
     fn backoff(&self) -> Backoff {
-        doubling(Duration::from_secs(1), Duration::from_secs(60))
+        Backoff::doubling(Duration::from_secs(1), Duration::from_secs(60))
     }
 }
 

@@ -1,6 +1,5 @@
 //! Task handlers: the user's code that runs a task.
 
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -208,7 +207,7 @@ impl TaskOptions {
 
     /// Waits of `base`, twice that, four times that and so on, at most `cap`.
     pub fn backoff(self, base: Duration, cap: Duration) -> Self {
-        self.backoff_policy(doubling(base, cap))
+        self.backoff_policy(Backoff::doubling(base, cap))
     }
 
     /// The waits between attempts, in full.
@@ -222,13 +221,6 @@ impl TaskOptions {
         self.priority = Some(priority);
         self
     }
-}
-
-/// Waits of `base`, twice that and so on, at most `cap`.
-pub(crate) fn doubling(base: Duration, cap: Duration) -> Backoff {
-    let ms = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
-    let factor = NonZeroU32::MIN.saturating_add(1);
-    Backoff { base_ms: ms(base), factor, cap_ms: ms(cap), jitter_percent: 0 }
 }
 
 #[async_trait]

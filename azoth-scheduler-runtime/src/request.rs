@@ -13,7 +13,6 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use crate::error::{RequestError, Result};
-use crate::handler::doubling;
 
 /// A task to be scheduled: checked as far as it can be without a scheduler.
 ///
@@ -285,7 +284,7 @@ impl ScheduleTaskRequestBuilder {
 
     /// Waits of `base`, twice that, four times that and so on between attempts, at most `cap`.
     pub fn backoff(self, base: Duration, cap: Duration) -> Self {
-        self.backoff_policy(doubling(base, cap))
+        self.backoff_policy(Backoff::doubling(base, cap))
     }
 
     /// The waits between attempts, in full: factor and jitter too.
