@@ -11,7 +11,7 @@ use crate::command::AbandonReason;
 use crate::event::Then;
 use crate::execution::{ErrorText, FailureClass, Outcome};
 use crate::retry::OnExhausted;
-use crate::schedule::{Calendar, LateCause, Miss, Passed, Run, reckon, reckon_overlap};
+use crate::schedule::{Calendar, LateCause, Misfire, Miss, Passed, Run, Schedule, reckon, reckon_overlap};
 use crate::state::{Afterwards, Counts, DisabledReason, Progress, Running, TaskState, Work};
 use crate::time::Timestamp;
 
@@ -75,27 +75,57 @@ pub(super) fn after_loss(
 }
 
 /// Nobody could run what came due after the worker's last sign of life, so the misfire policy judges that, and the
-/// overlap policy only what came due before. While older occurrences still wait for their turn, all is left to the
-/// end of the open one.
+/// overlap policy only what came due before.
 fn absence(state: &TaskState, calendar: &Calendar, last_seen: Timestamp, now: Timestamp, end: &mut End) {
     let progress = &mut end.progress;
-    if progress.backlog.is_some() || progress.buffered.is_some() {
-        return;
-    }
     let alive_until = last_seen.min(now);
     let schedule = &state.definition.schedule;
-    if let Some(met) = reckon_overlap(calendar, schedule.overlap, None, progress.decided_through, alive_until)
-    {
+    let (buffered, decided) = (progress.buffered, progress.decided_through);
+    if let Some(met) = reckon_overlap(calendar, schedule.overlap, buffered, decided, alive_until) {
         progress.decided_through = met.newest;
-        progress.buffered = met.run.map(|run| run.next);
+        progress.buffered = met.run.map(|run| run.next).or(buffered);
         end.passed.extend(met.passed);
     }
     let from = progress.decided_through.max(alive_until);
-    if let Some(late) = reckon(calendar, &schedule.misfire, schedule.jitter_ms, from, now, LateCause::Late) {
-        progress.decided_through = late.newest;
-        progress.backlog = late.run;
-        end.passed.extend(late.passed);
+    end.passed.extend(judge_late(
+        schedule,
+        &schedule.misfire,
+        calendar,
+        LateCause::Late,
+        (from, now),
+        progress,
+    ));
+}
+
+/// Lets the misfire policy judge what came due in a span in which no occurrence was open, although others that are to
+/// run still wait for their turn. What it lets run goes behind those.
+///
+/// A backlog is one range, so in the rare case that neither it nor the buffer can take the new ones nothing is decided,
+/// and the overlap policy judges them when the next execution ends.
+pub(super) fn judge_late(
+    schedule: &Schedule,
+    misfire: &Misfire,
+    calendar: &Calendar,
+    cause: LateCause,
+    (from, now): (Timestamp, Timestamp),
+    progress: &mut Progress,
+) -> Vec<Passed> {
+    let Some(late) = reckon(calendar, misfire, schedule.jitter_ms, from, now, cause) else {
+        return Vec::new();
+    };
+    match (progress.backlog, late.run) {
+        (_, None) => {}
+        (None, Some(run)) => progress.backlog = Some(run),
+        (Some(backlog), Some(run)) if calendar.next(backlog.through) == Some(run.next) => {
+            progress.backlog = Some(Run { through: run.through, ..backlog });
+        }
+        (Some(_), Some(run)) if run.next == run.through && progress.buffered.is_none() => {
+            progress.buffered = Some(run.next);
+        }
+        (Some(_), Some(_)) => return Vec::new(),
     }
+    progress.decided_through = late.newest;
+    late.passed
 }
 
 /// What was said while the execution ran takes the place of what its end would have led to.

@@ -1,8 +1,9 @@
 //! The life of one execution: claimed, completed or abandoned.
 
 use alloc::vec;
+use alloc::vec::Vec;
 
-use super::ended::{End, after_loss, after_outcome, choose, rest_of};
+use super::ended::{End, after_loss, after_outcome, choose, judge_late, rest_of};
 use super::plan::{calendar_of, passed_events};
 use super::{Answer, Decision};
 use crate::command::AbandonReason;
@@ -10,7 +11,7 @@ use crate::event::{Event, MovedOn};
 use crate::execution::{Emitted, Report};
 use crate::id::{ExecutionId, WorkerId};
 use crate::rejection::Rejection;
-use crate::schedule::{Calendar, LateCause, Reckoning, reckon};
+use crate::schedule::{Calendar, LateCause, Passed, Reckoning, reckon};
 use crate::state::{Progress, Running, TaskState, Work};
 use crate::time::Timestamp;
 
@@ -22,9 +23,15 @@ pub(super) fn claim(
 ) -> Result<Decision, Rejection> {
     let work = due(state, now)?;
     let start = |work: Work, progress| started(state, execution, worker, work, progress);
-    // What is a retry, or was judged when it came due, runs now without being judged again.
-    if work.attempt.get() > 1 || work.occurrence <= state.progress.decided_through {
+    if work.attempt.get() > 1 {
         return Ok(Decision::one(start(work, state.progress), Answer::Started));
+    }
+    if work.occurrence <= state.progress.decided_through {
+        // It was judged when it came due; what came due since, while it waited for its turn, was not.
+        let mut progress = state.progress;
+        let mut events = passed_events(late_meanwhile(state, now, &mut progress));
+        events.push(start(work, progress));
+        return Ok(Decision { events, answer: Answer::Started });
     }
     let Some((calendar, reckoning)) = reckoned(state, now) else {
         let progress = Progress { decided_through: work.occurrence, ..state.progress };
@@ -98,6 +105,15 @@ fn reckoned(state: &TaskState, now: Timestamp) -> Option<(Calendar, Reckoning)> 
     let last = state.progress.decided_through;
     let reckoning = reckon(&calendar, &schedule.misfire, schedule.jitter_ms, last, now, LateCause::Late)?;
     Some((calendar, reckoning))
+}
+
+fn late_meanwhile(state: &TaskState, now: Timestamp, progress: &mut Progress) -> Vec<Passed> {
+    let schedule = &state.definition.schedule;
+    let Some(calendar) = calendar_of(state).ok().filter(|_| schedule.is_recurring()) else {
+        return Vec::new();
+    };
+    let span = (progress.decided_through, now);
+    judge_late(schedule, &schedule.misfire, &calendar, LateCause::Late, span, progress)
 }
 
 fn started(

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::ended::choose;
+use super::ended::{choose, judge_late};
 use super::left::left_events;
 use super::plan::{calendar_of, passed_events};
 use super::{Answer, Decision};
@@ -90,29 +90,28 @@ pub(super) fn resume(
 /// A paused schedule is like a machine that stood still: what passed meanwhile goes to a misfire policy. What was
 /// decided before the pause (a retry, a backlog) and what has yet to come due stays as it is.
 fn resumed(state: &TaskState, work: Work, policy: MisfirePolicy, now: Timestamp) -> (MovedOn, Vec<Passed>) {
-    let as_it_was = MovedOn { then: Then::Next(work), progress: state.progress };
-    let kept = if work.attempt.get() > 1 {
-        MovedOn { then: Then::Retry { work, counts: state.counts }, ..as_it_was }
-    } else {
-        as_it_was
-    };
     let schedule = &state.definition.schedule;
-    let undecided = work.attempt.get() == 1 && work.occurrence > state.progress.decided_through;
-    if !undecided || !schedule.is_recurring() {
-        return (kept, Vec::new());
+    let mut progress = state.progress;
+    if work.attempt.get() > 1 {
+        let then = Then::Retry { work, counts: state.counts };
+        return (MovedOn { then, progress }, Vec::new());
     }
-    let Ok(calendar) = calendar_of(state) else {
-        return (kept, Vec::new());
+    let then = Then::Next(work);
+    let Some(calendar) = calendar_of(state).ok().filter(|_| schedule.is_recurring()) else {
+        return (MovedOn { then, progress }, Vec::new());
     };
     let misfire = Misfire { policy, ..schedule.misfire };
-    let last = state.progress.decided_through;
-    let Some(reckoning) = reckon(&calendar, &misfire, schedule.jitter_ms, last, now, LateCause::Paused)
-    else {
-        return (kept, Vec::new());
+    let last = progress.decided_through;
+    if work.occurrence <= last {
+        let passed = judge_late(schedule, &misfire, &calendar, LateCause::Paused, (last, now), &mut progress);
+        return (MovedOn { then, progress }, passed);
+    }
+    let Some(late) = reckon(&calendar, &misfire, schedule.jitter_ms, last, now, LateCause::Paused) else {
+        return (MovedOn { then, progress }, Vec::new());
     };
-    let decided = Progress { decided_through: reckoning.newest, backlog: reckoning.run, ..state.progress };
+    let decided = Progress { decided_through: late.newest, backlog: late.run, ..progress };
     let (then, progress) = choose(state, &calendar, decided, now);
-    (MovedOn { then, progress }, reckoning.passed)
+    (MovedOn { then, progress }, late.passed)
 }
 
 fn ended(state: &TaskState) -> Rejection {

@@ -12,7 +12,7 @@ use azoth_scheduler_core::schedule::{
 };
 use azoth_scheduler_core::state::{Counts, PhaseKind};
 use azoth_scheduler_core::testing::{
-    Given, actor, at, claim, complete, failed, given_nothing, schedule, succeeded, task_id, text, wish,
+    Given, actor, at, audit, claim, complete, failed, given_nothing, schedule, succeeded, task_id, text, wish,
 };
 
 /// Known from an earlier scheduler: a due task was dispatched again while it still ran.
@@ -146,6 +146,38 @@ fn an_unknown_task_is_named_in_the_refusal() {
 }
 
 /// The passed occurrences of a history: from, to, how many, and their fate.
+/// Found when the rules were read again: what came due in an outage in the middle of catching up was recorded as skipped
+/// by overlap, although nothing was open.
+#[test]
+fn an_outage_in_the_middle_of_catching_up_is_caught_up_with_too() {
+    let limit = NonZeroU32::new(100).unwrap();
+    let every = with(|schedule| schedule.misfire.policy = MisfirePolicy::CatchUp { limit });
+    let mut given =
+        every.and(claim("task", 1), at(300)).and(complete("task", 1, succeeded(), at(300)), at(301));
+    assert_eq!(given.state().unwrap().waiting().unwrap().occurrence, at(120));
+    for (number, second) in (2..=10).zip(900..) {
+        given = given.and(claim("task", number), at(second));
+        assert_eq!(given.state().unwrap().running().unwrap().occurrence, at(60 * number as i64));
+        given = given.and(complete("task", number, succeeded(), at(second)), at(second));
+    }
+    assert_eq!(passed(&given), []);
+    audit(given.events()).unwrap();
+}
+
+#[test]
+fn what_passed_during_a_pause_in_the_middle_of_catching_up_is_skipped_on_resuming() {
+    let limit = NonZeroU32::new(100).unwrap();
+    let misfire = Misfire { policy: MisfirePolicy::CatchUp { limit }, grace_ms: 0 };
+    let given = with(|schedule| schedule.misfire = misfire)
+        .and(claim("task", 1), at(190))
+        .and(complete("task", 1, succeeded(), at(190)), at(191))
+        .and(wish("task", Wish::Pause { reason: text("rest"), by: actor("operator") }), at(192))
+        .and(wish("task", Wish::Resume { misfire: MisfirePolicy::Skip, by: actor("operator") }), at(370));
+    assert_eq!(passed(&given), [(at(240), at(360), 3, Fate::Missed(Miss::Paused))]);
+    assert_eq!(given.state().unwrap().waiting().unwrap().occurrence, at(120));
+    audit(given.events()).unwrap();
+}
+
 fn passed(
     given: &Given,
 ) -> Vec<(azoth_scheduler_core::time::Timestamp, azoth_scheduler_core::time::Timestamp, u64, Fate)> {
