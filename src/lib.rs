@@ -98,7 +98,15 @@ pub mod prelude {
     pub use azoth_scheduler_store::{LogPosition, MemoryStore, RecordedEvent, StartFrom, TaskFilter};
 }
 
-/// The README's examples are tests too.
+/// The examples of the README and of the guides are tests too.
 #[cfg(all(doctest, feature = "sqlite", feature = "macros"))]
-#[doc = include_str!("../README.md")]
-struct Readme;
+mod guides {
+    #[doc = include_str!("../README.md")]
+    struct Readme;
+    #[doc = include_str!("../docs/from-apalis.md")]
+    struct FromApalis;
+    #[doc = include_str!("../docs/from-effectum.md")]
+    struct FromEffectum;
+    #[doc = include_str!("../docs/from-tokio-cron-scheduler.md")]
+    struct FromTokioCronScheduler;
+}
