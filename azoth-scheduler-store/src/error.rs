@@ -141,6 +141,12 @@ pub enum StoreError {
         /// Which rule it breaks.
         error: NameError,
     },
+    /// A transaction belongs to another file than the store. Nothing was changed.
+    #[error("the transaction is not one on {path:?}: begin it on a connection to that file")]
+    AnotherDatabase {
+        /// The file of the store.
+        path: PathBuf,
+    },
     /// The cursor of a consumer is not where its reader left it.
     #[error("consumer {consumer:?} stands at {found}, not at {expected}: another process serves it too")]
     CursorMoved {

@@ -32,6 +32,6 @@ pub use report::{ConsumerLag, Finding, RebuildReport, StoreStats, TaskCount, Ver
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;
 pub use store::{
-    Applied, Batch, ClaimOffer, Claimed, Claims, DeadLetter, Orphan, ProcessIdentity, Renewal, StartFrom,
-    Store, StoredTask, WorkerInfo, WorkerRow,
+    Applied, Batch, ClaimOffer, Claimed, Claims, DeadLetter, Orphan, Prepared, ProcessIdentity, Renewal,
+    StartFrom, Store, StoredTask, WorkerInfo, WorkerRow,
 };

@@ -126,6 +126,32 @@ pub struct ClaimOffer {
     pub executions: Vec<ExecutionId>,
 }
 
+/// Tasks that are ready to be scheduled: validated, with every default filled in and their instant stamped. They wait for
+/// a transaction of the application's own.
+#[derive(Clone, Debug)]
+#[must_use = "nothing is scheduled before this is put into a transaction"]
+pub struct Prepared {
+    commands: Vec<TaskCommand>,
+    now: Timestamp,
+}
+
+impl Prepared {
+    /// Puts commands and the instant at which they are decided together.
+    pub fn new(commands: Vec<TaskCommand>, now: Timestamp) -> Self {
+        Self { commands, now }
+    }
+
+    /// The commands, in order.
+    pub fn commands(&self) -> &[TaskCommand] {
+        &self.commands
+    }
+
+    /// The instant at which they are decided.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+}
+
 /// What a batch came to.
 #[derive(Debug)]
 pub struct Applied {

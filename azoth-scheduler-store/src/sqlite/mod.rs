@@ -32,6 +32,7 @@ mod chain;
 mod claim;
 mod consumer;
 mod delivery;
+mod enqueue;
 mod entry;
 mod error;
 mod event_handler;
@@ -97,6 +98,7 @@ struct Shared {
     readers: Readers,
     writer: Writer,
     place: Place,
+    database: [u8; 16],
 }
 
 impl SqliteStore {
@@ -119,7 +121,7 @@ impl SqliteStore {
         let (conn, head) = place.establish()?;
         let writer = Writer::start(place.clone(), conn, &head)?;
         let readers = Readers::start(&place)?;
-        Ok(Self { shared: Arc::new(Shared { readers, writer, place }) })
+        Ok(Self { shared: Arc::new(Shared { readers, writer, place, database: head.database }) })
     }
 
     /// The file, as an absolute path.

@@ -3,6 +3,7 @@
 #![cfg(feature = "sqlite")]
 
 mod damage;
+mod enqueue;
 mod flow;
 mod handler;
 mod kill;
