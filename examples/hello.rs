@@ -1,4 +1,5 @@
-//! The hello world: fifteen lines, and four names of the prelude (`task_handler`, `Scheduler`, `MemoryStore`, `Result`).
+//! The hello world: fourteen lines of code, and four names of the prelude (`task_handler`, `Scheduler`,
+//! `MemoryStore`, `Result`).
 //!
 //! `cargo run --example hello`. Give `SqliteStore::open("hello.db")?` instead of the store, and the task outlives the
 //! program.
