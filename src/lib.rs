@@ -89,9 +89,9 @@ pub mod prelude {
     pub use azoth_scheduler_macros::task_handler;
     pub use azoth_scheduler_runtime::task_handlers;
     pub use azoth_scheduler_runtime::{
-        BlockingTaskHandler, EventHandler, Permanent, RequestError, Result, RetryAfter, Said, ScheduleChange,
-        ScheduleOutcome, ScheduleTaskRequest, Scheduler, SchedulerError, Snooze, State, TaskContext,
-        TaskError, TaskEvent, TaskHandler, TaskInfo, TaskOptions, TaskResult,
+        BlockingTaskHandler, Declared, EventHandler, Permanent, RequestError, Result, RetryAfter, Said,
+        ScheduleChange, ScheduleOutcome, ScheduleTaskRequest, Scheduler, SchedulerError, Snooze, State,
+        TaskContext, TaskError, TaskEvent, TaskHandler, TaskInfo, TaskOptions, TaskResult,
     };
     #[cfg(feature = "sqlite")]
     pub use azoth_scheduler_store::sqlite::{SqliteStore, TransactionalEventHandler};

@@ -161,6 +161,8 @@ names! {
     TaskId, "task id";
     /// What kind of work a task is; the handler that runs it is found by this name.
     TaskType, "task type";
+    /// A group of tasks that a program declares together.
+    GroupName, "group name";
     /// What kind of event a handler's result is.
     EventType, "event type";
     /// Who reads the log by a durable cursor.

@@ -2,7 +2,7 @@
 
 use core::num::NonZeroU64;
 
-use crate::id::TaskType;
+use crate::id::{GroupName, TaskType};
 use crate::payload::PayloadDigest;
 use crate::retry::RetryPolicy;
 use crate::schedule::Schedule;
@@ -23,6 +23,8 @@ pub struct TaskDefinition {
     pub timeout_ms: NonZeroU64,
     /// Which of several due tasks of a type goes first.
     pub priority: Priority,
+    /// The group with which it was declared, if it was: the group is part of the wish, so it is in the log.
+    pub group: Option<GroupName>,
 }
 
 /// Which of several due tasks goes first. Within a level the earlier `run_at` wins, then the older task.

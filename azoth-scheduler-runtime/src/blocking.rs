@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use azoth_scheduler_store::{LogPosition, RecordedEvent, TaskFilter, VerifyReport};
 use tokio::runtime::{Builder, Handle, Runtime};
 
+use crate::declare::Declared;
 use crate::error::{Result, SchedulerError};
 use crate::request::ScheduleTaskRequest;
 use crate::scheduler::Scheduler;
@@ -55,6 +56,14 @@ impl BlockingScheduler {
     /// As there.
     pub fn schedule_tasks(&self, requests: Vec<ScheduleTaskRequest>) -> Result<Vec<Result<ScheduleOutcome>>> {
         self.wait(self.scheduler.schedule_tasks(requests))
+    }
+
+    /// See [`Scheduler::declare`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn declare(&self, group: impl AsRef<str>, requests: Vec<ScheduleTaskRequest>) -> Result<Declared> {
+        self.wait(self.scheduler.declare(group, requests))
     }
 
     /// See [`Scheduler::cancel_task`].

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::time::Duration;
 
-use azoth_scheduler_core::id::{NameError, TaskId, TaskType};
+use azoth_scheduler_core::id::{GroupName, NameError, TaskId, TaskType};
 use azoth_scheduler_core::rejection::Rejection;
 use azoth_scheduler_core::schedule::ScheduleError;
 use azoth_scheduler_core::state::PhaseKind;
@@ -191,6 +191,34 @@ pub enum RequestError {
     PayloadNotJson {
         /// What is wrong with it.
         problem: String,
+    },
+    /// A declaration holds a task without an id, so it could not be found again.
+    #[error(
+        "group {group:?} declares a task of type {task_type:?} without an id: name it by `ScheduleTaskRequest::builder(..)`"
+    )]
+    DeclaredWithoutId {
+        /// The group.
+        group: GroupName,
+        /// The task's type.
+        task_type: TaskType,
+    },
+    /// A declaration holds two tasks of one id.
+    #[error("group {group:?} declares task {task:?} twice: keep one, or rename the other")]
+    DeclaredTwice {
+        /// The group.
+        group: GroupName,
+        /// The id.
+        task: TaskId,
+    },
+    /// A declaration says itself what becomes of tasks that exist.
+    #[error(
+        "group {group:?} declares task {task:?} with `.on_conflict(..)`: drop it, a declared task is redefined when it changes"
+    )]
+    DeclaredWithOnConflict {
+        /// The group.
+        group: GroupName,
+        /// The task.
+        task: TaskId,
     },
     /// The handler's `validate` refused the payload.
     #[error("the handler of {task_type:?} refuses the payload: {source}")]

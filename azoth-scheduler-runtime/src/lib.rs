@@ -6,7 +6,7 @@
 //!
 //! | room | what it holds |
 //! |---|---|
-//! | `scheduler`, `builder`, `config`, `scheduling`, `blocking` | [`Scheduler`]: what a program asks, and how it is set up |
+//! | `scheduler`, `builder`, `config`, `scheduling`, `declare`, `blocking` | [`Scheduler`]: what a program asks, and how it is set up |
 //! | `request`, `view`, `error` | [`ScheduleTaskRequest`] in, [`TaskInfo`] out, [`SchedulerError`] |
 //! | `handler`, `any_handler`, `registry`, `context`, `state`, `event`, `task_error` | [`TaskHandler`], [`BlockingTaskHandler`] and what they see, return and fail with |
 //! | `poller`, `recorder`, `slots` | the one loop: when to wake, what to record, how much to claim |
@@ -22,6 +22,7 @@ mod clock;
 mod config;
 mod consumer;
 mod context;
+mod declare;
 mod error;
 mod event;
 mod handler;
@@ -51,6 +52,7 @@ pub use builder::{IntoStore, SchedulerBuilder, store_marker};
 pub use clock::{Clock, ManualClock, Sleep, SystemClock};
 pub use consumer::EventHandler;
 pub use context::TaskContext;
+pub use declare::Declared;
 pub use error::{RequestError, Result, SchedulerError};
 pub use event::TaskEvent;
 pub use handler::{BlockingTaskHandler, TaskHandler, TaskOptions};

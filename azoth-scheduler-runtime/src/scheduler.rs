@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use azoth_scheduler_core::command::Wish;
 use azoth_scheduler_core::execution::ErrorText;
-use azoth_scheduler_core::id::{ConsumerName, TaskId};
+use azoth_scheduler_core::id::{ConsumerName, GroupName, TaskId};
 use azoth_scheduler_core::schedule::MisfirePolicy;
 use azoth_scheduler_store::store::EVENTS_PAGE_MAX;
 use azoth_scheduler_store::{
@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use crate::blocking::BlockingScheduler;
 use crate::builder::{IntoStore, SchedulerBuilder};
 use crate::consumer::Reader;
+use crate::declare::Declared;
 use crate::error::{Result, SchedulerError};
 use crate::poller::Poller;
 use crate::request::ScheduleTaskRequest;
@@ -101,6 +102,44 @@ impl Scheduler {
         requests: Vec<ScheduleTaskRequest>,
     ) -> Result<Vec<Result<ScheduleOutcome>>> {
         self.shared.schedule(&requests).await
+    }
+
+    /// Makes a named group of tasks equal to what is declared here, for a program that says at every start which schedules
+    /// it has. New ones are added, changed ones redefined, and those that the group declared before and does not declare
+    /// now are cancelled with a reason that names the group. All that changes does so in one transaction (one per 10,000
+    /// changes), and the same declaration again changes nothing: neither is a task revived that somebody cancelled or
+    /// disabled, nor a one-time task run again, until its definition changes.
+    ///
+    /// The group is part of a task's definition. A task of another group, or of none, moves to this one; one that is
+    /// then scheduled by [`schedule_task`](Self::schedule_task) leaves it. Of two processes that declare the same group
+    /// differently the later one counts.
+    ///
+    /// ```
+    /// # use azoth_scheduler_runtime::{Result, ScheduleTaskRequest, Scheduler};
+    /// # use azoth_scheduler_store::MemoryStore;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<()> {
+    /// let scheduler = Scheduler::builder(MemoryStore::new()).build()?;
+    /// let cron = |id: &str, expression: &str| {
+    ///     ScheduleTaskRequest::builder(id).task_type("report").cron(expression).build()
+    /// };
+    /// scheduler.declare("reports", vec![cron("daily", "0 0 6 * * *")?, cron("weekly", "0 0 7 * * MON")?]).await?;
+    /// // The next release has no weekly report, and the daily one comes later.
+    /// let declared = scheduler.declare("reports", vec![cron("daily", "0 0 8 * * *")?]).await?;
+    /// assert_eq!((&declared.redefined[0], &declared.cancelled[0]), (&"daily".parse()?, &"weekly".parse()?));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`schedule_tasks`](Self::schedule_tasks); nothing is changed unless every request is accepted. Each needs an id
+    /// of its own, and none may say `on_conflict`. [`SchedulerError::Name`] for the group.
+    pub async fn declare(
+        &self,
+        group: impl AsRef<str>,
+        requests: Vec<ScheduleTaskRequest>,
+    ) -> Result<Declared> {
+        self.shared.declare(GroupName::new(group)?, &requests).await
     }
 
     /// Ends a task for good. If it runs in this process it is stopped at once, elsewhere within moments; what it still

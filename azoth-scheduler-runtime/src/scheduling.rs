@@ -3,7 +3,7 @@
 use azoth_scheduler_core::command::{NewTask, TaskCommand, Wish};
 use azoth_scheduler_core::decide::{Answer, decide};
 use azoth_scheduler_core::event::Event;
-use azoth_scheduler_core::id::TaskId;
+use azoth_scheduler_core::id::{GroupName, TaskId};
 use azoth_scheduler_core::payload::Payload;
 use azoth_scheduler_core::rejection::Rejection;
 use azoth_scheduler_core::retry::RetryPolicy;
@@ -41,19 +41,29 @@ impl Shared {
     }
 
     fn command(&self, request: &ScheduleTaskRequest, now: Timestamp) -> Result<TaskCommand> {
+        let (definition, payload) = self.defined(request, None)?;
+        let task = match request.task_id() {
+            Some(task) => task.clone(),
+            None => TaskId::new(self.mint(now).to_string())?,
+        };
+        let new = NewTask::new(definition, payload, request.policies().on_conflict);
+        Ok(TaskCommand { task, wish: Wish::Schedule(new) })
+    }
+
+    /// The definition and the payload of a request that is accepted.
+    pub(crate) fn defined(
+        &self,
+        request: &ScheduleTaskRequest,
+        group: Option<GroupName>,
+    ) -> Result<(TaskDefinition, Payload)> {
         let (bytes, limit) = (request.payload().len(), self.config.max_payload_bytes);
         if bytes > limit {
             return Err(RequestError::PayloadTooLarge { bytes, limit }.into());
         }
         self.registry.check(request.task_type(), request.payload())?;
-        let task = match request.task_id() {
-            Some(task) => task.clone(),
-            None => TaskId::new(self.mint(now).to_string())?,
-        };
         let payload = Payload::new(request.payload());
-        let definition = self.definition(request, &payload)?;
-        let new = NewTask::new(definition, payload, request.policies().on_conflict);
-        Ok(TaskCommand { task, wish: Wish::Schedule(new) })
+        let definition = TaskDefinition { group, ..self.definition(request, &payload)? };
+        Ok((definition, payload))
     }
 
     /// What was asked for, with every default filled in: the request's word, then the handler's, then the scheduler's.
@@ -74,6 +84,7 @@ impl Shared {
             },
             timeout_ms: timeout_ms("timeout", timeout)?,
             priority: given.priority.or(options.priority).unwrap_or_default(),
+            group: None,
         })
     }
 

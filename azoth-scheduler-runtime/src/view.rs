@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use azoth_scheduler_core::id::{ExecutionId, TaskId, TaskType, WorkerId};
+use azoth_scheduler_core::id::{ExecutionId, GroupName, TaskId, TaskType, WorkerId};
 use azoth_scheduler_core::retry::RetryPolicy;
 use azoth_scheduler_core::schedule::Schedule;
 use azoth_scheduler_core::state::{Afterwards, PhaseKind, Running, TaskPhase, TaskState};
@@ -80,6 +80,8 @@ pub struct TaskInfo {
     pub timeout: Duration,
     /// Which of several due tasks goes first.
     pub priority: Priority,
+    /// The group with which it was declared, if it was.
+    pub group: Option<GroupName>,
     /// When it was first scheduled, in UTC.
     pub created_at: OffsetDateTime,
     /// When its definition was last changed, in UTC.
@@ -157,6 +159,7 @@ impl TaskInfo {
             retry: definition.retry,
             timeout: Duration::from_millis(definition.timeout_ms.get()),
             priority: definition.priority,
+            group: definition.group,
             created_at: state.created_at.into(),
             defined_at: state.defined_at.into(),
             payload: RecordedPayload::Absent,

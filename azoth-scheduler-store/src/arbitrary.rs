@@ -5,7 +5,7 @@ use std::num::{NonZeroU32, NonZeroU64};
 use azoth_scheduler_core::command::AbandonReason;
 use azoth_scheduler_core::event::{Change, Event, MovedOn, Then};
 use azoth_scheduler_core::execution::{Emitted, ErrorText, Failure, FailureClass, Outcome};
-use azoth_scheduler_core::id::{Actor, EventType, ExecutionId, TaskId, TaskType, WorkerId};
+use azoth_scheduler_core::id::{Actor, EventType, ExecutionId, GroupName, TaskId, TaskType, WorkerId};
 use azoth_scheduler_core::payload::PayloadDigest;
 use azoth_scheduler_core::retry::{Backoff, OnExhausted, RetryPolicy};
 use azoth_scheduler_core::schedule::{
@@ -91,14 +91,16 @@ fn abandoned() -> BoxedStrategy<Event> {
 
 fn definition() -> BoxedStrategy<TaskDefinition> {
     let timeout_ms = any::<NonZeroU64>();
-    (name(), digest(), schedule(), retry_policy(), timeout_ms, select(&Priority::ALL[..]))
-        .prop_map(|(task_type, payload, schedule, retry, timeout_ms, priority)| TaskDefinition {
+    let group = option::of(name().prop_map(|name| parsed(GroupName::new(name))));
+    (name(), digest(), schedule(), retry_policy(), timeout_ms, select(&Priority::ALL[..]), group)
+        .prop_map(|(task_type, payload, schedule, retry, timeout_ms, priority, group)| TaskDefinition {
             task_type: parsed(TaskType::new(task_type)),
             payload,
             schedule,
             retry,
             timeout_ms,
             priority,
+            group,
         })
         .boxed()
 }

@@ -1,6 +1,6 @@
 //! Questions one may ask of the tasks in a store.
 
-use azoth_scheduler_core::id::{TaskId, TaskType};
+use azoth_scheduler_core::id::{GroupName, TaskId, TaskType};
 use azoth_scheduler_core::state::PhaseKind;
 
 /// Which tasks to list. Without any condition: all of them, up to the limit.
@@ -17,6 +17,7 @@ use azoth_scheduler_core::state::PhaseKind;
 pub struct TaskFilter {
     phases: [bool; PhaseKind::ALL.len()],
     task_type: Option<TaskType>,
+    group: Option<GroupName>,
     after: Option<TaskId>,
     limit: usize,
 }
@@ -32,6 +33,7 @@ impl TaskFilter {
         Self {
             phases: [true; PhaseKind::ALL.len()],
             task_type: None,
+            group: None,
             after: None,
             limit: Self::LIMIT_DEFAULT,
         }
@@ -59,6 +61,12 @@ impl TaskFilter {
         self
     }
 
+    /// Only tasks that were declared with this group.
+    pub fn group(mut self, group: GroupName) -> Self {
+        self.group = Some(group);
+        self
+    }
+
     /// Only tasks that were created after this one: the next page of a listing.
     pub fn after(mut self, task: TaskId) -> Self {
         self.after = Some(task);
@@ -79,6 +87,11 @@ impl TaskFilter {
     /// The type that is wanted, if only one is.
     pub fn wanted_type(&self) -> Option<&TaskType> {
         self.task_type.as_ref()
+    }
+
+    /// The group whose tasks are wanted, if only one is.
+    pub fn wanted_group(&self) -> Option<&GroupName> {
+        self.group.as_ref()
     }
 
     /// The task after which the listing starts.

@@ -20,8 +20,8 @@ use alloc::vec::Vec;
 
 pub use self::audit::{Account, Audit, Fault, audit};
 pub use self::sample::{
-    actor, at, claim, complete, definition, execution, failed, schedule, succeeded, task_id, task_type, text,
-    wish, worker,
+    actor, at, claim, complete, definition, execution, failed, group, schedule, succeeded, task_id,
+    task_type, text, wish, worker,
 };
 use crate::command::TaskCommand;
 use crate::decide::{Answer, Decision, decide};

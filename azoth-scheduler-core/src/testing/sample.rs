@@ -5,7 +5,7 @@ use core::num::NonZeroU64;
 
 use crate::command::{NewTask, OnConflict, TaskCommand, Wish};
 use crate::execution::{Emitted, ErrorText, Failure, FailureClass, Outcome, Report};
-use crate::id::{Actor, EventType, ExecutionId, TaskId, TaskType, WorkerId};
+use crate::id::{Actor, EventType, ExecutionId, GroupName, TaskId, TaskType, WorkerId};
 use crate::payload::{Payload, PayloadDigest};
 use crate::retry::RetryPolicy;
 use crate::schedule::Schedule;
@@ -28,6 +28,11 @@ pub fn task_id(name: &str) -> TaskId {
 /// A task type.
 pub fn task_type(name: &str) -> TaskType {
     valid(TaskType::new(name))
+}
+
+/// A group.
+pub fn group(name: &str) -> GroupName {
+    valid(GroupName::new(name))
 }
 
 /// Somebody.
@@ -59,6 +64,7 @@ pub fn definition(schedule: Schedule) -> TaskDefinition {
         retry: RetryPolicy::default(),
         timeout_ms: NonZeroU64::new(300_000).unwrap_or(NonZeroU64::MIN),
         priority: Priority::Normal,
+        group: None,
     }
 }
 

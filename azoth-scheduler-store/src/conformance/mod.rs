@@ -210,6 +210,7 @@ cases! { ($)
         events_come_in_pages_without_gap_or_overlap,
         a_history_comes_newest_first_in_pages,
         tasks_are_listed_in_the_order_of_their_creation_by_phase_and_type,
+        tasks_of_a_group_are_those_whose_last_definition_names_it,
         payloads_are_kept_byte_for_byte,
         instants_are_kept_as_given_and_ordered_beside,
         the_head_is_watched,

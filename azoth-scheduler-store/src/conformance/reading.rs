@@ -1,10 +1,11 @@
 //! Questions, and answers in pages.
 
 use azoth_scheduler_core::command::OnConflict;
+use azoth_scheduler_core::decide::Answer;
 use azoth_scheduler_core::payload::PayloadDigest;
 use azoth_scheduler_core::schedule::Schedule;
 use azoth_scheduler_core::state::PhaseKind;
-use azoth_scheduler_core::testing::{at, succeeded, task_id, task_type};
+use azoth_scheduler_core::testing::{at, group, succeeded, task_id, task_type};
 
 use super::bench::{Bench, every, ok, some, want, want_bytes, want_with};
 use super::cancelling::cancel;
@@ -83,6 +84,36 @@ pub(super) async fn tasks_are_listed_in_the_order_of_their_creation_by_phase_and
     assert_eq!(listed(all().task_type(task_type("even")).enabled(true)).await, ["zeta", "last"]);
     assert_eq!(listed(all().task_type(task_type("neither"))).await, [""; 0]);
     assert_eq!(listed(all().task_type(task_type("odd")).after(task_id("zeta")).limit(1)).await, ["alpha"]);
+}
+
+pub(super) async fn tasks_of_a_group_are_those_whose_last_definition_names_it(bench: &mut Bench) {
+    let declared = |task: &str, name: Option<&str>| {
+        want_with(task, every(60), OnConflict::Redefine, |new| new.group = name.map(group))
+    };
+    for (task, name) in
+        [("a", Some("left")), ("b", None), ("c", Some("left")), ("d", Some("right")), ("e", Some("left"))]
+    {
+        assert_eq!(bench.does(declared(task, name), at(0)).await, Answer::Created);
+    }
+    let again = bench.does(declared("a", Some("left")), at(1)).await;
+    assert_eq!(again, Answer::Unchanged(PhaseKind::Waiting), "the group is part of the wish");
+    for (task, name) in [("c", None), ("d", Some("left")), ("b", Some("right"))] {
+        assert_eq!(bench.does(declared(task, name), at(2)).await, Answer::Redefined, "{task}");
+    }
+    bench.does(cancel("e"), at(3)).await;
+    bench.reopen().await;
+    let listed = async |filter: TaskFilter| -> Vec<String> {
+        let tasks = ok(bench.store().tasks(&filter).await);
+        tasks.iter().map(|state| state.id.as_str().to_owned()).collect()
+    };
+    let of = |name: &str| TaskFilter::new().group(group(name));
+    assert_eq!(listed(of("left")).await, ["a", "d", "e"]);
+    assert_eq!(listed(of("left").enabled(true)).await, ["a", "d"]);
+    assert_eq!(listed(of("left").after(task_id("a")).limit(1)).await, ["d"]);
+    assert_eq!(listed(of("left").task_type(task_type("other"))).await, [""; 0]);
+    assert_eq!(listed(of("right")).await, ["b"]);
+    assert_eq!(listed(of("Left")).await, [""; 0]);
+    assert_eq!(bench.state("d").await.definition.group, Some(group("left")));
 }
 
 pub(super) async fn payloads_are_kept_byte_for_byte(bench: &mut Bench) {

@@ -91,6 +91,7 @@ impl Projection {
         let wanted = |state: &&TaskState| {
             filter.accepts_phase(state.phase.kind())
                 && filter.wanted_type().is_none_or(|wanted| *wanted == state.definition.task_type)
+                && filter.wanted_group().is_none_or(|wanted| state.definition.group.as_ref() == Some(wanted))
         };
         let states = self.rows.iter().filter(|(key, _)| **key > after).map(|(_, row)| &row.state);
         states.filter(wanted).take(filter.at_most()).cloned().collect()

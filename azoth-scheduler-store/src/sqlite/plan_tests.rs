@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, params_from_iter};
 
-use super::{claim, log, schema, task_row, worker};
+use super::{claim, log, read, schema, task_row, worker};
 
 fn plan(sql: &str) -> String {
     let conn = Connection::open_in_memory().unwrap();
@@ -36,6 +36,12 @@ fn executions_of_a_worker_are_one_seek_among_the_running_tasks() {
     let plan = plan(worker::HELD);
     assert!(plan.starts_with("SEARCH azoth_p_tasks USING INDEX azoth_p_running (worker=?)"), "{plan}");
     assert!(!plan.contains("TEMP B-TREE"), "{plan}");
+}
+
+#[test]
+fn tasks_of_a_group_are_one_seek_in_the_order_of_their_keys() {
+    let plan = plan(&read::tasks_sql("0, 1, 2", true));
+    assert_eq!(plan, "SEARCH azoth_p_tasks USING INDEX azoth_p_group (group_name=? AND rowid>?)");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use azoth_scheduler_core::event::Event;
-use azoth_scheduler_core::id::TaskId;
+use azoth_scheduler_core::id::{GroupName, TaskId};
 use azoth_scheduler_core::payload::PayloadDigest;
 use azoth_scheduler_core::state::{PhaseKind, TaskState};
 use rusqlite::{Connection, params};
@@ -43,15 +43,24 @@ pub(super) fn tasks(conn: &Connection, filter: &TaskFilter) -> Result<Vec<TaskSt
     };
     let phases = PhaseKind::ALL.into_iter().filter(|phase| filter.accepts_phase(*phase));
     let phases = phases.map(|phase| phase_code(phase).to_string()).collect::<Vec<_>>().join(", ");
-    // Codes of ours are written into the statement, so that each combination has a plan of its own.
-    let sql = format!(
-        "SELECT {COLUMNS} FROM azoth_p_tasks
-         WHERE key > ?1 AND phase IN ({phases}) AND (?2 IS NULL OR type = ?2) ORDER BY key LIMIT ?3"
-    );
-    let mut statement = conn.prepare_cached(&sql)?;
-    let cells = params![cell::int(after), type_key.map(cell::int), cell::int(filter.at_most() as u64)];
+    let group = filter.wanted_group().map(GroupName::as_str);
+    let mut statement = conn.prepare_cached(&tasks_sql(&phases, group.is_some()))?;
+    let cells = params![cell::int(after), type_key.map(cell::int), cell::int(filter.at_most() as u64), group];
     let rows = statement.query_map(cells, Cells::read)?;
     rows.map(|cells| Ok(cells?.entry(conn)?.state)).collect()
+}
+
+/// The statement of a listing: along the keys, or along those of one group. Codes of ours are written into it, so that
+/// each combination has a plan of its own.
+pub(super) fn tasks_sql(phases: &str, of_a_group: bool) -> String {
+    let (index, group) = match of_a_group {
+        true => ("INDEXED BY azoth_p_group", "group_name = ?4"),
+        false => ("", "?4 IS NULL"),
+    };
+    format!(
+        "SELECT {COLUMNS} FROM azoth_p_tasks {index}
+         WHERE key > ?1 AND phase IN ({phases}) AND (?2 IS NULL OR type = ?2) AND {group} ORDER BY key LIMIT ?3"
+    )
 }
 
 /// Events behind a position, oldest first; none further once their payloads hold `bytes_max` bytes.

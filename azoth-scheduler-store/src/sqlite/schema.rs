@@ -186,6 +186,7 @@ const DERIVED: &[Object] = &[
     failures INTEGER NOT NULL CHECK (failures >= 0),
     losses INTEGER NOT NULL CHECK (losses >= 0),
     runs INTEGER NOT NULL CHECK (runs >= 0),
+    group_name TEXT,
     CHECK ((run_at_ms IS NOT NULL) = (phase IN (0, 2))),
     CHECK ((occurrence_ms IS NOT NULL) = (phase <= 2)),
     CHECK ((attempt IS NOT NULL) = (phase <= 2)),
@@ -206,6 +207,10 @@ const DERIVED: &[Object] = &[
     Object {
         name: "azoth_p_running",
         sql: "CREATE INDEX azoth_p_running ON azoth_p_tasks (worker) WHERE phase = 1",
+    },
+    Object {
+        name: "azoth_p_group",
+        sql: "CREATE INDEX azoth_p_group ON azoth_p_tasks (group_name) WHERE group_name IS NOT NULL",
     },
 ];
 

@@ -2,7 +2,7 @@
 //! operator stay in the log, at positions that the row holds.
 
 use azoth_scheduler_core::event::Event;
-use azoth_scheduler_core::id::TaskId;
+use azoth_scheduler_core::id::{GroupName, TaskId};
 use azoth_scheduler_core::schedule::Run;
 use azoth_scheduler_core::state::{
     Afterwards, Counts, PhaseKind, Progress, Running, TaskPhase, TaskState, Work,
@@ -45,23 +45,26 @@ pub(super) struct Cells {
     failures: i64,
     losses: i64,
     runs: i64,
+    group: Option<String>,
 }
 
 /// All columns, in order.
 pub(super) const COLUMNS: &str = "key, id, type, priority, phase, run_at_ms, occurrence_ms, attempt, execution, worker, \
      claimed_at_ms, superseded, afterwards, said, ended_at_ms, defined, last_position, created_at_ms, \
-     defined_at_ms, decided_ms, backlog_next_ms, backlog_through_ms, buffered_ms, failures, losses, runs";
+     defined_at_ms, decided_ms, backlog_next_ms, backlog_through_ms, buffered_ms, failures, losses, runs, \
+     group_name";
 
 const WRITE: &str = "INSERT INTO azoth_p_tasks (key, id, type, priority, phase, run_at_ms, occurrence_ms, attempt,
     execution, worker, claimed_at_ms, superseded, afterwards, said, ended_at_ms, defined, last_position,
     created_at_ms, defined_at_ms, decided_ms, backlog_next_ms, backlog_through_ms, buffered_ms, failures,
-    losses, runs)
+    losses, runs, group_name)
   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,
-    ?23, ?24, ?25, ?26)
+    ?23, ?24, ?25, ?26, ?27)
   ON CONFLICT (key) DO UPDATE SET type = ?3, priority = ?4, phase = ?5, run_at_ms = ?6, occurrence_ms = ?7,
     attempt = ?8, execution = ?9, worker = ?10, claimed_at_ms = ?11, superseded = ?12, afterwards = ?13,
     said = ?14, ended_at_ms = ?15, defined = ?16, last_position = ?17, defined_at_ms = ?19, decided_ms = ?20,
-    backlog_next_ms = ?21, backlog_through_ms = ?22, buffered_ms = ?23, failures = ?24, losses = ?25, runs = ?26";
+    backlog_next_ms = ?21, backlog_through_ms = ?22, buffered_ms = ?23, failures = ?24, losses = ?25, runs = ?26,
+    group_name = ?27";
 
 pub(super) const PLACE: &str = "SELECT key, last_position FROM azoth_p_tasks WHERE id = ?1";
 
@@ -88,6 +91,7 @@ impl Cells {
             failures: i64::from(state.counts.failures),
             losses: i64::from(state.counts.losses),
             runs: i64::from(state.runs),
+            group: state.definition.group.as_ref().map(|group| group.as_str().to_owned()),
             ..Cells::default()
         };
         cells.fill_phase(&state.phase);
@@ -144,12 +148,13 @@ impl Cells {
             failures: row.get(23)?,
             losses: row.get(24)?,
             runs: row.get(25)?,
+            group: row.get(26)?,
         })
     }
 
     /// Writes the row, over the one with the same key.
     pub(super) fn write(&self, conn: &Connection) -> Result<(), StoreError> {
-        let cells: [&dyn ToSql; 26] = [
+        let cells: [&dyn ToSql; 27] = [
             &self.key,
             &self.id,
             &self.type_key,
@@ -176,6 +181,7 @@ impl Cells {
             &self.failures,
             &self.losses,
             &self.runs,
+            &self.group,
         ];
         let rows = conn.prepare_cached(WRITE)?.execute(params_from_iter(cells))?;
         assert_eq!(rows, 1, "a task is one row");
@@ -193,6 +199,9 @@ impl Cells {
             TaskId::new(&self.id).map_err(|error| cell::corrupt(format!("azoth_p_tasks.id: {error}")))?;
         if priority_code(definition.priority) != self.priority {
             return Err(cell::unlawful("azoth_p_tasks.priority", self.priority));
+        }
+        if definition.group.as_ref().map(GroupName::as_str) != self.group.as_deref() {
+            return Err(cell::corrupt("azoth_p_tasks.group_name is not the group of the definition"));
         }
         let said = self.said.map(|cell| cell::number(cell, "azoth_p_tasks.said")).transpose()?;
         let state = TaskState {

@@ -4,7 +4,7 @@ use std::num::{NonZeroU32, NonZeroU64};
 
 use azoth_scheduler_core::command::{AbandonReason, NewTask, OnConflict, TaskCommand, Wish};
 use azoth_scheduler_core::execution::{Emitted, ErrorText, Failure, FailureClass, Outcome};
-use azoth_scheduler_core::id::{EventType, ExecutionId};
+use azoth_scheduler_core::id::{EventType, ExecutionId, GroupName};
 use azoth_scheduler_core::payload::Payload;
 use azoth_scheduler_core::retry::{OnExhausted, RetryPolicy};
 use azoth_scheduler_core::schedule::{Misfire, MisfirePolicy, Overlap, Schedule};
@@ -187,6 +187,7 @@ fn random_task(draw: &mut Draw) -> NewTask {
         },
         timeout_ms: NonZeroU64::new(1 + draw.below(1_000)).unwrap(),
         priority: draw.one_of(&Priority::ALL),
+        group: draw.one_of(&[None, GroupName::new("group").ok()]),
     };
     let on_conflict = [OnConflict::Redefine, OnConflict::Redefine, OnConflict::Replace, OnConflict::Keep];
     let payload = Payload::new(draw.one_of(&[vec![], b"payload".to_vec(), vec![0; 5_000]]));

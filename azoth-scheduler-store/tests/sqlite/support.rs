@@ -98,6 +98,7 @@ pub(crate) fn definition(schedule: Schedule) -> TaskDefinition {
         retry: RetryPolicy::default(),
         timeout_ms: NonZeroU64::new(60_000).unwrap(),
         priority: Priority::Normal,
+        group: None,
     }
 }
 

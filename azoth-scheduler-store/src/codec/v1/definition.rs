@@ -2,7 +2,7 @@
 
 use std::num::{NonZeroU32, NonZeroU64};
 
-use azoth_scheduler_core::id::TaskType;
+use azoth_scheduler_core::id::{GroupName, TaskType};
 use azoth_scheduler_core::payload::PayloadDigest;
 use azoth_scheduler_core::retry;
 use azoth_scheduler_core::schedule::{self, CronSpec};
@@ -21,6 +21,7 @@ pub(super) struct Definition<'a> {
     retry: RetryPolicy,
     timeout_ms: NonZeroU64,
     priority: Priority,
+    group: Option<&'a str>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -94,6 +95,7 @@ impl<'a> Stored<'a> for Definition<'a> {
             retry: RetryPolicy::store(&core.retry),
             timeout_ms: core.timeout_ms,
             priority: Priority::store(&core.priority),
+            group: core.group.as_ref().map(GroupName::as_str),
         }
     }
 
@@ -105,6 +107,7 @@ impl<'a> Stored<'a> for Definition<'a> {
             retry: self.retry.restore()?,
             timeout_ms: self.timeout_ms,
             priority: self.priority.restore()?,
+            group: self.group.map(GroupName::new).transpose()?,
         })
     }
 }

@@ -9,7 +9,7 @@ use azoth_scheduler_core::payload::Payload;
 use azoth_scheduler_core::retry::{Backoff, OnExhausted, RetryPolicy};
 use azoth_scheduler_core::schedule::{Misfire, MisfirePolicy, Overlap, Schedule};
 use azoth_scheduler_core::task::TaskDefinition;
-use azoth_scheduler_core::testing::{actor, execution, failed, task_id, task_type, text, worker};
+use azoth_scheduler_core::testing::{actor, execution, failed, group, task_id, task_type, text, worker};
 
 use super::Walk;
 use crate::conformance::bench::{every, ok};
@@ -87,6 +87,7 @@ impl Walk<'_> {
             retry: self.retry(),
             timeout_ms: NonZeroU64::MIN.saturating_add(self.chance.below(3) as u64),
             priority: self.chance.pick(self.priorities),
+            group: self.chance.pick(&[None, None, Some("left"), Some("right")]).map(group),
         };
         let on_conflict = self.chance.pick(&[
             OnConflict::Redefine,
