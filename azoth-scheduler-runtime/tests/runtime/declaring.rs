@@ -10,6 +10,7 @@ use azoth_scheduler_core::state::PhaseKind;
 use azoth_scheduler_runtime::{
     Declared, RequestError, ScheduleTaskRequest, Scheduler, SchedulerError, TaskInfo,
 };
+use azoth_scheduler_store::store::BATCH_COMMANDS_MAX;
 use azoth_scheduler_store::{LogPosition, Store, TaskFilter};
 
 use crate::support::{FaultyStore, Fixture, Gate, MINUTE, clock, done, handler, immediate, within};
@@ -195,6 +196,18 @@ async fn running_task_that_vanishes_is_stopped() {
     let events = fixture.events("a").await;
     assert!(matches!(events.last(), Some(Event::TaskCancelled { execution: Some(_), .. })), "{events:?}");
     fixture.end().await;
+}
+
+#[tokio::test]
+async fn declaration_over_the_limit_of_a_batch_takes_two_and_is_found_again_whole() {
+    let (scheduler, store) = client();
+    let requests: Vec<_> = (0..=BATCH_COMMANDS_MAX).map(|number| every(&number.to_string(), 60)).collect();
+    let declared = declare(&scheduler, "ours", requests.clone()).await;
+    assert_eq!((declared.created.len(), store.applies()), (requests.len(), 2));
+    // The members come in two pages as well; one that were missed would be declared anew or not cancelled.
+    assert_eq!(declare(&scheduler, "ours", requests.clone()).await.unchanged.len(), requests.len());
+    assert_eq!(store.applies(), 2);
+    assert_eq!(declare(&scheduler, "ours", []).await.cancelled.len(), requests.len());
 }
 
 #[test]
