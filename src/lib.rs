@@ -70,7 +70,8 @@ pub use azoth_scheduler_runtime::__private;
 #[cfg(feature = "sqlite")]
 pub use azoth_scheduler_store::sqlite::{self, SqliteStore};
 pub use azoth_scheduler_store::{
-    LogPosition, MemoryStore, RecordedEvent, RecordedPayload, StartFrom, StoreError, TaskFilter,
+    LogPosition, MemoryStore, Prepared, RecordedEvent, RecordedPayload, StartFrom, Store, StoreError,
+    TaskFilter,
 };
 
 /// The names that most programs need: `use azoth_scheduler::prelude::*;`.

@@ -9,7 +9,7 @@ use azoth_scheduler_core::id::{ConsumerName, GroupName, TaskId};
 use azoth_scheduler_core::schedule::MisfirePolicy;
 use azoth_scheduler_store::store::EVENTS_PAGE_MAX;
 use azoth_scheduler_store::{
-    DeadLetter, LogPosition, RecordedEvent, StartFrom, Store, TaskFilter, VerifyReport,
+    DeadLetter, LogPosition, Prepared, RecordedEvent, StartFrom, Store, TaskFilter, VerifyReport,
 };
 use tokio::task::JoinSet;
 
@@ -102,6 +102,42 @@ impl Scheduler {
         requests: Vec<ScheduleTaskRequest>,
     ) -> Result<Vec<Result<ScheduleOutcome>>> {
         self.shared.schedule(&requests).await
+    }
+
+    /// Checks requests and fills in every default, for a transaction of the application's own: `SqliteStore::schedule_in`
+    /// then schedules them together with the application's rows, or not at all.
+    ///
+    /// ```
+    /// # #[cfg(feature = "sqlite")] {
+    /// use azoth_scheduler_runtime::{ScheduleTaskRequest, Scheduler};
+    /// use azoth_scheduler_store::sqlite::{SqliteStore, rusqlite};
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// # let file = folder.path().join("shop.db");
+    /// let store = SqliteStore::open(&file)?;
+    /// let scheduler = Scheduler::builder(store.clone()).build()?;
+    ///
+    /// let mut conn = rusqlite::Connection::open(&file)?;
+    /// let tx = conn.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    /// tx.execute_batch("CREATE TABLE orders (id INTEGER PRIMARY KEY); INSERT INTO orders VALUES (42)")?;
+    /// let ship = ScheduleTaskRequest::builder("ship-42").task_type("ship").immediate().build()?;
+    /// store.schedule_in(&tx, &scheduler.prepare(&[ship])?)?;
+    /// tx.commit()?;
+    /// scheduler.wake();
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`SchedulerError::InvalidTask`] and [`SchedulerError::HandlerNotFound`].
+    pub fn prepare(&self, requests: &[ScheduleTaskRequest]) -> Result<Prepared> {
+        self.shared.prepare(requests)
+    }
+
+    /// Lets a scheduler that runs look for due tasks at once, for example after a commit that it cannot see. Needed only
+    /// where its poll interval is too long to wait for.
+    pub fn wake(&self) {
+        self.shared.wake();
     }
 
     /// Makes a named group of tasks equal to what is declared here, for a program that says at every start which schedules
@@ -333,6 +369,21 @@ impl Scheduler {
         served
     }
 
+    /// Runs until nothing is left to be done, and shuts down: for short programs and for tests. What waits for an instant
+    /// to come stays scheduled.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub async fn run_until_idle(&self) -> Result<()> {
+        let stop_when_idle = async {
+            let idle = self.wait_until_idle().await;
+            self.shutdown();
+            idle
+        };
+        let (ran, idle) = tokio::join!(self.run(), stop_when_idle);
+        ran.and(idle)
+    }
+
     /// Asks [`run`](Self::run) to end: nothing more is started, running handlers have the grace of
     /// `with_shutdown_grace`, what then still runs is stopped and given back so that the next process takes it at once.
     /// Asked a second time, it hurries. The answer may be awaited (it comes when `run` has ended) or dropped.
@@ -351,7 +402,8 @@ impl Scheduler {
 
     /// Waits until nothing is left to be done: every due task has run and is recorded, every event is handled, and what
     /// is left waits for an instant to come. Under a [`ManualClock`](crate::ManualClock) time then stands still until it
-    /// is moved. For tests; returns at once after a shutdown, and waits for `run` to be called before it.
+    /// is moved. For tests; returns at once after a shutdown, and waits for `run` to be called before it. A handler that
+    /// itself waits for that clock keeps it from returning.
     ///
     /// # Errors
     /// [`SchedulerError::Store`].

@@ -9,7 +9,7 @@ use azoth_scheduler_core::rejection::Rejection;
 use azoth_scheduler_core::retry::RetryPolicy;
 use azoth_scheduler_core::task::TaskDefinition;
 use azoth_scheduler_core::time::Timestamp;
-use azoth_scheduler_store::Batch;
+use azoth_scheduler_store::{Batch, Prepared};
 use time::OffsetDateTime;
 
 use crate::error::{RequestError, Result, SchedulerError};
@@ -24,10 +24,9 @@ impl Shared {
         &self,
         requests: &[ScheduleTaskRequest],
     ) -> Result<Vec<Result<ScheduleOutcome>>> {
-        let now = self.clock().now();
-        let commands = requests.iter().map(|request| self.command(request, now));
-        let commands: Vec<_> = commands.collect::<Result<_>>()?;
-        let batch = Batch { commands: commands.clone(), now, offer: None };
+        let prepared = self.prepare(requests)?;
+        let (commands, now) = (prepared.commands(), prepared.now());
+        let batch = Batch { commands: commands.to_vec(), now, offer: None };
         let applied = self.store.apply(batch).await?;
         let mut outcomes = Vec::with_capacity(commands.len());
         for (command, answer) in commands.iter().zip(applied.answers) {
@@ -38,6 +37,13 @@ impl Shared {
             outcomes.push(outcome);
         }
         Ok(outcomes)
+    }
+
+    /// The commands of these requests, each checked, with every default filled in.
+    pub(crate) fn prepare(&self, requests: &[ScheduleTaskRequest]) -> Result<Prepared> {
+        let now = self.clock().now();
+        let commands = requests.iter().map(|request| self.command(request, now));
+        Ok(Prepared::new(commands.collect::<Result<_>>()?, now))
     }
 
     fn command(&self, request: &ScheduleTaskRequest, now: Timestamp) -> Result<TaskCommand> {

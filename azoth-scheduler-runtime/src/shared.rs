@@ -175,6 +175,11 @@ impl Shared {
         }
     }
 
+    /// Lets the loop and all event handlers look for work.
+    pub(crate) fn wake(&self) {
+        self.nudge.send_modify(|nudges| *nudges += 1);
+    }
+
     /// Wakes the loop and all event handlers, and returns once each of them has found nothing to do since.
     pub(crate) async fn quiet(&self) {
         let mut ticket = 0;

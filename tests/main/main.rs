@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod defects;
+mod enqueue;
 mod killed;
 mod macros;
 mod one_file;
