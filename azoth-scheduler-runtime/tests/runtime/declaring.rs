@@ -87,6 +87,7 @@ async fn same_declaration_again_records_nothing() {
     let emptied = declare(&scheduler, "ours", []).await;
     assert_eq!(names(&emptied), [vec![], vec![], vec![], vec!["a", "once"]]);
     assert!(declare(&scheduler, "ours", []).await.is_unchanged(), "what has ended is not cancelled again");
+    assert_eq!(store.applies(), applies + 1, "nor asked for");
 }
 
 #[tokio::test]
