@@ -80,8 +80,7 @@ async fn serve(
         scheduler.schedule_task(PlaceOrder::request(id, &(*order).into())?.immediate().build()?).await?;
     }
     // Idle means that the event handlers have caught up too.
-    let stop_when_idle = async { scheduler.wait_until_idle().await.map(|()| scheduler.shutdown()) };
-    tokio::try_join!(scheduler.run(), stop_when_idle)?;
+    scheduler.run_until_idle().await?;
     anyhow::ensure!(scheduler.verify().await?.is_sound(), "the log is damaged");
     Ok(scheduler)
 }

@@ -1,4 +1,4 @@
-//! The hello world: fourteen lines of code, and four names of the prelude (`task_handler`, `Scheduler`,
+//! The hello world: thirteen lines of code, and four names of the prelude (`task_handler`, `Scheduler`,
 //! `MemoryStore`, `Result`).
 //!
 //! `cargo run --example hello`. Give `SqliteStore::open("hello.db")?` instead of the store, and the task outlives the
@@ -15,8 +15,7 @@ fn greet(name: String) {
 async fn main() -> Result<()> {
     let scheduler = Scheduler::builder(MemoryStore::new()).with_task_handler(Greet).build()?;
     scheduler.schedule_task(Greet::request("hello", &"world".into())?.immediate().build()?).await?;
-    let stop_when_idle = async { scheduler.wait_until_idle().await.map(|()| scheduler.shutdown()) };
-    tokio::try_join!(scheduler.run(), stop_when_idle)?;
+    scheduler.run_until_idle().await?;
     assert_eq!(scheduler.task_history("hello").await?.len(), 4); // scheduled, started, executed, emitted
     Ok(())
 }

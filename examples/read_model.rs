@@ -76,8 +76,7 @@ async fn sell_some(file: &Path, numbers: std::ops::Range<usize>) -> anyhow::Resu
         let request = ScheduleTaskRequest::unnamed().task_type(Sell::TASK_TYPE).payload_json(&sale);
         scheduler.schedule_task(request.immediate().build()?).await?;
     }
-    let stop_when_idle = async { scheduler.wait_until_idle().await.map(|()| scheduler.shutdown()) };
-    tokio::try_join!(scheduler.run(), stop_when_idle)?;
+    scheduler.run_until_idle().await?;
 
     // How far the log reaches, and so how far the read model has to come.
     let head = scheduler.store().head().await?;
