@@ -50,7 +50,8 @@ impl House {
         drop(self.stop().await);
     }
 
-    async fn stop(self) -> (TempDir, ManualClock) {
+    /// Stops the scheduler, checks what it leaves, and gives back its folder and its clock.
+    pub(crate) async fn stop(self) -> (TempDir, ManualClock) {
         self.settle().await;
         assert_sound(&self.scheduler).await;
         let Self { folder, clock, scheduler, running } = self;
