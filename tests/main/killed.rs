@@ -42,11 +42,12 @@ fn tell(task: &TaskId) -> std::io::Result<()> {
     out.flush()
 }
 
+/// The lease is far longer than any test, so only the end of the process can tell that a worker is dead.
 fn scheduler(file: &Path, hangs: bool) -> Scheduler {
-    let store = SqliteStore::open(file).unwrap();
-    Scheduler::builder(store)
+    Scheduler::builder(SqliteStore::open(file).unwrap())
         .with_task_handler(Job { hangs })
         .with_max_concurrent_tasks(SLOTS)
+        .with_lease(Duration::from_secs(3600))
         .build()
         .unwrap()
 }
@@ -90,9 +91,8 @@ async fn tasks_of_a_killed_process_are_taken_over_at_once_and_recorded_once() {
         let scheduler = scheduler.clone();
         async move { scheduler.run().await }
     });
-    // Less than the lease of 15 s: the process is seen to be gone.
-    let all = tokio::time::timeout(Duration::from_secs(12), scheduler.wait_until_idle());
-    all.await.expect("the tasks of a process that is gone need not wait for its lease").unwrap();
+    let idle = tokio::time::timeout(Duration::from_secs(60), scheduler.wait_until_idle());
+    idle.await.expect("the tasks of a process that is gone need not wait for its lease").unwrap();
     let mut taken_over = 0;
     for task in scheduler.list_tasks(&TaskFilter::new()).await.unwrap() {
         assert_eq!(task.phase, PhaseKind::Finished, "{}", task.id);
