@@ -135,6 +135,8 @@ async fn retries_come_after_one_two_and_four_minutes_and_are_three() {
     assert_eq!(failure.message.as_str(), "it went wrong");
     house.pass(100 * MINUTE).await;
     assert_eq!(work_done.runs().len(), 4);
+    house.scheduler.store().rebuild_projection().await.unwrap();
+    assert_eq!(house.task("failing").await, task, "a rebuild says the same");
     house.close().await;
 }
 
