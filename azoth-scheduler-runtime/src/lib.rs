@@ -2,7 +2,7 @@
 //!
 //! It holds no scheduling rule (those are core's), names no SQL and no stored byte (those are the store's), starts no
 //! async runtime of its own but for the heartbeat's and the blocking calls', installs no logger, no signal handler and
-//! no global.
+//! no global but a panic hook that notes the place of a handler's panic and then calls the one before it.
 //!
 //! | room | what it holds |
 //! |---|---|
@@ -10,7 +10,7 @@
 //! | `request`, `view`, `error` | [`ScheduleTaskRequest`] in, [`TaskInfo`] out, [`SchedulerError`] |
 //! | `handler`, `any_handler`, `registry`, `context`, `state`, `event`, `task_error` | [`TaskHandler`], [`BlockingTaskHandler`] and what they see, return and fail with |
 //! | `poller`, `recorder`, `slots` | the one loop: when to wake, what to record, how much to claim |
-//! | `worker`, `threads` | one execution: timeout, cancellation, panic, outcome; threads for blocking handlers |
+//! | `worker`, `panic_place`, `threads` | one execution: timeout, cancellation, panic, outcome; threads for blocking handlers |
 //! | `lease`, `process`, `neighbours`, `shutdown` | signs of life, ours and others'; coming to an end |
 //! | `consumer`, `subscribe` | [`EventHandler`] and [`Subscription`]: readers of the log |
 //! | `clock`, `observe` | [`Clock`], [`ManualClock`]; what `tracing` is told |
@@ -29,6 +29,7 @@ mod handler;
 mod lease;
 mod neighbours;
 mod observe;
+mod panic_place;
 mod poller;
 mod process;
 mod recorder;

@@ -23,7 +23,7 @@ use crate::observe;
 use crate::process;
 use crate::recorder::{Recorder, patience};
 use crate::shared::Shared;
-use crate::worker::{Cancel, Ended, Ending, Execution, panic_message};
+use crate::worker::{Cancel, Ended, Ending, Execution, panic_text};
 
 pub(crate) struct Poller {
     pub(crate) shared: Arc<Shared>,
@@ -256,7 +256,7 @@ impl Poller {
         };
         // The handler's own panics are caught; this one came when what it left behind was dropped.
         let execution = self.spawned.remove(&error.id())?;
-        let message = panic_message(error.try_into_panic().ok()?);
+        let message = panic_text(error.try_into_panic().ok()?, None);
         let started_at = self.shared.running.spawned_at(execution)?;
         Some(Ended { execution, started_at, ending: Ending::Reported(Outcome::Panicked { message }) })
     }

@@ -18,6 +18,7 @@ use crate::builder::{IntoStore, SchedulerBuilder};
 use crate::consumer::Reader;
 use crate::declare::Declared;
 use crate::error::{Result, SchedulerError};
+use crate::panic_place;
 use crate::poller::Poller;
 use crate::request::ScheduleTaskRequest;
 use crate::shared::Shared;
@@ -343,6 +344,7 @@ impl Scheduler {
     pub async fn run(&self) -> Result<()> {
         let shared = &self.shared;
         let _running = shared.begin()?;
+        panic_place::watch();
         if shared.shutdown.is_requested() {
             return Ok(());
         }

@@ -21,6 +21,7 @@ use crate::clock::Clock;
 use crate::context::{Facts, TaskContext};
 use crate::handler::{BlockingTaskHandler, TaskHandler};
 use crate::observe;
+use crate::panic_place;
 use crate::slots::Slot;
 use crate::state::StateMap;
 use crate::task_error::{TaskError, TaskResult};
@@ -154,12 +155,12 @@ impl Execution {
         let runtime = tokio::runtime::Handle::current();
         move || {
             let _entered = (runtime.enter(), span.enter());
-            let result = catch_unwind(AssertUnwindSafe(|| handler.execute(&ctx, &payload)));
+            let result = caught_here(|| handler.execute(&ctx, &payload));
             // What a handler leaves behind may panic when it is dropped, and this thread is to serve others.
-            let dropped = catch_unwind(AssertUnwindSafe(move || drop((handler, ctx, payload))));
+            let dropped = caught_here(move || drop((handler, ctx, payload)));
             let result = result.and_then(|result| dropped.map(|()| result));
             drop(slot);
-            let _ = done.send(result.map_err(panic_message));
+            let _ = done.send(result);
         }
     }
 
@@ -258,21 +259,35 @@ pub(crate) type Caught<T> = Result<T, ErrorText>;
 /// Runs a future to its end or its panic.
 pub(crate) async fn caught<T>(work: impl Future<Output = T>) -> Caught<T> {
     let mut work = pin!(work);
-    poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
+    poll_fn(|cx| match caught_here(|| work.as_mut().poll(cx)) {
         Ok(Poll::Pending) => Poll::Pending,
         Ok(Poll::Ready(result)) => Poll::Ready(Ok(result)),
-        Err(panic) => Poll::Ready(Err(panic_message(panic))),
+        Err(message) => Poll::Ready(Err(message)),
     })
     .await
 }
 
-/// The message of a panic, as it is kept.
-pub(crate) fn panic_message(panic: Box<dyn Any + Send>) -> ErrorText {
+/// Does something on this thread, to its end or its panic.
+fn caught_here<T>(work: impl FnOnce() -> T) -> Caught<T> {
+    panic_place::clear();
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
+        let place = panic_place::take();
+        panic_text(panic, place)
+    })
+}
+
+/// The message of a panic and, where it is known, its place, as they are kept.
+pub(crate) fn panic_text(panic: Box<dyn Any + Send>, place: Option<String>) -> ErrorText {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
     // A value that panics when it is dropped must not take the worker with it.
     let _ = catch_unwind(AssertUnwindSafe(move || drop(panic)));
-    ErrorText::new(text.unwrap_or_else(|| "a panic without a message".to_owned()))
+    let mut text = text.unwrap_or_else(|| "a panic without a message".to_owned());
+    let Some(place) = place else { return ErrorText::new(text) };
+    // A long message is cut, not its place.
+    let room = ErrorText::BYTES_MAX.saturating_sub(place.len() + 16);
+    text.truncate(text.floor_char_boundary(room));
+    ErrorText::new(format!("{text}, at {place}"))
 }
 
 fn report(result: Caught<TaskResult>, event_bytes_max: usize) -> Report {

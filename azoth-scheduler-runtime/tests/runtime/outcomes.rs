@@ -138,7 +138,7 @@ async fn attempt_that_takes_too_long_is_dropped_and_fails() {
 }
 
 #[tokio::test]
-async fn panic_is_a_failed_attempt_with_its_message() {
+async fn panic_is_a_failed_attempt_with_its_message_and_its_place() {
     let fixture = Fixture::building(|builder| {
         let explosive = handler(|ctx, _| async move { panic!("boom in {}", ctx.task_id()) });
         builder
@@ -149,7 +149,10 @@ async fn panic_is_a_failed_attempt_with_its_message() {
     fixture.schedule(immediate("b").task_type("other")).await;
     fixture.idle().await;
     let ended = outcomes(&fixture, "a").await;
-    assert!(matches!(ended.as_slice(), [Outcome::Panicked { message }] if message.as_str() == "boom in a"));
+    let [Outcome::Panicked { message }] = ended.as_slice() else { panic!("one panic, not {ended:?}") };
+    let (what, place) = message.as_str().split_once(", at ").unwrap();
+    assert_eq!(what, "boom in a");
+    assert!(place.contains("outcomes.rs:") && place.ends_with(char::is_numeric), "{place}");
     assert_eq!(outcomes(&fixture, "b").await, [Outcome::Succeeded(())], "its neighbour is unharmed");
     fixture.end().await;
 }
@@ -296,7 +299,7 @@ async fn blocking_handler_runs_and_its_panic_is_a_failed_attempt() {
     assert_eq!(outcomes(&fixture, "fine").await, [Outcome::Succeeded(())]);
     let bad = outcomes(&fixture, "bad").await;
     assert!(
-        matches!(bad.as_slice(), [Outcome::Panicked { message }] if message.as_str() == "boom on a thread")
+        matches!(bad.as_slice(), [Outcome::Panicked { message }] if message.as_str().starts_with("boom on a thread, at "))
     );
     fixture.end().await;
 }
