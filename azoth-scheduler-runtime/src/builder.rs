@@ -115,7 +115,8 @@ impl SchedulerBuilder {
     }
 
     /// How often the store is asked for due tasks at the latest, 1 ms to 1 hour; 1 s by default. Tasks start when they
-    /// are due; this bounds only how late the commit of another process may be noticed.
+    /// are due; this bounds only how late the commit of another process may be noticed, where the store has no other way (the
+    /// SQLite store watches its file on Linux).
     pub fn with_poll_interval(mut self, interval: Duration) -> Self {
         self.config.poll_interval = interval;
         self

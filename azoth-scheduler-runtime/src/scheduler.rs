@@ -135,8 +135,8 @@ impl Scheduler {
         self.shared.prepare(requests)
     }
 
-    /// Lets a scheduler that runs look for due tasks at once, for example after a commit that it cannot see. Needed only
-    /// where its poll interval is too long to wait for.
+    /// Lets a scheduler that runs look for due tasks at once, for example after a commit that its store does not notice by
+    /// itself. Needed only where its poll interval is too long to wait for.
     pub fn wake(&self) {
         self.shared.wake();
     }

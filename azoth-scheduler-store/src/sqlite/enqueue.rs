@@ -23,8 +23,8 @@ impl SqliteStore {
     /// `TransactionBehavior::Immediate`; a deferred one that has read something fails with [`StoreError::Busy`] where
     /// another writer was faster, and must then be begun anew.
     ///
-    /// A running scheduler notices the tasks after the commit: at once when it is told by `Scheduler::wake`, else within
-    /// its poll interval.
+    /// A running scheduler notices the tasks after the commit, in whichever process: within milliseconds on Linux, where
+    /// the file is watched, elsewhere within its poll interval or when it is told by `Scheduler::wake`.
     ///
     /// # Errors
     /// [`StoreError::AnotherDatabase`] for a transaction on another file, [`StoreError::BatchTooLarge`],

@@ -22,7 +22,8 @@
 //! | `worker`, `consumer` | operational tables: signs of life, cursors, dead letters |
 //! | `readers`, `read`, `stats` | reads, each in one snapshot, on threads of the store's own |
 //! | `fold`, `verify`, `rebuild` | the whole log at once: compared with the projection, or made into it |
-//! | [`TransactionalEventHandler`], `delivery`, `fence`, `wake` | application code in the transaction of its cursor |
+//! | [`TransactionalEventHandler`], `delivery`, `fence` | application code in the transaction of its cursor |
+//! | `wake`, `commits`, `hints` | who waits for the log to grow, and how commits of other processes are noticed |
 //!
 //! The file may be the application's own database: our tables begin with `azoth_`, nothing else is touched, neither
 //! `user_version` nor `application_id`. The file is switched to a write-ahead log.
@@ -30,6 +31,7 @@
 mod cell;
 mod chain;
 mod claim;
+mod commits;
 mod consumer;
 mod delivery;
 mod enqueue;
@@ -40,6 +42,7 @@ mod fence;
 mod fold;
 mod group;
 mod head;
+mod hints;
 mod log;
 mod memory;
 mod open;
@@ -60,8 +63,8 @@ mod writer;
 
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use azoth_scheduler_core::id::{ConsumerName, ExecutionId, TaskId, WorkerId};
@@ -71,12 +74,14 @@ pub use rusqlite;
 use rusqlite::Connection;
 use tokio::sync::watch;
 
+use self::commits::Watch;
 pub use self::event_handler::{HandlerError, RunningEventHandler, TransactionalEventHandler};
 use self::group::Group;
 use self::head::Head;
 use self::open::Place;
 pub use self::options::{SqliteOptions, Synchronous};
 use self::readers::Readers;
+use self::wake::Wake;
 use self::writer::Writer;
 use crate::error::StoreError;
 use crate::filter::TaskFilter;
@@ -95,6 +100,8 @@ pub struct SqliteStore {
 
 /// The fields are dropped in their order: the writer's connection is the last one, and sees to the write-ahead log.
 struct Shared {
+    /// Started for the first one who waits for the log to grow.
+    watch: OnceLock<Option<Watch>>,
     readers: Readers,
     writer: Writer,
     place: Place,
@@ -121,7 +128,8 @@ impl SqliteStore {
         let (conn, head) = place.establish()?;
         let writer = Writer::start(place.clone(), conn, &head)?;
         let readers = Readers::start(&place)?;
-        Ok(Self { shared: Arc::new(Shared { readers, writer, place, database: head.database }) })
+        let (watch, database) = (OnceLock::new(), head.database);
+        Ok(Self { shared: Arc::new(Shared { watch, readers, writer, place, database }) })
     }
 
     /// The file, as an absolute path.
@@ -138,8 +146,15 @@ impl SqliteStore {
         &self,
         handler: impl TransactionalEventHandler,
     ) -> Result<RunningEventHandler, StoreError> {
-        let wake = Arc::clone(self.shared.writer.wake());
+        let wake = Arc::clone(self.wake());
         RunningEventHandler::start(self.shared.place.clone(), wake, Arc::new(handler))
+    }
+
+    /// What tells of commits, other processes' too.
+    fn wake(&self) -> &Arc<Wake> {
+        let Shared { watch, place, writer, .. } = &*self.shared;
+        watch.get_or_init(|| Watch::start(place, writer.wake()));
+        writer.wake()
     }
 
     async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
@@ -204,7 +219,7 @@ impl Store for SqliteStore {
     }
 
     fn watch_head(&self) -> watch::Receiver<LogPosition> {
-        self.shared.writer.head().clone()
+        self.wake().listen()
     }
 
     async fn register_worker(&self, worker: WorkerInfo, now: Timestamp) -> Result<(), StoreError> {

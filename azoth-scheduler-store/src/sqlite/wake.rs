@@ -1,24 +1,42 @@
-//! Waking threads that wait for the log to grow.
+//! Waking whoever waits for the log to grow: threads here, tasks through a watch.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use crate::record::LogPosition;
 
-/// The newest position that this process knows of, for threads that sleep until it moves.
-#[derive(Debug, Default)]
+/// The newest position that this process knows of, told by the writer and by the [`Watch`](super::commits::Watch).
+#[derive(Debug)]
 pub(super) struct Wake {
     head: Mutex<LogPosition>,
     moved: Condvar,
+    told: watch::Sender<LogPosition>,
 }
 
 impl Wake {
+    /// The log ends here for now.
+    pub(super) fn new(head: LogPosition) -> Self {
+        Self { head: Mutex::new(head), moved: Condvar::new(), told: watch::Sender::new(head) }
+    }
+
     /// The log has grown up to here.
     pub(super) fn publish(&self, head: LogPosition) {
         let mut known = self.lock();
         *known = head.max(*known);
         drop(known);
         self.moved.notify_all();
+        self.told.send_if_modified(|told| {
+            let newer = head > *told;
+            *told = head.max(*told);
+            newer
+        });
+    }
+
+    /// The newest position, for those who wait without a thread.
+    pub(super) fn listen(&self) -> watch::Receiver<LogPosition> {
+        self.told.subscribe()
     }
 
     /// Wakes everybody, so that whoever is to stop looks whether it is.

@@ -18,7 +18,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 
 use super::cell;
 use super::error::of_file;
@@ -46,7 +46,6 @@ pub(super) struct Writer {
     queue: Option<mpsc::Sender<Box<dyn Job>>>,
     thread: Option<JoinHandle<()>>,
     stopping: Arc<AtomicBool>,
-    head: watch::Receiver<LogPosition>,
     wake: Arc<Wake>,
     counters: Arc<Counters>,
 }
@@ -63,16 +62,14 @@ impl Writer {
     /// Starts the thread on an open connection.
     pub(super) fn start(place: Place, conn: Connection, head: &Head) -> Result<Self, StoreError> {
         let (queue, jobs) = mpsc::channel(QUEUE_JOBS);
-        let (published, head_watch) = watch::channel(LogPosition::from_number(head.position));
         let stopping = Arc::new(AtomicBool::new(false));
         let counters = Arc::new(Counters::default());
-        let wake = Arc::new(Wake::default());
+        let wake = Arc::new(Wake::new(LogPosition::from_number(head.position)));
         let mut thread = WriterThread {
             place,
             conn: Some(conn),
             database: head.database,
             memory: Memory::default(),
-            published,
             wake: Arc::clone(&wake),
             stopping: Arc::clone(&stopping),
             counters: Arc::clone(&counters),
@@ -81,7 +78,7 @@ impl Writer {
             .name("azoth-writer".to_owned())
             .spawn(move || thread.serve(jobs))
             .map_err(|error| StoreError::Io { detail: format!("no thread for the writer: {error}") })?;
-        Ok(Self { queue: Some(queue), thread: Some(thread), stopping, head: head_watch, wake, counters })
+        Ok(Self { queue: Some(queue), thread: Some(thread), stopping, wake, counters })
     }
 
     /// Has something done in a write transaction, and waits until that is committed.
@@ -94,10 +91,6 @@ impl Writer {
         let queue = self.queue.as_ref().ok_or_else(closed)?;
         queue.send(Box::new(Request { work, done: None, reply })).await.map_err(|_| closed())?;
         answer.await.map_err(|_| closed())?
-    }
-
-    pub(super) fn head(&self) -> &watch::Receiver<LogPosition> {
-        &self.head
     }
 
     pub(super) fn wake(&self) -> &Arc<Wake> {
@@ -156,7 +149,6 @@ struct WriterThread {
     conn: Option<Connection>,
     database: [u8; 16],
     memory: Memory,
-    published: watch::Sender<LogPosition>,
     wake: Arc<Wake>,
     stopping: Arc<AtomicBool>,
     counters: Arc<Counters>,
@@ -254,13 +246,7 @@ impl WriterThread {
             self.counters.commits.fetch_add(1, Ordering::Relaxed);
             self.counters.events.fetch_add(filled.events, Ordering::Relaxed);
         }
-        let head = LogPosition::from_number(filled.head.position);
-        self.published.send_if_modified(|published| {
-            let newer = head > *published;
-            *published = head.max(*published);
-            newer
-        });
-        self.wake.publish(head);
+        self.wake.publish(LogPosition::from_number(filled.head.position));
         if filled.others {
             // Without this gap another process would hardly ever find the lock free.
             thread::sleep(GAP);

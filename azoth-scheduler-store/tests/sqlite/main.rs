@@ -2,6 +2,7 @@
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a panic in a test is its failure")]
 #![cfg(feature = "sqlite")]
 
+mod commits;
 mod damage;
 mod enqueue;
 mod flow;

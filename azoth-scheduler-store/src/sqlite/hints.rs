@@ -1,0 +1,130 @@
+//! What the operating system tells of writes to a file. Linux has it; elsewhere there are none.
+
+#[cfg(target_os = "linux")]
+pub(super) use self::linux::{Bell, Hints};
+#[cfg(not(target_os = "linux"))]
+pub(super) use self::none::{Bell, Hints};
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use std::io;
+    use std::path::{Path, PathBuf};
+
+    use inotify::{EventMask, Events, Inotify, WatchDescriptor, WatchMask, Watches};
+
+    /// Writes to one file, whether or not it is there at the moment.
+    ///
+    /// The file itself is watched for writes and its folder for new names, so that one that is removed and made anew is
+    /// found again, and other files in the folder wake nobody while they are written.
+    pub(crate) struct Hints {
+        system: Inotify,
+        file: PathBuf,
+        folder: WatchDescriptor,
+        /// There was an event that no wait has told of.
+        pending: bool,
+    }
+
+    /// Ends a wait for hints.
+    pub(crate) struct Bell {
+        watches: Watches,
+        folder: WatchDescriptor,
+    }
+
+    impl Hints {
+        pub(crate) fn of(file: &Path) -> io::Result<Self> {
+            let system = Inotify::init()?;
+            let folder = file.parent().unwrap_or(Path::new("/"));
+            let folder = system.watches().add(folder, WatchMask::CREATE | WatchMask::MOVED_TO)?;
+            watch(&system, file);
+            Ok(Self { system, file: file.to_owned(), folder, pending: false })
+        }
+
+        pub(crate) fn bell(&self) -> Bell {
+            Bell { watches: self.system.watches(), folder: self.folder.clone() }
+        }
+
+        /// Sleeps until somebody has written.
+        pub(crate) fn wait(&mut self) -> io::Result<()> {
+            let mut buffer = [0; BUFFER];
+            while !std::mem::take(&mut self.pending) {
+                match self.system.read_events_blocking(&mut buffer) {
+                    Ok(events) => self.pending = take_in(&self.system, &self.file, events),
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(())
+        }
+
+        /// Whether somebody has written since the last wait. The next wait is over at once then.
+        pub(crate) fn any(&mut self) -> bool {
+            let mut buffer = [0; BUFFER];
+            if let Ok(events) = self.system.read_events(&mut buffer) {
+                self.pending |= take_in(&self.system, &self.file, events);
+            }
+            self.pending
+        }
+    }
+
+    /// Whether there was an event. A file that was made is watched from now on.
+    fn take_in(system: &Inotify, file: &Path, events: Events<'_>) -> bool {
+        let named = EventMask::CREATE | EventMask::MOVED_TO;
+        let (mut some, mut made) = (false, false);
+        for event in events {
+            some = true;
+            made |= event.mask.intersects(named);
+        }
+        if made {
+            watch(system, file);
+        }
+        some
+    }
+
+    /// The file may be missing; then its folder tells when it is made. The same file is not watched twice.
+    fn watch(system: &Inotify, file: &Path) {
+        let _ = system.watches().add(file, WatchMask::MODIFY);
+    }
+    impl Bell {
+        /// The end of a watch is an event too.
+        pub(crate) fn ring(&mut self) {
+            let _ = self.watches.remove(self.folder.clone());
+        }
+    }
+
+    /// Room for events; more of them come with the next read.
+    const BUFFER: usize = 4096;
+}
+
+#[cfg(not(target_os = "linux"))]
+mod none {
+    use std::io;
+    use std::path::Path;
+
+    /// None: nobody can be made.
+    pub(crate) struct Hints(std::convert::Infallible);
+
+    /// None either.
+    pub(crate) struct Bell;
+
+    impl Hints {
+        pub(crate) fn of(_file: &Path) -> io::Result<Self> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+
+        pub(crate) fn bell(&self) -> Bell {
+            match self.0 {}
+        }
+
+        pub(crate) fn wait(&mut self) -> io::Result<()> {
+            match self.0 {}
+        }
+
+        pub(crate) fn any(&mut self) -> bool {
+            match self.0 {}
+        }
+    }
+
+    impl Bell {
+        pub(crate) fn ring(&mut self) {}
+    }
+}

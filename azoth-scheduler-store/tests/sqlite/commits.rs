@@ -1,0 +1,70 @@
+//! Commits of others, noticed without asking for them.
+
+use std::time::Duration;
+
+use azoth_scheduler_store::{LogPosition, Store};
+use tokio::sync::watch;
+
+use crate::support::*;
+
+/// Waits until this process knows of that many events. A test that hangs fails, instead of holding up the gate.
+async fn until(head: &mut watch::Receiver<LogPosition>, events: u64) {
+    let known = head.wait_for(|head| head.number() >= events);
+    tokio::time::timeout(Duration::from_secs(60), known).await.expect("the commit is noticed").unwrap();
+}
+
+#[tokio::test]
+async fn commit_of_another_handle_is_told_though_nobody_asks() {
+    // What is another process's is another connection here; both are seen in the file alone.
+    let folder = Folder::new();
+    let (here, there) = (folder.open(), folder.open());
+    let mut head = here.watch_head();
+    for number in 1..=20 {
+        apply(&there, at(0), [job(&format!("task-{number}"))]).await;
+        until(&mut head, number).await;
+    }
+    assert_eq!(here.stats(at(0)).await.unwrap().commits, 0, "it was the other one who committed");
+    assert_sound(&here).await;
+}
+
+#[tokio::test]
+async fn what_was_committed_before_anybody_waited_is_told() {
+    let folder = Folder::new();
+    let (here, there) = (folder.open(), folder.open());
+    apply(&there, at(0), [job("task")]).await;
+    until(&mut here.watch_head(), 1).await;
+}
+
+#[tokio::test]
+async fn commits_are_told_also_once_the_write_ahead_log_was_made_anew() {
+    let folder = Folder::new();
+    let (here, there) = (folder.open(), folder.open());
+    let mut head = here.watch_head();
+    apply(&there, at(0), [job("a")]).await;
+    until(&mut head, 1).await;
+    // Cut to nothing, as after a large backlog.
+    folder.raw().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    apply(&there, at(0), [job("b")]).await;
+    until(&mut head, 2).await;
+    // A file of the same name in its place, as a tool that copies folders leaves it. The engine goes on with the one that
+    // it holds open, so its writes are no hint any more; those to the new file are.
+    let mut wal = folder.path().into_os_string();
+    wal.push("-wal");
+    std::fs::rename(&wal, folder.path().with_extension("aside")).unwrap();
+    apply(&there, at(0), [job("c")]).await;
+    std::fs::write(&wal, b"new").unwrap();
+    until(&mut head, 3).await;
+}
+
+#[tokio::test]
+async fn store_that_is_dropped_ends_its_watch() {
+    let folder = Folder::new();
+    let other = folder.open();
+    for _ in 0..20 {
+        let store = folder.open();
+        drop(store.watch_head());
+        // Returns only once the thread that watches has ended.
+        drop(store);
+    }
+    assert_sound(&other).await;
+}
