@@ -82,6 +82,34 @@ pub enum StoreError {
         /// How long was waited.
         waited_ms: u64,
     },
+    /// The write-ahead log is over its hard limit, since somebody keeps a read transaction open. Nothing was changed.
+    #[error(
+        "the write-ahead log holds {bytes} bytes, over its limit of {limit}: nothing was changed; end the read transaction that keeps it from being cut, or raise `SqliteOptions::wal_limits`"
+    )]
+    WalFull {
+        /// Its length.
+        bytes: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// The file, or its write-ahead log, was deleted or replaced while it was open. Nothing was changed.
+    #[error(
+        "{path:?} was deleted or replaced while it was open: nothing more is written; put it back, or open the store again"
+    )]
+    Replaced {
+        /// The file that is gone.
+        path: PathBuf,
+    },
+    /// The store was opened by the process from which this one was forked. Nothing was changed.
+    #[error(
+        "the store was opened by process {opened_by}, this is process {here}: open it again after a fork"
+    )]
+    Forked {
+        /// The process that opened the store.
+        opened_by: u32,
+        /// The process that used it.
+        here: u32,
+    },
     /// There is no room on the disk. Nothing was changed.
     #[error("the disk or the database is full: nothing was changed; make room and try again")]
     Full,
@@ -187,7 +215,11 @@ impl StoreError {
     pub fn is_passing(&self) -> bool {
         matches!(
             self,
-            StoreError::Busy { .. } | StoreError::Full | StoreError::Io { .. } | StoreError::Unknown { .. }
+            StoreError::Busy { .. }
+                | StoreError::Full
+                | StoreError::WalFull { .. }
+                | StoreError::Io { .. }
+                | StoreError::Unknown { .. }
         )
     }
 }

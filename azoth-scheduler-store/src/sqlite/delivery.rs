@@ -144,6 +144,7 @@ impl Delivery {
         }
         consumer::advance(&tx, &self.name, cursor, through, None)?;
         tx.commit()?;
+        self.place.committed(events.len() as u64)?;
         Ok(Round::Moved(through))
     }
 

@@ -15,8 +15,9 @@
 //!
 //! | room | what it holds |
 //! |---|---|
-//! | `open`, `schema`, [`SqliteOptions`] | refusing and making files, settings of connections, tables |
+//! | `open`, `files`, `schema`, [`SqliteOptions`] | refusing and making files, noticing that they go, settings of connections, tables |
 //! | `writer`, `group`, `memory` | the one thread that writes, what it does in a transaction, what it remembers |
+//! | `checkpoint` | copying the write-ahead log into the file, and how long it may become |
 //! | `log`, `chain`, `head` | the canonical log, the hash chain over it, where it ends |
 //! | `entry`, `task_row`, `type_row`, `claim` | the projection: folding, rows, due tasks |
 //! | `worker`, `consumer` | operational tables: signs of life, cursors, dead letters |
@@ -30,6 +31,7 @@
 
 mod cell;
 mod chain;
+mod checkpoint;
 mod claim;
 mod commits;
 mod consumer;
@@ -39,6 +41,7 @@ mod entry;
 mod error;
 mod event_handler;
 mod fence;
+mod files;
 mod fold;
 mod group;
 mod head;
@@ -67,6 +70,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
+use azoth_scheduler_core::command::{TaskCommand, Wish};
 use azoth_scheduler_core::id::{ConsumerName, ExecutionId, TaskId, WorkerId};
 use azoth_scheduler_core::state::TaskState;
 use azoth_scheduler_core::time::Timestamp;
@@ -74,6 +78,7 @@ pub use rusqlite;
 use rusqlite::Connection;
 use tokio::sync::watch;
 
+use self::checkpoint::Checkpointer;
 use self::commits::Watch;
 pub use self::event_handler::{HandlerError, RunningEventHandler, TransactionalEventHandler};
 use self::group::Group;
@@ -88,8 +93,8 @@ use crate::filter::TaskFilter;
 use crate::record::{LogPosition, RecordedEvent};
 use crate::report::{RebuildReport, StoreStats, VerifyReport};
 use crate::store::{
-    Applied, BATCH_COMMANDS_MAX, Batch, DeadLetter, Orphan, Renewal, StartFrom, Store, StoredTask,
-    WorkerInfo, WorkerRow,
+    Applied, BATCH_COMMANDS_MAX, Batch, ClaimOffer, DeadLetter, Orphan, Renewal, StartFrom, Store,
+    StoredTask, WorkerInfo, WorkerRow,
 };
 
 /// A store in one SQLite file. A clone is another handle on the same one; when the last is dropped the file is closed.
@@ -103,6 +108,7 @@ struct Shared {
     /// Started for the first one who waits for the log to grow.
     watch: OnceLock<Option<Watch>>,
     readers: Readers,
+    _checkpointer: Checkpointer,
     writer: Writer,
     place: Place,
     database: [u8; 16],
@@ -127,9 +133,11 @@ impl SqliteStore {
         let place = Place::find(path.as_ref(), options)?;
         let (conn, head) = place.establish()?;
         let writer = Writer::start(place.clone(), conn, &head)?;
+        let checkpointer = Checkpointer::start(&place)?;
         let readers = Readers::start(&place)?;
         let (watch, database) = (OnceLock::new(), head.database);
-        Ok(Self { shared: Arc::new(Shared { watch, readers, writer, place, database }) })
+        let shared = Shared { watch, readers, _checkpointer: checkpointer, writer, place, database };
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// The file, as an absolute path.
@@ -174,6 +182,16 @@ impl SqliteStore {
     }
 }
 
+/// What can still be done while the write-ahead log is over its hard limit: what runs ends, nothing more begins.
+fn without_new_work(batch: &Batch, bytes: u64, limit: u64) -> Result<Batch, StoreError> {
+    let schedules = |command: &TaskCommand| matches!(command.wish, Wish::Schedule(_));
+    if batch.commands.iter().any(schedules) {
+        return Err(StoreError::WalFull { bytes, limit });
+    }
+    let offer = batch.offer.clone().map(|offer| ClaimOffer { executions: Vec::new(), ..offer });
+    Ok(Batch { commands: batch.commands.clone(), now: batch.now, offer })
+}
+
 impl fmt::Debug for SqliteStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SqliteStore").field("path", &self.path()).finish_non_exhaustive()
@@ -187,7 +205,17 @@ impl Store for SqliteStore {
         if commands > BATCH_COMMANDS_MAX {
             return Err(StoreError::BatchTooLarge { commands, limit: BATCH_COMMANDS_MAX });
         }
-        self.write(move |group| group.apply(&batch)).await
+        let wal = Arc::clone(&self.shared.place.wal);
+        let files = Arc::clone(&self.shared.place.files);
+        self.write(move |group| match wal.hard_limit() {
+            None => group.apply(&batch).map(Ok),
+            // A refusal is an answer, not a failure of the transaction that others share.
+            Some(limit) => match without_new_work(&batch, files.wal_bytes(), limit) {
+                Ok(batch) => group.apply(&batch).map(Ok),
+                Err(full) => Ok(Err(full)),
+            },
+        })
+        .await?
     }
 
     async fn task(&self, id: &TaskId) -> Result<Option<StoredTask>, StoreError> {
@@ -299,11 +327,9 @@ impl Store for SqliteStore {
     async fn stats(&self, now: Timestamp) -> Result<StoreStats, StoreError> {
         let counters = self.shared.writer.counters();
         let stats = self.read(move |conn| stats::stats(conn, now)).await?;
-        let mut wal = self.path().as_os_str().to_owned();
-        wal.push("-wal");
         Ok(StoreStats {
             file_bytes: stats::file_bytes(self.path()),
-            wal_bytes: stats::file_bytes(Path::new(&wal)),
+            wal_bytes: stats::file_bytes(&files::wal_of(self.path())),
             commits: counters.commits.load(Ordering::Relaxed),
             events_committed: counters.events.load(Ordering::Relaxed),
             ..stats

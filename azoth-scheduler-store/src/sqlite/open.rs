@@ -3,13 +3,16 @@
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+use super::checkpoint::Wal;
 use super::error::{is_busy, of_file};
+use super::files::Files;
 use super::head::Head;
 use super::options::SqliteOptions;
 use super::{rebuild, schema};
@@ -17,11 +20,14 @@ use crate::error::StoreError;
 
 /// The first SQLite that cannot lose commits in WAL mode; two older branches were mended too.
 pub(super) const SQLITE_NEEDED: &str = "3.51.3";
-/// The file and the settings of every connection to it.
+
+/// The file, the settings of every connection to it, and what all of them know of it.
 #[derive(Clone, Debug)]
 pub(super) struct Place {
     pub(super) path: PathBuf,
     pub(super) options: SqliteOptions,
+    pub(super) files: Arc<Files>,
+    pub(super) wal: Arc<Wal>,
 }
 
 impl Place {
@@ -35,7 +41,9 @@ impl Place {
             return Err(StoreError::MissingFolder { folder: folder.to_owned(), path });
         }
         check_file(&path)?;
-        Ok(Self { path, options })
+        let files = Arc::new(Files::new(&path));
+        let wal = Arc::new(Wal::new(options.wal_limits_in_bytes()));
+        Ok(Self { path, options, files, wal })
     }
 
     /// Opens the file, makes our tables where there are none, and gives the connection that writes.
@@ -61,21 +69,47 @@ impl Place {
         }
         let head = Head::read(&conn)?;
         conn.execute_batch("COMMIT")?;
+        self.files.note()?;
         Ok((conn, head))
     }
 
     /// A connection that writes, to a file that was opened before.
     pub(super) fn connect(&self) -> Result<Connection, StoreError> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let conn = Connection::open_with_flags(&self.path, flags)?;
+        let (name, flags) = self.name(OpenFlags::SQLITE_OPEN_READ_WRITE);
+        let conn = Connection::open_with_flags(name, flags)?;
         settle(&conn)?;
         let level = self.options.sync_level().word();
-        conn.execute_batch(&format!("PRAGMA synchronous = {level}; PRAGMA foreign_keys = ON;"))?;
+        conn.execute_batch(&format!(
+            "PRAGMA synchronous = {level}; PRAGMA foreign_keys = ON; PRAGMA wal_autocheckpoint = 0;"
+        ))?;
         conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
         if cfg!(target_os = "macos") {
             conn.execute_batch("PRAGMA fullfsync = ON; PRAGMA checkpoint_fullfsync = ON;")?;
         }
         Ok(conn)
+    }
+
+    /// What a connection is opened with: the path, or a URI where the options name a VFS.
+    pub(super) fn name(&self, access: OpenFlags) -> (PathBuf, OpenFlags) {
+        let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        match self.options.vfs_name() {
+            None => (self.path.clone(), flags),
+            Some(vfs) => {
+                let path = encoded(self.path.as_os_str().as_encoded_bytes());
+                let uri = format!("file:{path}?vfs={}", encoded(vfs.as_bytes()));
+                (uri.into(), flags | OpenFlags::SQLITE_OPEN_URI)
+            }
+        }
+    }
+
+    /// Somebody has committed so many events to the file.
+    ///
+    /// # Errors
+    /// The file is not the one any more that has the name: see [`Files::check`].
+    pub(super) fn committed(&self, events: u64) -> Result<(), StoreError> {
+        self.files.check()?;
+        self.wal.committed(events, self.files.wal_bytes());
+        Ok(())
     }
 
     /// Begins a write transaction; waits for other processes as long as the options say, or until `stopped`.
@@ -127,14 +161,32 @@ impl Place {
     }
 }
 
+/// The text of a URI in which only letters, digits and what a path needs stand for themselves.
+fn encoded(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for byte in bytes {
+        if byte.is_ascii_alphanumeric() || b"/-_.".contains(byte) {
+            text.push(char::from(*byte));
+        } else {
+            text.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    text
+}
+
 /// Settings of every connection, readers too.
 pub(super) fn settle(conn: &Connection) -> rusqlite::Result<()> {
-    conn.busy_handler(Some(wait_for_lock))?;
+    wait_for_locks(conn)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
     conn.execute_batch(
         "PRAGMA temp_store = MEMORY; PRAGMA mmap_size = 0; PRAGMA trusted_schema = OFF;
          PRAGMA cell_size_check = ON;",
     )
+}
+
+/// Lets a connection wait a little for locks of others.
+pub(super) fn wait_for_locks(conn: &Connection) -> rusqlite::Result<()> {
+    conn.busy_handler(Some(wait_for_lock))
 }
 
 /// A constant short wait: the engine's own handler backs off to 100 ms a try, so that late comers win.
@@ -178,7 +230,9 @@ fn is_safe(version: i32) -> bool {
         || (3_044_006..3_045_000).contains(&version)
 }
 
-/// Makes a missing file, for its owner's eyes only; refuses what cannot be a database that we may write.
+/// Makes a missing file, for its owner's eyes only; refuses what cannot be a database that we may write. A file that is
+/// there is not opened: closing it again would drop the locks that this process may hold on it through another store, and
+/// the next process would take the file for one that nobody uses. The engine says whether it may be written.
 fn check_file(path: &Path) -> Result<(), StoreError> {
     match fs::metadata(path) {
         Ok(found) if found.is_dir() => {
@@ -189,7 +243,7 @@ fn check_file(path: &Path) -> Result<(), StoreError> {
             let detail = "nobody may write it".to_owned();
             Err(StoreError::ReadOnly { path: path.to_owned(), detail })
         }
-        Ok(_) => OpenOptions::new().write(true).open(path).map(drop).map_err(|error| refused(path, &error)),
+        Ok(_) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => make_file(path),
         Err(error) => Err(refused(path, &error)),
     }

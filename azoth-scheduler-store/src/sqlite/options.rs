@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::checkpoint::Limits;
+
 /// Settings of a [`SqliteStore`](super::SqliteStore). The defaults lose nothing that was acknowledged.
 ///
 /// ```
@@ -17,6 +19,8 @@ pub struct SqliteOptions {
     readers: u32,
     busy_wait: Duration,
     allow_old_sqlite: bool,
+    wal_limits: Limits,
+    vfs: Option<String>,
 }
 
 /// When the write-ahead log is synced to the disk.
@@ -38,6 +42,11 @@ impl SqliteOptions {
     pub const READERS_MAX: u32 = 64;
     /// So long a write waits for other processes unless [`busy_wait`](Self::busy_wait) says otherwise.
     pub const BUSY_WAIT_DEFAULT: Duration = Duration::from_secs(30);
+    /// The write-ahead log is warned of from so many bytes on, unless [`wal_limits`](Self::wal_limits) says otherwise.
+    pub const WAL_SOFT_LIMIT_DEFAULT: u64 = 64 * 1024 * 1024;
+    /// No new work is taken in while the write-ahead log holds more bytes than this, unless
+    /// [`wal_limits`](Self::wal_limits) says otherwise.
+    pub const WAL_HARD_LIMIT_DEFAULT: u64 = 1024 * 1024 * 1024;
 
     /// The defaults.
     pub fn new() -> Self {
@@ -46,6 +55,8 @@ impl SqliteOptions {
             readers: Self::READERS_DEFAULT,
             busy_wait: Self::BUSY_WAIT_DEFAULT,
             allow_old_sqlite: false,
+            wal_limits: Limits { soft: Self::WAL_SOFT_LIMIT_DEFAULT, hard: Self::WAL_HARD_LIMIT_DEFAULT },
+            vfs: None,
         }
     }
 
@@ -74,6 +85,34 @@ impl SqliteOptions {
     pub fn allow_old_sqlite(mut self, allow: bool) -> Self {
         self.allow_old_sqlite = allow;
         self
+    }
+
+    /// How long the write-ahead log may become, in bytes; defaults
+    /// [`WAL_SOFT_LIMIT_DEFAULT`](Self::WAL_SOFT_LIMIT_DEFAULT) and
+    /// [`WAL_HARD_LIMIT_DEFAULT`](Self::WAL_HARD_LIMIT_DEFAULT).
+    ///
+    /// It is copied into the database file from a sixteenth of the soft limit on, and starts again from a quarter on. It
+    /// becomes longer only while somebody keeps a read transaction open: a warning is logged over the soft limit; over
+    /// the hard one, which is never taken to be below the soft one, scheduling is refused with
+    /// [`StoreError::WalFull`](crate::StoreError::WalFull) and nothing is claimed, while what runs can still be recorded.
+    pub fn wal_limits(mut self, soft: u64, hard: u64) -> Self {
+        self.wal_limits = Limits { soft, hard: hard.max(soft) };
+        self
+    }
+
+    /// Opens the file through a VFS of SQLite's that was registered under this name, such as one that encrypts. Default:
+    /// the one of the operating system.
+    pub fn vfs(mut self, name: impl Into<String>) -> Self {
+        self.vfs = Some(name.into());
+        self
+    }
+
+    pub(super) fn wal_limits_in_bytes(&self) -> Limits {
+        self.wal_limits
+    }
+
+    pub(super) fn vfs_name(&self) -> Option<&str> {
+        self.vfs.as_deref()
     }
 
     pub(super) fn sync_level(&self) -> Synchronous {

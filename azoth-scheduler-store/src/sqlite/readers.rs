@@ -17,6 +17,7 @@ use scheduled_thread_pool::{OnPoolDropBehavior, ScheduledThreadPool};
 use tokio::sync::{mpsc, oneshot};
 
 use super::error::of_file;
+use super::files::Files;
 use super::open::{Place, settle};
 use crate::error::StoreError;
 
@@ -24,6 +25,7 @@ type Read = Box<dyn FnOnce(Result<&Connection, StoreError>) + Send>;
 
 /// The readers, as the store's handle holds them.
 pub(super) struct Readers {
+    files: Arc<Files>,
     queue: Option<mpsc::Sender<Read>>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -42,7 +44,7 @@ impl Readers {
         let threads = threads
             .collect::<Result<_, _>>()
             .map_err(|error| StoreError::Io { detail: format!("no thread for a reader: {error}") })?;
-        Ok(Self { queue: Some(queue), threads })
+        Ok(Self { files: Arc::clone(&place.files), queue: Some(queue), threads })
     }
 
     /// Has something read in one snapshot.
@@ -51,6 +53,7 @@ impl Readers {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
+        self.files.check_process()?;
         let (reply, answer) = oneshot::channel();
         let read: Read = Box::new(move |conn| {
             let answer = conn.and_then(|conn| in_snapshot(conn, read));
@@ -66,6 +69,10 @@ impl Readers {
 impl Drop for Readers {
     /// Lets the threads end and waits for them: each is at most one short read away from its end.
     fn drop(&mut self) {
+        if self.files.check_process().is_err() {
+            // The threads are those of another process.
+            return;
+        }
         self.queue = None;
         for thread in self.threads.drain(..) {
             if thread.thread().id() != thread::current().id() && thread.join().is_err() {
@@ -89,7 +96,8 @@ pub(super) fn in_snapshot<T>(
 /// A read-only connection outside the pool, for reads that take long.
 pub(super) fn connect(place: &Place) -> Result<Connection, StoreError> {
     let open = || -> rusqlite::Result<Connection> {
-        let conn = Connection::open_with_flags(&place.path, read_only())?;
+        let (name, flags) = place.name(OpenFlags::SQLITE_OPEN_READ_ONLY);
+        let conn = Connection::open_with_flags(name, flags)?;
         settle(&conn)?;
         Ok(conn)
     };
@@ -115,8 +123,8 @@ fn serve(pool: &Pool<SqliteConnectionManager>, place: &Place, reads: &Mutex<mpsc
 }
 
 fn pool(place: &Place) -> Result<Pool<SqliteConnectionManager>, StoreError> {
-    let manager =
-        SqliteConnectionManager::file(&place.path).with_flags(read_only()).with_init(|conn| settle(conn));
+    let (name, flags) = place.name(OpenFlags::SQLITE_OPEN_READ_ONLY);
+    let manager = SqliteConnectionManager::file(name).with_flags(flags).with_init(|conn| settle(conn));
     Ok(Pool::builder()
         .max_size(place.options.reader_count())
         .min_idle(Some(0))
@@ -124,10 +132,6 @@ fn pool(place: &Place) -> Result<Pool<SqliteConnectionManager>, StoreError> {
         .thread_pool(housekeeping()?)
         .error_handler(Box::new(Log))
         .build_unchecked(manager))
-}
-
-fn read_only() -> OpenFlags {
-    OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX
 }
 
 /// The one thread that does the housekeeping of all pools, as long as there is one; `r2d2` would start three a pool.

@@ -17,11 +17,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{mpsc, oneshot};
 
 use super::cell;
+use super::checkpoint;
 use super::error::of_file;
+use super::files::Files;
 use super::group::Group;
 use super::head::Head;
 use super::memory::Memory;
@@ -43,6 +46,7 @@ pub(super) trait Job: Send {
 
 /// The writer, as the store's handle holds it.
 pub(super) struct Writer {
+    files: Arc<Files>,
     queue: Option<mpsc::Sender<Box<dyn Job>>>,
     thread: Option<JoinHandle<()>>,
     stopping: Arc<AtomicBool>,
@@ -65,6 +69,7 @@ impl Writer {
         let stopping = Arc::new(AtomicBool::new(false));
         let counters = Arc::new(Counters::default());
         let wake = Arc::new(Wake::new(LogPosition::from_number(head.position)));
+        let files = Arc::clone(&place.files);
         let mut thread = WriterThread {
             place,
             conn: Some(conn),
@@ -78,7 +83,8 @@ impl Writer {
             .name("azoth-writer".to_owned())
             .spawn(move || thread.serve(jobs))
             .map_err(|error| StoreError::Io { detail: format!("no thread for the writer: {error}") })?;
-        Ok(Self { queue: Some(queue), thread: Some(thread), stopping, wake, counters })
+        let (queue, thread) = (Some(queue), Some(thread));
+        Ok(Self { files, queue, thread, stopping, wake, counters })
     }
 
     /// Has something done in a write transaction, and waits until that is committed.
@@ -87,6 +93,7 @@ impl Writer {
         T: Send + 'static,
         F: FnMut(&mut Group<'_>) -> Result<T, StoreError> + Send + 'static,
     {
+        self.files.check_process()?;
         let (reply, answer) = oneshot::channel();
         let queue = self.queue.as_ref().ok_or_else(closed)?;
         queue.send(Box::new(Request { work, done: None, reply })).await.map_err(|_| closed())?;
@@ -105,6 +112,10 @@ impl Writer {
 impl Drop for Writer {
     /// Lets the thread end and waits for it: it is at most one commit away from its end.
     fn drop(&mut self) {
+        if self.files.check_process().is_err() {
+            // The thread is that of another process.
+            return;
+        }
         self.stopping.store(true, Ordering::Relaxed);
         self.queue = None;
         let Some(thread) = self.thread.take() else { return };
@@ -176,6 +187,9 @@ impl WriterThread {
                 }
                 outcome => answer(jobs, outcome),
             }
+            if self.place.wal.take_rest() {
+                self.copy_rest();
+            }
         }
     }
 
@@ -189,6 +203,10 @@ impl WriterThread {
             Some(conn) => conn,
             None => self.reopen().map_err(Failure::of_all)?,
         };
+        if let Err(error) = self.place.files.check() {
+            self.conn = Some(conn);
+            return Err(Failure::of_all(error));
+        }
         let stopping = Arc::clone(&self.stopping);
         if let Err(error) = self.place.begin(&conn, move || stopping.load(Ordering::Relaxed)) {
             self.conn = kept_after(conn, &error);
@@ -241,6 +259,11 @@ impl WriterThread {
             return Err(Failure::of_all(self.commit_failed(conn, &error)));
         }
         self.conn = Some(conn);
+        if let Err(error) = self.place.committed(filled.events) {
+            // What has the name now does not hold this commit.
+            self.memory.forget();
+            return Err(Failure::of_all(StoreError::Unknown { detail: error.to_string() }));
+        }
         self.memory.keep(&filled.head);
         if filled.events > 0 {
             self.counters.commits.fetch_add(1, Ordering::Relaxed);
@@ -254,6 +277,14 @@ impl WriterThread {
         Ok(())
     }
 
+    /// The rest of a checkpoint: what was committed while others copied.
+    fn copy_rest(&self) {
+        let Some(conn) = &self.conn else { return };
+        if let Err(error) = checkpoint::copy_rest(conn, &self.place) {
+            tracing::warn!(%error, path = ?self.place.path, "a checkpoint failed; the log keeps what it holds");
+        }
+    }
+
     /// Without room on the disk the frame that makes a commit one was not written, so nothing happened. After all other
     /// errors it is not known, and syncing again would only pretend.
     fn commit_failed(&mut self, conn: Connection, error: &rusqlite::Error) -> StoreError {
@@ -264,13 +295,18 @@ impl WriterThread {
                 self.conn = Some(conn);
                 StoreError::Full
             }
-            Some(_) | None => StoreError::Unknown { detail: error.to_string() },
+            Some(conn) => {
+                give_up(conn);
+                StoreError::Unknown { detail: error.to_string() }
+            }
+            None => StoreError::Unknown { detail: error.to_string() },
         }
     }
 
     /// A new connection to the same database, with a commit behind whatever there is.
     fn reopen(&mut self) -> Result<Connection, StoreError> {
         let conn = self.place.connect().map_err(|error| of_file(error, &self.place.path))?;
+        self.place.files.check()?;
         let stopping = Arc::clone(&self.stopping);
         self.place.begin(&conn, move || stopping.load(Ordering::Relaxed))?;
         let head = Head::read(&conn)?;
@@ -305,17 +341,30 @@ fn answer(jobs: Vec<Box<dyn Job>>, outcome: Result<(), Failure>) {
 
 /// The connection after its transaction was rolled back; `None` where that cannot be said.
 fn rolled_back(conn: Connection) -> Option<Connection> {
-    if !conn.is_autocommit() && conn.execute_batch("ROLLBACK").is_err() {
-        return None;
+    let undone = conn.is_autocommit() || conn.execute_batch("ROLLBACK").is_ok();
+    if undone && conn.is_autocommit() {
+        return Some(conn);
     }
-    conn.is_autocommit().then_some(conn)
+    give_up(conn);
+    None
+}
+
+/// Closes a connection that is not to be trusted, and has it touch nothing: the last one to close would copy the
+/// write-ahead log into the file, and sync once more what could not be synced.
+fn give_up(conn: Connection) {
+    let _ = conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+    drop(conn);
 }
 
 /// The connection, unless the error says that it is not to be trusted any more.
 fn kept_after(conn: Connection, error: &StoreError) -> Option<Connection> {
     let doubtful =
         matches!(error, StoreError::Io { .. } | StoreError::CannotOpen { .. } | StoreError::Unknown { .. });
-    (!doubtful).then_some(conn)
+    if doubtful {
+        give_up(conn);
+        return None;
+    }
+    Some(conn)
 }
 
 /// Whether another job of the same transaction may succeed where this one failed.
@@ -452,8 +501,9 @@ mod tests {
             name.push(ending);
             std::fs::remove_file(name).unwrap();
         }
-        assert!(matches!(ours.write(veto).await, Err(StoreError::Unknown { .. })));
-        let error = ours.write(|_| Ok(())).await.unwrap_err();
-        assert!(error.to_string().contains("another database"), "{error}");
+        for _ in 0..2 {
+            let error = ours.write(veto).await.unwrap_err();
+            assert!(matches!(error, StoreError::Replaced { .. }), "{error}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a panic in a test is its failure")]
 #![cfg(feature = "sqlite")]
 
+mod checkpoint;
 mod commits;
 mod damage;
 mod enqueue;
@@ -10,5 +11,6 @@ mod handler;
 mod kill;
 mod model;
 mod opening;
+mod replaced;
 mod share;
 mod support;

@@ -1,0 +1,111 @@
+//! The files of an open store as the file system sees them: whether they are still those that were opened, and how long
+//! the write-ahead log is.
+//!
+//! They are looked at by their names and never opened here: closing any descriptor of a file drops all locks that this
+//! process holds on it.
+
+use std::ffi::OsString;
+use std::fs::{self, Metadata};
+use std::path::{Path, PathBuf};
+use std::process;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::error::StoreError;
+
+/// Shared by everything that works on one opening of a file.
+#[derive(Debug)]
+pub(super) struct Files {
+    database: PathBuf,
+    wal: PathBuf,
+    opened_by: u32,
+    opened: OnceLock<[Option<FileId>; 2]>,
+    wal_bytes: AtomicU64,
+}
+
+/// What a file is, whatever its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct FileId {
+    device: u64,
+    inode: u64,
+}
+
+impl Files {
+    pub(super) fn new(database: &Path) -> Self {
+        Self {
+            database: database.to_owned(),
+            wal: wal_of(database),
+            opened_by: process::id(),
+            opened: OnceLock::new(),
+            wal_bytes: AtomicU64::new(0),
+        }
+    }
+
+    /// Remembers the files that are there now: those of a connection that is open.
+    pub(super) fn note(&self) -> Result<(), StoreError> {
+        let found = [&self.database, &self.wal].map(|path| look(path).map(|found| id_of(&found)));
+        let [database, wal] = found;
+        let _ = self.opened.set([database?, wal?]);
+        self.check()
+    }
+
+    /// Whether the files are still those that were opened, and may be written.
+    ///
+    /// # Errors
+    /// [`StoreError::Replaced`] or [`StoreError::ReadOnly`].
+    pub(super) fn check(&self) -> Result<(), StoreError> {
+        let Some([database, wal]) = self.opened.get() else { return Ok(()) };
+        let found = look(&self.database)?;
+        if id_of(&found) != *database {
+            return Err(StoreError::Replaced { path: self.database.clone() });
+        }
+        if found.permissions().readonly() {
+            let detail = "nobody may write it any more".to_owned();
+            return Err(StoreError::ReadOnly { path: self.database.clone(), detail });
+        }
+        let found = look(&self.wal)?;
+        if id_of(&found) != *wal {
+            return Err(StoreError::Replaced { path: self.wal.clone() });
+        }
+        self.wal_bytes.store(found.len(), Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Whether this is the process that opened the files. A forked one has the handles, but not the locks.
+    ///
+    /// # Errors
+    /// [`StoreError::Forked`].
+    pub(super) fn check_process(&self) -> Result<(), StoreError> {
+        let (opened_by, here) = (self.opened_by, process::id());
+        if here == opened_by { Ok(()) } else { Err(StoreError::Forked { opened_by, here }) }
+    }
+
+    /// How long the write-ahead log was when the files were last looked at, in bytes.
+    pub(super) fn wal_bytes(&self) -> u64 {
+        self.wal_bytes.load(Ordering::Relaxed)
+    }
+}
+
+/// The write-ahead log of a database.
+pub(super) fn wal_of(database: &Path) -> PathBuf {
+    let mut name = OsString::from(database);
+    name.push("-wal");
+    name.into()
+}
+
+/// A file that is gone was deleted or moved away.
+fn look(path: &Path) -> Result<Metadata, StoreError> {
+    fs::metadata(path).map_err(|_| StoreError::Replaced { path: path.to_owned() })
+}
+
+#[cfg(unix)]
+fn id_of(found: &Metadata) -> Option<FileId> {
+    use std::os::unix::fs::MetadataExt;
+    Some(FileId { device: found.dev(), inode: found.ino() })
+}
+
+/// Elsewhere an open file can be neither deleted nor replaced.
+#[cfg(not(unix))]
+fn id_of(_found: &Metadata) -> Option<FileId> {
+    None
+}
