@@ -81,8 +81,8 @@ const LAYERS: &[Layer] = &[
     Layer { package: "xtask", uses: &[], bare: &[], never: &[], only: &[] },
 ];
 
-/// The one package whose tests may use test support.
-const USER_OF_TEST_SUPPORT: &str = STORE;
+/// The packages whose tests may use test support: the store, and the whole above it.
+const USERS_OF_TEST_SUPPORT: &[&str] = &[STORE, FACADE];
 
 /// Tests that look to the right: the examples in the macro's docs show what its users write.
 const TESTS_LOOK_RIGHT: &[(&str, &str)] = &[(MACROS, FACADE)];
@@ -108,7 +108,17 @@ const NAMES: &[Name] = &[
     },
     Name { name: "saffron", places: CRON_ENGINE },
     Name { name: "chrono", places: TYPES_OF_CRON_CRATES },
-    Name { name: "rusqlite", places: &["azoth-scheduler-store/", "src/", "tests/", "examples/", "benches/"] },
+    Name {
+        name: "rusqlite",
+        places: &[
+            "azoth-scheduler-store/",
+            "azoth-scheduler-faults/",
+            "src/",
+            "tests/",
+            "examples/",
+            "benches/",
+        ],
+    },
 ];
 
 /// Where no SQL may stand, tests beside the code included.

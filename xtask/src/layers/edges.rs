@@ -1,6 +1,6 @@
 //! Crate edges: what each manifest asks for, against the table of layers.
 
-use super::{LAYERS, Layer, TESTS_LOOK_RIGHT, USER_OF_TEST_SUPPORT};
+use super::{LAYERS, Layer, TESTS_LOOK_RIGHT, USERS_OF_TEST_SUPPORT};
 use crate::finding::Finding;
 use crate::tree::Tree;
 use crate::workspace::{Dependency, DependencyKind, Member, Workspace};
@@ -19,6 +19,10 @@ pub(super) fn check(tree: &Tree, workspace: &Workspace) -> Vec<Finding> {
                 format!("{} has no layer: give it one in xtask", member.name),
             ));
             continue;
+        }
+        if !is_test_support(member) && !manifest.is_empty() && !inherits_lints(manifest) {
+            let what = "must have `[lints] workspace = true`: only test support may be `unsafe`";
+            findings.push(Finding::new(&path, 1, format!("{} {what}", member.name)));
         }
         for dependency in &member.dependencies {
             let line = line_of(manifest, dependency);
@@ -63,12 +67,18 @@ fn is_test_support(member: &Member) -> bool {
     !member.is_published() && LAYERS.iter().all(|layer| layer.package != member.name)
 }
 
+/// Whether the lints of a manifest, and with them the ban on `unsafe`, are those of the workspace.
+fn inherits_lints(manifest: &str) -> bool {
+    let mut lines = manifest.lines().map(str::trim).skip_while(|line| *line != "[lints]");
+    lines.nth(1) == Some("workspace = true")
+}
+
 /// Why a package may not use test support.
 fn refused_support(package: &str, support: &Member, kind: DependencyKind) -> Option<String> {
-    let is_allowed = package == USER_OF_TEST_SUPPORT && kind == DependencyKind::Dev;
+    let is_allowed = USERS_OF_TEST_SUPPORT.contains(&package) && kind == DependencyKind::Dev;
     (!is_allowed).then(|| {
-        let name = &support.name;
-        format!("{package} may not use {name}: test support is for the tests of {USER_OF_TEST_SUPPORT} alone")
+        let (name, users) = (&support.name, USERS_OF_TEST_SUPPORT.join(" and "));
+        format!("{package} may not use {name}: test support is for the tests of {users} alone")
     })
 }
 
@@ -262,11 +272,13 @@ mod tests {
     }
 
     #[test]
-    fn test_support_is_for_the_tests_of_the_store_alone() {
+    fn test_support_is_for_the_tests_of_store_and_whole_alone() {
         let in_tests = dependency("fault-vfs", json!("dev"), false, &[]);
         assert_eq!(found_for("azoth-scheduler-store", &in_tests), [""; 0]);
+        assert_eq!(found_for("azoth-scheduler", &in_tests), [""; 0]);
 
-        let refusal = "may not use fault-vfs: test support is for the tests of azoth-scheduler-store alone";
+        let refusal = "may not use fault-vfs: test support is for the tests of azoth-scheduler-store and \
+                       azoth-scheduler alone";
         assert_eq!(
             found_for("azoth-scheduler-store", &normal("fault-vfs")),
             [format!("azoth-scheduler-store/Cargo.toml:1: azoth-scheduler-store {refusal}")]
@@ -274,6 +286,21 @@ mod tests {
         assert_eq!(
             found_for("azoth-scheduler-runtime", &in_tests),
             [format!("azoth-scheduler-runtime/Cargo.toml:1: azoth-scheduler-runtime {refusal}")]
+        );
+    }
+
+    #[test]
+    fn lints_are_inherited_by_all_but_test_support() {
+        assert!(inherits_lints("[package]\nname = \"x\"\n\n[lints]\nworkspace = true\n"));
+        assert!(!inherits_lints("[lints.rust]\nunsafe_code = \"allow\"\n[package]\nworkspace = true\n"));
+        let own_table = "[lints.rust]\nunsafe_code = \"allow\"\n";
+        let tree = Tree::fixture(&[("xtask/Cargo.toml", own_table), ("fault-vfs/Cargo.toml", own_table)]);
+        let members = ["xtask", "fault-vfs"].map(|name| member(name, json!([]), json!([])));
+        assert_eq!(
+            lines(check(&tree, &Workspace::fixture(json!(members)))),
+            [
+                "xtask/Cargo.toml:1: xtask must have `[lints] workspace = true`: only test support may be `unsafe`"
+            ]
         );
     }
 
