@@ -74,6 +74,8 @@ pub enum Wish {
         /// By whom.
         by: Actor,
     },
+    /// Go on from now, since the clock had stood far ahead when the task was decided last. Nothing changes where it had not.
+    CorrectClock,
 }
 
 /// A task to be scheduled.
@@ -161,7 +163,8 @@ impl Wish {
             | Wish::Cancel { .. }
             | Wish::Pause { .. }
             | Wish::Resume { .. }
-            | Wish::Disable { .. } => None,
+            | Wish::Disable { .. }
+            | Wish::CorrectClock => None,
         }
     }
 }

@@ -111,6 +111,18 @@ pub enum Event {
         /// By whom.
         by: Actor,
     },
+    /// The clock had stood far ahead when the task was decided last: what was decided for instants that have yet to come
+    /// is void, and the task goes on from now.
+    ClockCorrected {
+        /// How far it had been decided, or by when, under the clock that stood ahead.
+        ahead: Timestamp,
+        /// From when an anchor that defaulted to the definition counts: now, where the task was defined under that clock.
+        defined_at: Timestamp,
+        /// What comes then. `None`: an execution runs, and the task goes on when it ends.
+        then: Option<Then>,
+        /// Which occurrences are decided.
+        progress: Progress,
+    },
 }
 
 /// What a `TaskScheduled` changed.
@@ -165,6 +177,7 @@ impl Event {
             Event::TaskPaused { .. } => "TaskPaused",
             Event::TaskResumed { .. } => "TaskResumed",
             Event::TaskDisabled { .. } => "TaskDisabled",
+            Event::ClockCorrected { .. } => "ClockCorrected",
         }
     }
 
@@ -180,7 +193,8 @@ impl Event {
             | Event::TaskCancelled { .. }
             | Event::TaskPaused { .. }
             | Event::TaskResumed { .. }
-            | Event::TaskDisabled { .. } => None,
+            | Event::TaskDisabled { .. }
+            | Event::ClockCorrected { .. } => None,
         }
     }
 }

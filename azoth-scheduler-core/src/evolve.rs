@@ -83,6 +83,14 @@ pub fn evolve(state: Option<TaskState>, event: &Event, at: Timestamp) -> Result<
             let said = DisabledReason::Said { by: by.clone(), reason: reason.clone() };
             disable(&mut state, said, at);
         }
+        Event::ClockCorrected { defined_at, then, progress, .. } => {
+            lives(&state, event)?;
+            state.defined_at = *defined_at;
+            match then {
+                Some(then) => move_on(&mut state, then, *progress, at),
+                None => state.progress = *progress,
+            }
+        }
     }
     Ok(state)
 }
@@ -114,6 +122,7 @@ fn scheduled(
         progress,
         counts,
         runs: 0,
+        moved_at: at,
     })
 }
 
@@ -150,17 +159,19 @@ fn started(state: &mut TaskState, event: &Event, at: Timestamp) -> Result<(), Ou
         });
         state.progress = *progress;
         state.runs = *run;
+        state.moved_at = at;
     }
     Ok(())
 }
 
 fn move_on(state: &mut TaskState, then: &Then, progress: Progress, at: Timestamp) {
     state.progress = progress;
+    state.moved_at = at;
     let pause = match &mut state.phase {
-        TaskPhase::Running(Running { afterwards: Afterwards::Pause(pause), .. }) => Some(pause.clone()),
+        TaskPhase::Running(Running { afterwards: Afterwards::Pause(pause), .. })
+        | TaskPhase::Paused { pause, .. } => Some(pause.clone()),
         TaskPhase::Running(_)
         | TaskPhase::Waiting(_)
-        | TaskPhase::Paused { .. }
         | TaskPhase::Finished { .. }
         | TaskPhase::Disabled { .. }
         | TaskPhase::Cancelled { .. } => None,
@@ -195,8 +206,11 @@ fn pause(state: &mut TaskState, pause: Pause) {
 fn resume(state: &mut TaskState, then: Option<&MovedOn>, at: Timestamp) {
     match (&mut state.phase, then) {
         (TaskPhase::Running(running), _) => running.afterwards = Afterwards::GoOn,
-        (_, Some(MovedOn { then, progress })) => move_on(state, then, *progress, at),
-        (_, None) => {}
+        (TaskPhase::Paused { work, .. }, Some(MovedOn { then, progress })) => {
+            state.phase = TaskPhase::Waiting(*work);
+            move_on(state, then, *progress, at);
+        }
+        (_, _) => {}
     }
 }
 

@@ -28,6 +28,8 @@ pub struct TaskState {
     pub counts: Counts,
     /// Occurrences of this definition that were started.
     pub runs: u32,
+    /// When it was decided what it waits for or runs, by the clock of whoever decided. A pause does not count.
+    pub moved_at: Timestamp,
 }
 
 /// Where a task stands.
@@ -156,7 +158,8 @@ pub enum DisabledReason {
 /// Which occurrences are decided, and which of those have yet to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// The newest occurrence whose fate is decided. It never goes back under one definition.
+    /// The newest occurrence whose fate is decided: never later than the clock that decided it. Under one definition it
+    /// goes back only where that clock had stood far ahead ([`ClockCorrected`](crate::event::Event::ClockCorrected)).
     pub decided_through: Timestamp,
     /// Occurrences that are to run one by one, after the current one.
     pub backlog: Option<Run>,
@@ -218,6 +221,32 @@ impl TaskState {
             | TaskPhase::Disabled { .. }
             | TaskPhase::Cancelled { .. } => None,
         }
+    }
+
+    /// What the task waits for, or will once it is resumed.
+    pub fn work(&self) -> Option<&Work> {
+        match &self.phase {
+            TaskPhase::Waiting(work) | TaskPhase::Paused { work, .. } => Some(work),
+            TaskPhase::Running(_)
+            | TaskPhase::Finished { .. }
+            | TaskPhase::Disabled { .. }
+            | TaskPhase::Cancelled { .. } => None,
+        }
+    }
+
+    /// The occurrence that waits for its first attempt after it was decided that it is to run: one of a backlog, one
+    /// that was buffered, or one that stands for others.
+    pub fn chosen(&self) -> Option<Timestamp> {
+        let work = self.work().filter(|work| work.attempt == NonZeroU32::MIN)?;
+        Some(work.occurrence).filter(|occurrence| *occurrence <= self.progress.decided_through)
+    }
+
+    /// Whether the task was decided by a clock that was beyond this instant: occurrences that have yet to come count as
+    /// decided, or a wait was counted from there. It may be so only while the task lives.
+    pub fn is_ahead_of(&self, instant: Timestamp) -> bool {
+        let waits_from_there = self.moved_at > instant
+            && self.work().is_some_and(|work| work.attempt > NonZeroU32::MIN || self.chosen().is_some());
+        self.phase.kind().is_live() && (self.progress.decided_through > instant || waits_from_there)
     }
 }
 

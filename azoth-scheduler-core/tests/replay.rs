@@ -46,6 +46,7 @@ enum Deed {
     Resume(MisfirePolicy),
     Disable,
     Cancel,
+    CorrectClock,
 }
 
 fn schedules() -> impl Strategy<Value = Schedule> {
@@ -94,8 +95,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => Just(Deed::Pause),
         2 => policies().prop_map(Deed::Resume),
         1 => select(vec![Deed::Disable, Deed::Cancel]),
+        1 => Just(Deed::CorrectClock),
     ];
-    let seconds = prop_oneof![4 => 0..60_i64, 3 => 0..5_000_i64, 2 => 0..200_000_i64];
+    let seconds = prop_oneof![4 => 0..60_i64, 3 => 0..5_000_i64, 2 => 0..200_000_i64, 1 => -100_000..0_i64];
     vec((seconds, deed).prop_map(|(seconds, deed)| Step { seconds, deed }), 1..40)
 }
 
@@ -135,6 +137,7 @@ fn command(deed: Deed, number: u128, state: Option<&TaskState>, now: Timestamp) 
         Deed::Resume(misfire) => wish("task", Wish::Resume { misfire, by }),
         Deed::Disable => wish("task", Wish::Disable { reason, by }),
         Deed::Cancel => wish("task", Wish::Cancel { reason, by }),
+        Deed::CorrectClock => wish("task", Wish::CorrectClock),
     }
 }
 
@@ -181,5 +184,5 @@ fn histories_hold_events_of_every_kind() {
         let (first, steps) = (schedules(), steps()).new_tree(&mut runner).unwrap().current();
         names.extend(history(first, steps).events().iter().map(|(_, event)| event.name()));
     }
-    assert_eq!(names.len(), 10, "{names:?}");
+    assert_eq!(names.len(), 11, "{names:?}");
 }

@@ -35,6 +35,9 @@ pub(crate) fn event() -> BoxedStrategy<Event> {
         1 => (text(), actor()).prop_map(|(reason, by)| Event::TaskPaused { reason, by }),
         1 => (actor(), option::of(moved_on())).prop_map(|(by, then)| Event::TaskResumed { by, then }),
         1 => (text(), actor()).prop_map(|(reason, by)| Event::TaskDisabled { reason, by }),
+        1 => ((timestamp(), timestamp()), option::of(then()), progress()).prop_map(
+            |((ahead, defined_at), then, progress)| Event::ClockCorrected { ahead, defined_at, then, progress }
+        ),
     ].boxed()
 }
 

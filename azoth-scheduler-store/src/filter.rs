@@ -2,6 +2,7 @@
 
 use azoth_scheduler_core::id::{GroupName, TaskId, TaskType};
 use azoth_scheduler_core::state::PhaseKind;
+use azoth_scheduler_core::time::Timestamp;
 
 /// Which tasks to list. Without any condition: all of them, up to the limit.
 ///
@@ -18,6 +19,7 @@ pub struct TaskFilter {
     phases: [bool; PhaseKind::ALL.len()],
     task_type: Option<TaskType>,
     group: Option<GroupName>,
+    ahead_of: Option<Timestamp>,
     after: Option<TaskId>,
     limit: usize,
 }
@@ -34,6 +36,7 @@ impl TaskFilter {
             phases: [true; PhaseKind::ALL.len()],
             task_type: None,
             group: None,
+            ahead_of: None,
             after: None,
             limit: Self::LIMIT_DEFAULT,
         }
@@ -67,6 +70,14 @@ impl TaskFilter {
         self
     }
 
+    /// Only tasks that live and were decided by a clock that was beyond this instant
+    /// ([`TaskState::is_ahead_of`](azoth_scheduler_core::state::TaskState::is_ahead_of)): where it lies well ahead of now,
+    /// that clock was wrong. All tasks are looked through, unless no event was ever recorded beyond that instant.
+    pub fn ahead_of(mut self, instant: Timestamp) -> Self {
+        self.ahead_of = Some(instant);
+        self
+    }
+
     /// Only tasks that were created after this one: the next page of a listing.
     pub fn after(mut self, task: TaskId) -> Self {
         self.after = Some(task);
@@ -92,6 +103,11 @@ impl TaskFilter {
     /// The group whose tasks are wanted, if only one is.
     pub fn wanted_group(&self) -> Option<&GroupName> {
         self.group.as_ref()
+    }
+
+    /// The instant that the clock which decided the wanted tasks was beyond, if only such are wanted.
+    pub fn decided_beyond(&self) -> Option<Timestamp> {
+        self.ahead_of
     }
 
     /// The task after which the listing starts.

@@ -6,7 +6,11 @@
 //! 1. an occurrence is *open* from its claim to the end of its last attempt, waits between retries included;
 //! 2. occurrences that come due while one is open go to the overlap policy, when that one ends;
 //! 3. occurrences that come due while none is open go to the misfire policy, at the next claim or resumption.
+//!
+//! A clock that is set back repeats nothing: the task waits until it has come to the same place again. Only where it goes
+//! back by more than [`CLOCK_AHEAD_MS_MAX`] was it wrong before, and [`Wish::CorrectClock`] takes that back.
 
+mod clock;
 mod ended;
 mod execution;
 mod left;
@@ -26,6 +30,10 @@ use crate::time::Timestamp;
 
 /// So many processes may die while they run one occurrence of a task; then the task is disabled.
 pub const LOSSES_MAX: u32 = 5;
+
+/// A clock that lies further back than this many milliseconds (3 hours) behind what was decided shows that it had stood
+/// ahead then; less is waited for.
+pub const CLOCK_AHEAD_MS_MAX: i64 = 10_800_000;
 
 /// What a command came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,6 +89,7 @@ pub fn decide(
         Wish::Pause { reason, by } => operate::pause(existing()?, reason, by),
         Wish::Resume { misfire, by } => operate::resume(existing()?, *misfire, by, now),
         Wish::Disable { reason, by } => operate::disable(existing()?, reason, by, now),
+        Wish::CorrectClock => Ok(clock::correct(existing()?, now)),
     }
 }
 

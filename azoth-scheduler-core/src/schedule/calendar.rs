@@ -63,8 +63,8 @@ impl Calendar {
         self.occurrences_after(after).next()
     }
 
-    /// What `last`, the newest occurrence decided, is at first: the instant of definition; for a single instant,
-    /// one millisecond before it, so that one in the past is due at once.
+    /// What `last`, the newest occurrence decided, is at first: the instant of definition; for a single instant that has
+    /// come by then, one millisecond before it, so that one in the past is due at once.
     pub fn start(&self) -> Timestamp {
         self.start
     }

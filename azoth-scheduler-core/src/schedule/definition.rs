@@ -265,7 +265,7 @@ impl Schedule {
             Timing::Immediate => Occurrences::Single(defined_at),
         };
         let start = match &occurrences {
-            Occurrences::Single(at) => at.saturating_add_ms(-1),
+            Occurrences::Single(at) => at.saturating_add_ms(-1).min(defined_at),
             Occurrences::Cron(_) | Occurrences::Interval(_) => defined_at,
         };
         Ok(Calendar { occurrences, start, not_before: self.not_before, not_after: self.not_after })

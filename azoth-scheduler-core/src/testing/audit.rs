@@ -47,7 +47,7 @@ pub struct Fault {
 ///
 /// - each can follow the ones before it;
 /// - each execution that was started has one end, or holds the task;
-/// - the newest decided occurrence never goes back under one definition;
+/// - the newest decided occurrence never goes back under one definition, but where a clock was corrected;
 /// - each occurrence of a recurring task that is decided, or was due when its definition ended, ran, passed or is
 ///   pending: exactly one of these, and exactly once.
 ///
@@ -94,6 +94,7 @@ impl Auditor {
                 self.account(*occurrence, Account::Ran)?;
             }
             Event::OccurrencesPassed { passed, .. } => self.passed(passed)?,
+            Event::ClockCorrected { progress, .. } => self.correct(&state, progress),
             Event::ExecutionStarted { .. }
             | Event::TaskExecuted { .. }
             | Event::TaskEventEmitted { .. }
@@ -132,7 +133,8 @@ impl Auditor {
             | Event::OccurrencesPassed { .. }
             | Event::TaskPaused { .. }
             | Event::TaskResumed { .. }
-            | Event::TaskDisabled { .. } => return Ok(()),
+            | Event::TaskDisabled { .. }
+            | Event::ClockCorrected { .. } => return Ok(()),
         };
         if ended != self.holder.take() {
             return Err(format!("{ended:?} ended and did not run"));
@@ -149,6 +151,15 @@ impl Auditor {
             }
             Some(_) | None => Ok(()),
         }
+    }
+
+    /// What was decided for later is void, and will be decided once more.
+    fn correct(&mut self, state: &TaskState, progress: &Progress) {
+        self.decided_through = None;
+        let void = progress.decided_through.saturating_add_ms(1);
+        self.audit.accounts.split_off(&void);
+        let calendar = state.definition.schedule.calendar(state.defined_at).ok();
+        self.calendar = calendar.filter(|_| state.definition.schedule.is_recurring());
     }
 
     fn passed(&mut self, passed: &Passed) -> Result<(), String> {
@@ -259,6 +270,7 @@ fn unreadable(state: &TaskState) -> bool {
 fn progress_of(event: &Event) -> Option<&Progress> {
     match event {
         Event::TaskScheduled { progress, .. }
+        | Event::ClockCorrected { progress, .. }
         | Event::ExecutionStarted { progress, .. }
         | Event::TaskExecuted { progress, .. }
         | Event::ExecutionAbandoned { progress, .. }

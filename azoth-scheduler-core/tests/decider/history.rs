@@ -66,6 +66,7 @@ enum Act {
     Pause,
     Resume(MisfirePolicy),
     Disable,
+    CorrectClock,
     Again(OnConflict),
     Other(Box<TaskDefinition>, OnConflict),
 }
@@ -151,6 +152,7 @@ impl Act {
             Act::Pause => return wish("task", Wish::Pause { reason, by }),
             Act::Resume(misfire) => return wish("task", Wish::Resume { misfire: *misfire, by }),
             Act::Disable => return wish("task", Wish::Disable { reason, by }),
+            Act::CorrectClock => return wish("task", Wish::CorrectClock),
             Act::Again(on_conflict) => return schedule("task", first.clone(), *on_conflict),
             Act::Other(other, on_conflict) => return schedule("task", *other.clone(), *on_conflict),
         };
@@ -169,6 +171,7 @@ impl Act {
             | Act::Pause
             | Act::Resume(_)
             | Act::Disable
+            | Act::CorrectClock
             | Act::Again(_)
             | Act::Other(..) => false,
         }
@@ -192,6 +195,8 @@ fn steps() -> BoxedStrategy<Step> {
         4 => Just(Clock::Due { late_ms: 0 }),
         2 => (0..100_000i64).prop_map(|late_ms| Clock::Due { late_ms }),
         1 => (0..1_200_000i64).prop_map(|late_ms| Clock::Due { late_ms }),
+        // Far ahead, and back.
+        1 => select(&[-30_000_000i64, -11_000_000, 11_000_000, 20_000_000][..]).prop_map(|ms| Clock::By { ms }),
     ];
     (clocks, acts()).prop_map(|(clock, act)| Step { clock, act }).boxed()
 }
@@ -216,6 +221,7 @@ fn acts() -> BoxedStrategy<Act> {
         4 => Just(Act::Pause),
         6 => policies().prop_map(Act::Resume),
         1 => Just(Act::Disable),
+        3 => Just(Act::CorrectClock),
         2 => conflicts().prop_map(Act::Again),
         2 => (definitions(), conflicts()).prop_map(|(other, on_conflict)| Act::Other(Box::new(other), on_conflict)),
     ]

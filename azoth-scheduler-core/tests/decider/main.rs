@@ -1,6 +1,7 @@
 //! Every rule of `decide` and `evolve`, by example and over random histories.
 #![allow(clippy::unwrap_used, reason = "a panic in a test is its failure")]
 
+mod clock;
 mod conflict;
 mod failure;
 mod history;

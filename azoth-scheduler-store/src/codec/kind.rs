@@ -16,11 +16,12 @@ pub(crate) enum EventKind {
     TaskPaused = 8,
     TaskResumed = 9,
     TaskDisabled = 10,
+    ClockCorrected = 11,
 }
 
 impl EventKind {
     /// All kinds.
-    pub(crate) const ALL: [EventKind; 10] = [
+    pub(crate) const ALL: [EventKind; 11] = [
         EventKind::TaskScheduled,
         EventKind::ExecutionStarted,
         EventKind::TaskExecuted,
@@ -31,6 +32,7 @@ impl EventKind {
         EventKind::TaskPaused,
         EventKind::TaskResumed,
         EventKind::TaskDisabled,
+        EventKind::ClockCorrected,
     ];
 
     /// The kind of this event.
@@ -46,6 +48,7 @@ impl EventKind {
             Event::TaskPaused { .. } => EventKind::TaskPaused,
             Event::TaskResumed { .. } => EventKind::TaskResumed,
             Event::TaskDisabled { .. } => EventKind::TaskDisabled,
+            Event::ClockCorrected { .. } => EventKind::ClockCorrected,
         }
     }
 
@@ -72,6 +75,7 @@ impl EventKind {
             EventKind::TaskPaused => "TaskPaused",
             EventKind::TaskResumed => "TaskResumed",
             EventKind::TaskDisabled => "TaskDisabled",
+            EventKind::ClockCorrected => "ClockCorrected",
         }
     }
 }

@@ -77,6 +77,7 @@ fn decode_v1(kind: EventKind, body: &[u8]) -> Result<Event, CodecError> {
         EventKind::TaskPaused => read::<v1::TaskPaused<'_>>(kind, body),
         EventKind::TaskResumed => read::<v1::TaskResumed<'_>>(kind, body),
         EventKind::TaskDisabled => read::<v1::TaskDisabled<'_>>(kind, body),
+        EventKind::ClockCorrected => read::<v1::ClockCorrected<'_>>(kind, body),
     }
 }
 

@@ -203,6 +203,7 @@ pub(super) async fn passed(bench: &Bench, task: &str) -> Vec<(Timestamp, Timesta
         | Event::TaskCancelled { .. }
         | Event::TaskPaused { .. }
         | Event::TaskResumed { .. }
+        | Event::ClockCorrected { .. }
         | Event::TaskDisabled { .. } => None,
     });
     events.collect()

@@ -32,6 +32,7 @@
 mod bench;
 mod cancelling;
 mod claiming;
+mod clocks;
 mod completing;
 mod consumers;
 mod fencing;
@@ -205,6 +206,10 @@ cases! { ($)
         a_retry_is_kept_over_a_pause,
         resuming_may_catch_up,
         what_has_ended_is_neither_paused_nor_resumed,
+    }
+    clocks {
+        tasks_that_a_clock_far_ahead_has_decided_are_found_in_pages,
+        a_corrected_clock_touches_only_what_was_decided_beyond_it,
     }
     reading {
         events_come_in_pages_without_gap_or_overlap,

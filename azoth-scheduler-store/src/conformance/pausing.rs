@@ -86,7 +86,7 @@ pub(super) async fn what_has_ended_is_neither_paused_nor_resumed(bench: &mut Ben
     assert_eq!(bench.say(resume("task", MisfirePolicy::Skip), at(3)).await, Err(ended));
 }
 
-fn pause(task: &str) -> TaskCommand {
+pub(super) fn pause(task: &str) -> TaskCommand {
     wish(task, Wish::Pause { reason: text("holiday"), by: actor("ops") })
 }
 

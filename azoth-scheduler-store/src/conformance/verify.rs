@@ -36,14 +36,16 @@ pub(super) async fn every_kind_of_event_replays(bench: &mut Bench) {
     bench.does(cancel("often"), at(913)).await;
     bench.does(want("once", Schedule::immediate()), at(914)).await;
     bench.does(wish("once", Wish::Disable { reason, by }), at(915)).await;
+    bench.does(want("astray", every(60)), at(100_000)).await;
+    bench.does(wish("astray", Wish::CorrectClock), at(916)).await;
     assert_sound(bench.store()).await;
 
     let events = ok(bench.store().events(LogPosition::START, 100).await);
     let kinds: BTreeSet<_> = events.iter().map(|event| Event::name(&event.event)).collect();
-    assert_eq!(kinds.len(), 10, "one of every kind: {kinds:?}");
+    assert_eq!(kinds.len(), 11, "one of every kind: {kinds:?}");
     let before = Answers::of(bench.store()).await;
     let report = ok(bench.store().rebuild_projection().await);
-    assert_eq!((report.events, report.tasks), (events.len() as u64, 2));
+    assert_eq!((report.events, report.tasks), (events.len() as u64, 3));
     assert_eq!(Answers::of(bench.store()).await, before, "I5");
 }
 

@@ -66,7 +66,8 @@ impl Projection {
             | Event::TaskCancelled { .. }
             | Event::TaskPaused { .. }
             | Event::TaskResumed { .. }
-            | Event::TaskDisabled { .. } => kept,
+            | Event::TaskDisabled { .. }
+            | Event::ClockCorrected { .. } => kept,
         };
         positions.push(recorded.position);
         self.rows.insert(key, Row { state, payload, positions });
@@ -91,6 +92,7 @@ impl Projection {
         let wanted = |state: &&TaskState| {
             filter.accepts_phase(state.phase.kind())
                 && filter.wanted_type().is_none_or(|wanted| *wanted == state.definition.task_type)
+                && filter.decided_beyond().is_none_or(|instant| state.is_ahead_of(instant))
                 && filter.wanted_group().is_none_or(|wanted| state.definition.group.as_ref() == Some(wanted))
         };
         let states = self.rows.iter().filter(|(key, _)| **key > after).map(|(_, row)| &row.state);

@@ -134,9 +134,11 @@ pub(super) fn disabled_in(event: Event) -> Option<DisabledReason> {
         Event::TaskDisabled { reason, by } => return Some(DisabledReason::Said { by, reason }),
         Event::TaskExecuted { then, .. } | Event::ExecutionAbandoned { then, .. } => then,
         Event::OccurrencesPassed { then: Some(MovedOn { then, .. }), .. }
-        | Event::TaskResumed { then: Some(MovedOn { then, .. }), .. } => then,
+        | Event::TaskResumed { then: Some(MovedOn { then, .. }), .. }
+        | Event::ClockCorrected { then: Some(then), .. } => then,
         Event::OccurrencesPassed { then: None, .. }
         | Event::TaskResumed { then: None, .. }
+        | Event::ClockCorrected { then: None, .. }
         | Event::TaskScheduled { .. }
         | Event::ExecutionStarted { .. }
         | Event::TaskEventEmitted { .. }

@@ -7,9 +7,11 @@ use azoth_scheduler_core::event::Event;
 use azoth_scheduler_core::id::{GroupName, TaskId};
 use azoth_scheduler_core::payload::PayloadDigest;
 use azoth_scheduler_core::state::{PhaseKind, TaskState};
+use azoth_scheduler_core::time::Timestamp;
 use rusqlite::{Connection, params};
 
 use super::cell;
+use super::head::Head;
 use super::log::{self, LogRow};
 use super::task_row::{self, COLUMNS, Cells, phase_code};
 use super::type_row;
@@ -41,14 +43,26 @@ pub(super) fn tasks(conn: &Connection, filter: &TaskFilter) -> Result<Vec<TaskSt
             Some((key, _)) => key,
         },
     };
+    let ahead_of = filter.decided_beyond();
+    if let Some(instant) = ahead_of
+        && Head::read(conn)?.ordered_at <= instant
+    {
+        return Ok(Vec::new());
+    }
     let phases = PhaseKind::ALL.into_iter().filter(|phase| filter.accepts_phase(*phase));
     let phases = phases.map(|phase| phase_code(phase).to_string()).collect::<Vec<_>>().join(", ");
     let group = filter.wanted_group().map(GroupName::as_str);
     let mut statement = conn.prepare_cached(&tasks_sql(&phases, group.is_some()))?;
-    let cells = params![cell::int(after), type_key.map(cell::int), cell::int(filter.at_most() as u64), group];
+    let limit = cell::int(filter.at_most() as u64);
+    let ahead_of = ahead_of.map(Timestamp::unix_ms);
+    let cells = params![cell::int(after), type_key.map(cell::int), limit, group, ahead_of];
     let rows = statement.query_map(cells, Cells::read)?;
     rows.map(|cells| Ok(cells?.entry(conn)?.state)).collect()
 }
+
+/// Whether a task was decided by a clock that was beyond `?5`: `TaskState::is_ahead_of` in columns.
+const AHEAD: &str = "phase <= 2 AND (decided_ms > ?5
+    OR (phase <> 1 AND moved_at_ms > ?5 AND (attempt > 1 OR occurrence_ms <= decided_ms)))";
 
 /// The statement of a listing: along the keys, or along those of one group. Codes of ours are written into it, so that
 /// each combination has a plan of its own.
@@ -59,7 +73,8 @@ pub(super) fn tasks_sql(phases: &str, of_a_group: bool) -> String {
     };
     format!(
         "SELECT {COLUMNS} FROM azoth_p_tasks {index}
-         WHERE key > ?1 AND phase IN ({phases}) AND (?2 IS NULL OR type = ?2) AND {group} ORDER BY key LIMIT ?3"
+         WHERE key > ?1 AND phase IN ({phases}) AND (?2 IS NULL OR type = ?2) AND {group} AND (?5 IS NULL OR {AHEAD})
+         ORDER BY key LIMIT ?3"
     )
 }
 

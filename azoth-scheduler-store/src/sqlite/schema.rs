@@ -186,6 +186,7 @@ const DERIVED: &[Object] = &[
     failures INTEGER NOT NULL CHECK (failures >= 0),
     losses INTEGER NOT NULL CHECK (losses >= 0),
     runs INTEGER NOT NULL CHECK (runs >= 0),
+    moved_at_ms INTEGER NOT NULL,
     group_name TEXT,
     CHECK ((run_at_ms IS NOT NULL) = (phase IN (0, 2))),
     CHECK ((occurrence_ms IS NOT NULL) = (phase <= 2)),

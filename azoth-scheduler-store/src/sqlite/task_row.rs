@@ -45,6 +45,7 @@ pub(super) struct Cells {
     failures: i64,
     losses: i64,
     runs: i64,
+    moved_at: i64,
     group: Option<String>,
 }
 
@@ -52,19 +53,19 @@ pub(super) struct Cells {
 pub(super) const COLUMNS: &str = "key, id, type, priority, phase, run_at_ms, occurrence_ms, attempt, execution, worker, \
      claimed_at_ms, superseded, afterwards, said, ended_at_ms, defined, last_position, created_at_ms, \
      defined_at_ms, decided_ms, backlog_next_ms, backlog_through_ms, buffered_ms, failures, losses, runs, \
-     group_name";
+     moved_at_ms, group_name";
 
 const WRITE: &str = "INSERT INTO azoth_p_tasks (key, id, type, priority, phase, run_at_ms, occurrence_ms, attempt,
     execution, worker, claimed_at_ms, superseded, afterwards, said, ended_at_ms, defined, last_position,
     created_at_ms, defined_at_ms, decided_ms, backlog_next_ms, backlog_through_ms, buffered_ms, failures,
-    losses, runs, group_name)
+    losses, runs, moved_at_ms, group_name)
   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,
-    ?23, ?24, ?25, ?26, ?27)
+    ?23, ?24, ?25, ?26, ?27, ?28)
   ON CONFLICT (key) DO UPDATE SET type = ?3, priority = ?4, phase = ?5, run_at_ms = ?6, occurrence_ms = ?7,
     attempt = ?8, execution = ?9, worker = ?10, claimed_at_ms = ?11, superseded = ?12, afterwards = ?13,
     said = ?14, ended_at_ms = ?15, defined = ?16, last_position = ?17, defined_at_ms = ?19, decided_ms = ?20,
     backlog_next_ms = ?21, backlog_through_ms = ?22, buffered_ms = ?23, failures = ?24, losses = ?25, runs = ?26,
-    group_name = ?27";
+    moved_at_ms = ?27, group_name = ?28";
 
 pub(super) const PLACE: &str = "SELECT key, last_position FROM azoth_p_tasks WHERE id = ?1";
 
@@ -91,6 +92,7 @@ impl Cells {
             failures: i64::from(state.counts.failures),
             losses: i64::from(state.counts.losses),
             runs: i64::from(state.runs),
+            moved_at: state.moved_at.unix_ms(),
             group: state.definition.group.as_ref().map(|group| group.as_str().to_owned()),
             ..Cells::default()
         };
@@ -148,13 +150,14 @@ impl Cells {
             failures: row.get(23)?,
             losses: row.get(24)?,
             runs: row.get(25)?,
-            group: row.get(26)?,
+            moved_at: row.get(26)?,
+            group: row.get(27)?,
         })
     }
 
     /// Writes the row, over the one with the same key.
     pub(super) fn write(&self, conn: &Connection) -> Result<(), StoreError> {
-        let cells: [&dyn ToSql; 27] = [
+        let cells: [&dyn ToSql; 28] = [
             &self.key,
             &self.id,
             &self.type_key,
@@ -181,6 +184,7 @@ impl Cells {
             &self.failures,
             &self.losses,
             &self.runs,
+            &self.moved_at,
             &self.group,
         ];
         let rows = conn.prepare_cached(WRITE)?.execute(params_from_iter(cells))?;
@@ -216,6 +220,7 @@ impl Cells {
                 losses: cell::small(self.losses, "azoth_p_tasks.losses")?,
             },
             runs: cell::small(self.runs, "azoth_p_tasks.runs")?,
+            moved_at: cell::instant(self.moved_at, "azoth_p_tasks.moved_at_ms")?,
         };
         Ok(Entry {
             key: cell::number(self.key, "azoth_p_tasks.key")?,

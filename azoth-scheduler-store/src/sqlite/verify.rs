@@ -146,7 +146,8 @@ impl Check {
             | Event::OccurrencesPassed { .. }
             | Event::TaskPaused { .. }
             | Event::TaskResumed { .. }
-            | Event::TaskDisabled { .. } => {}
+            | Event::TaskDisabled { .. }
+            | Event::ClockCorrected { .. } => {}
         }
     }
 

@@ -56,9 +56,11 @@ fn calendar_past_its_window_has_no_more_occurrences() {
 }
 
 #[test]
-fn start_is_the_definition_or_just_before_a_single_instant() {
+fn start_is_the_definition_or_just_before_a_single_instant_that_has_come() {
     assert_eq!(calendar("@daily").start(), at(0));
     assert_eq!(Schedule::interval_secs(5).unwrap().calendar(at(3)).unwrap().start(), at(3));
-    let single = Schedule::one_time(at(8)).calendar(at(3)).unwrap();
-    assert_eq!(single.start(), at(8).saturating_add_ms(-1));
+    let start = |schedule: Schedule| schedule.calendar(at(8)).unwrap().start();
+    assert_eq!(start(Schedule::one_time(at(3))), at(3).saturating_add_ms(-1));
+    assert_eq!(start(Schedule::immediate()), at(8).saturating_add_ms(-1));
+    assert_eq!(start(Schedule::one_time(at(900))), at(8));
 }

@@ -27,6 +27,7 @@ pub(in crate::codec) enum Record<'a> {
     TaskPaused(TaskPaused<'a>),
     TaskResumed(TaskResumed<'a>),
     TaskDisabled(TaskDisabled<'a>),
+    ClockCorrected(ClockCorrected<'a>),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -109,6 +110,15 @@ pub(in crate::codec) struct TaskDisabled<'a> {
     by: &'a str,
 }
 
+#[derive(Serialize, Deserialize)]
+pub(in crate::codec) struct ClockCorrected<'a> {
+    ahead: i64,
+    defined_at: i64,
+    #[serde(borrow)]
+    then: Option<Then<'a>>,
+    progress: Progress,
+}
+
 /// 128 bits, the first one first.
 type Id = Bytes<16>;
 
@@ -166,6 +176,11 @@ impl<'a> Record<'a> {
             }
             Event::TaskDisabled { reason, by } => {
                 Self::TaskDisabled(TaskDisabled { reason: reason.as_str(), by: by.as_str() })
+            }
+            Event::ClockCorrected { ahead, defined_at, then, progress } => {
+                let (ahead, defined_at) = (i64::store(ahead), i64::store(defined_at));
+                let (then, progress) = (Option::store(then), Progress::store(progress));
+                Self::ClockCorrected(ClockCorrected { ahead, defined_at, then, progress })
             }
         }
     }
@@ -255,6 +270,17 @@ impl IntoEvent for TaskResumed<'_> {
 impl IntoEvent for TaskDisabled<'_> {
     fn into_event(self) -> Result<Event, Invalid> {
         Ok(Event::TaskDisabled { reason: self.reason.restore()?, by: Actor::new(self.by)? })
+    }
+}
+
+impl IntoEvent for ClockCorrected<'_> {
+    fn into_event(self) -> Result<Event, Invalid> {
+        Ok(Event::ClockCorrected {
+            ahead: self.ahead.restore()?,
+            defined_at: self.defined_at.restore()?,
+            then: self.then.restore()?,
+            progress: self.progress.restore()?,
+        })
     }
 }
 

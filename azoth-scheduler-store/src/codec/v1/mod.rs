@@ -13,8 +13,8 @@ use azoth_scheduler_core::id::NameError;
 use azoth_scheduler_core::time::{Timestamp, TimestampError};
 
 pub(super) use self::event::{
-    ExecutionAbandoned, ExecutionStarted, OccurrencesPassed, Record, TaskCancelled, TaskDisabled,
-    TaskEventEmitted, TaskExecuted, TaskPaused, TaskResumed, TaskScheduled,
+    ClockCorrected, ExecutionAbandoned, ExecutionStarted, OccurrencesPassed, Record, TaskCancelled,
+    TaskDisabled, TaskEventEmitted, TaskExecuted, TaskPaused, TaskResumed, TaskScheduled,
 };
 
 /// The stored form of one of core's types.

@@ -115,9 +115,10 @@ impl Walk<'_> {
         }
     }
 
-    /// Mostly forwards by seconds, at times by an hour, at times back.
+    /// Mostly forwards by seconds, at times by an hour, at times back, and now and then far ahead or far back.
     fn move_clock(&mut self) {
         let ms = match self.chance.below(12) {
+            _ if self.chance.one_in(60) => self.chance.pick(&[12_000_000, -12_000_000]),
             0 => -self.chance.ms(120_000),
             1 => self.chance.ms(3_600_000),
             2..=5 => 0,

@@ -19,12 +19,13 @@ impl Walk<'_> {
     pub(super) fn command(&mut self) -> TaskCommand {
         let (reason, by) = (text("said"), actor("ops"));
         let task = task_id(&format!("task-{}", self.chance.below(TASKS)));
-        let wish = match self.chance.below(24) {
+        let wish = match self.chance.below(25) {
             0 => Wish::Cancel { reason, by },
             1 => Wish::Disable { reason, by },
             2 => Wish::Pause { reason, by },
             3 | 4 => Wish::Resume { misfire: self.policy(), by },
             5 => return self.direct_claim(task),
+            24 => Wish::CorrectClock,
             6..=12 => Wish::Schedule(self.new_task()),
             _ if self.running.is_empty() => Wish::Schedule(self.new_task()),
             13..=15 => return self.abandon(),
