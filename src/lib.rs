@@ -55,6 +55,7 @@
 //! |---|---|---|
 //! | `sqlite` | the store in one SQLite file, SQLite included | yes |
 //! | `macros` | `#[task_handler]` on plain functions | yes |
+//! | `testing` | `testing::Simulator`, for tests: a month of schedules in milliseconds, with crashes | no |
 
 pub use azoth_scheduler_core::time::{Timestamp, TimestampError};
 pub use azoth_scheduler_core::{command, event, execution, id, rejection, retry, schedule, state, task};

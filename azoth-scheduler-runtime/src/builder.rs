@@ -12,11 +12,11 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::consumer::{Consumer, EventHandler};
 use crate::error::{Result, SchedulerError};
+use crate::host::{Host, Machine};
 use crate::registry::Registry;
 use crate::scheduler::Scheduler;
 use crate::shared::Shared;
 use crate::state::StateMap;
-use crate::threads::Threads;
 use crate::worker::Workshop;
 
 /// Gathers what a [`Scheduler`] needs. Whatever is wrong is said by [`build`](Self::build).
@@ -25,6 +25,7 @@ pub struct SchedulerBuilder {
     store: Arc<dyn Store>,
     config: Config,
     clock: Arc<dyn Clock>,
+    host: Arc<dyn Host>,
     states: StateMap,
     handlers: Vec<AnyTaskHandler>,
     remote: Vec<String>,
@@ -75,6 +76,7 @@ impl SchedulerBuilder {
             store,
             config: Config::default(),
             clock: Arc::new(SystemClock::new()),
+            host: Arc::new(Machine::new()),
             states: StateMap::default(),
             handlers: Vec::new(),
             remote: Vec::new(),
@@ -166,6 +168,13 @@ impl SchedulerBuilder {
         self
     }
 
+    /// Where tasks and threads are started.
+    #[cfg(feature = "testing")]
+    pub(crate) fn hosted_by(mut self, host: Arc<dyn Host>) -> Self {
+        self.host = host;
+        self
+    }
+
     /// Under whose name this program cancels, pauses, resumes and disables, 1 to 255 bytes; `program` by default.
     pub fn with_actor(mut self, name: impl Into<String>) -> Self {
         self.config.actor = name.into();
@@ -185,7 +194,7 @@ impl SchedulerBuilder {
         let workshop = Workshop {
             clock: self.clock,
             states: Arc::new(self.states),
-            threads: Threads::new(),
+            host: self.host,
             event_bytes_max: self.config.max_payload_bytes,
         };
         let shared = Shared::new(self.store, self.config, actor, registry, workshop, consumers);

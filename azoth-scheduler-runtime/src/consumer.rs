@@ -112,7 +112,7 @@ impl Reader {
                 Ok(more) => {
                     (opened, failures) = (true, 0);
                     if !more {
-                        reader.shared.pulse(party, ticket, true);
+                        reader.shared.pulse(party, ticket, true, None);
                         reader.wait().await;
                     }
                 }
@@ -143,7 +143,7 @@ impl Reader {
         if events.is_empty() {
             return Ok(false);
         }
-        self.shared.pulse(self.party, 0, false);
+        self.shared.pulse(self.party, 0, false, None);
         let mut reached = self.cursor;
         for event in &events {
             match self.handle(event).await {
@@ -204,6 +204,7 @@ impl Reader {
     async fn wait(&mut self) {
         let poll = self.shared.config.poll_interval;
         tokio::select! {
+            biased;
             changed = self.head.changed() => if changed.is_err() {
                 sleep_or_shutdown(&self.shared, poll).await;
             },
@@ -217,14 +218,15 @@ impl Reader {
         let until = self.shared.clock().elapsed().saturating_add(span);
         loop {
             let ticket = *self.nudge.borrow_and_update();
-            self.shared.pulse(self.party, ticket, true);
+            self.shared.pulse(self.party, ticket, true, Some(until));
             tokio::select! {
+                biased;
                 () = self.shared.clock().sleep_until(until) => break,
                 () = self.shared.shutdown.requested() => break,
                 _ = self.nudge.changed() => {}
             }
         }
-        self.shared.pulse(self.party, 0, false);
+        self.shared.pulse(self.party, 0, false, None);
     }
 }
 

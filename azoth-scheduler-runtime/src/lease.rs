@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use azoth_scheduler_core::id::WorkerId;
@@ -11,13 +10,13 @@ use tokio::sync::{oneshot, watch};
 
 use crate::clock::Clock;
 use crate::error::{Result, SchedulerError};
-use crate::observe;
 use crate::process;
+use crate::shared::Shared;
 
 /// Renews a worker's lease for as long as it is held on to.
 ///
-/// On a thread of its own, with a small runtime of its own: a handler that blocks the async runtime must not cost the
-/// lease of its neighbours.
+/// Apart from the handlers, on a thread of its own: one that blocks the async runtime must not cost the lease of its
+/// neighbours.
 pub(crate) struct Heartbeat {
     /// Becomes `true` when the store says that the worker has ended.
     pub(crate) lost: watch::Receiver<bool>,
@@ -34,31 +33,23 @@ struct Pulse {
 }
 
 impl Heartbeat {
-    pub(crate) fn start(
-        store: Arc<dyn Store>,
-        clock: Arc<dyn Clock>,
-        worker: WorkerId,
-        lease: Duration,
-    ) -> Result<Self> {
+    pub(crate) fn start(shared: &Shared, worker: WorkerId) -> Result<Self> {
         let system = |source| SchedulerError::System { what: "the heartbeat's thread", source };
         let (lost, is_lost) = watch::channel(false);
         let (stop, stopped) = oneshot::channel::<()>();
-        let (tell, every) = (lost.clone(), lease / RENEWALS_PER_LEASE);
+        let (tell, every) = (lost.clone(), shared.config.lease / RENEWALS_PER_LEASE);
+        let (store, clock) = (Arc::clone(&shared.store), Arc::clone(&shared.workshop.clock));
         let pulse = Pulse { store, clock, worker, every, lost };
         // The first wait starts here, not whenever the thread gets to run.
         let first = pulse.clock.elapsed().saturating_add(pulse.every);
-        // The runtime is made where it is dropped: on a thread that may block.
-        let beat = move || match tokio::runtime::Builder::new_current_thread().enable_time().build() {
-            Ok(runtime) => runtime.block_on(async {
-                tokio::select! {
-                    biased;
-                    _ = stopped => {}
-                    () = pulse.beat(first) => {}
-                }
-            }),
-            Err(error) => observe::heartbeat_failed(worker, &error),
+        let live = async move {
+            tokio::select! {
+                biased;
+                _ = stopped => {}
+                () = pulse.beat(first) => {}
+            }
         };
-        thread::Builder::new().name("azoth-heartbeat".to_owned()).spawn(beat).map_err(system)?;
+        shared.workshop.host.spawn_apart("azoth-heartbeat", Box::pin(live)).map_err(system)?;
         Ok(Self { lost: is_lost, tell, _stop: stop })
     }
 

@@ -10,9 +10,11 @@
 //! | `request`, `view`, `error` | [`ScheduleTaskRequest`] in, [`TaskInfo`] out, [`SchedulerError`] |
 //! | `handler`, `any_handler`, `registry`, `context`, `state`, `event`, `task_error` | [`TaskHandler`], [`BlockingTaskHandler`] and what they see, return and fail with |
 //! | `poller`, `recorder`, `slots` | the one loop: when to wake, what to record, how much to claim |
-//! | `worker`, `panic_place`, `threads` | one execution: timeout, cancellation, panic, outcome; threads for blocking handlers |
+//! | `worker`, `panic_place`, `task_set` | one execution: timeout, cancellation, panic, outcome; executions that belong together |
+//! | `host`, `threads` | where all of it takes place: tasks, threads, the chance in ids |
 //! | `lease`, `process`, `neighbours`, `shutdown` | signs of life, ours and others'; coming to an end |
 //! | `consumer`, `subscribe` | [`EventHandler`] and [`Subscription`]: readers of the log |
+//! | `testing` | a world of its own for tests, behind the feature of that name |
 //! | `clock`, `observe` | [`Clock`], [`ManualClock`]; what `tracing` is told |
 
 mod any_handler;
@@ -26,6 +28,7 @@ mod declare;
 mod error;
 mod event;
 mod handler;
+mod host;
 mod lease;
 mod neighbours;
 mod observe;
@@ -43,6 +46,9 @@ mod slots;
 mod state;
 mod subscribe;
 mod task_error;
+mod task_set;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod threads;
 mod view;
 mod worker;

@@ -7,7 +7,6 @@
 //! | `result refused` | event, debug | `task`, `why` |
 //! | `store failing` / `store works again` | event, error / info | `error`, `unrecorded` |
 //! | `worker started` / `worker lost` / `worker ended` | event, info / warn / info | `worker` |
-//! | `heartbeat failed` | event, error | `worker`, `error` |
 //! | `another worker is dead` | event, warn | `worker`, `pid` |
 //! | `execution stopped` | event, info | `task`, `execution`, `why` |
 //! | `thread set aside` | event, warn | `task`, `execution` |
@@ -74,10 +73,6 @@ pub(crate) fn worker_lost(worker: WorkerId) {
 
 pub(crate) fn worker_ended(worker: WorkerId) {
     info!(%worker, "worker ended");
-}
-
-pub(crate) fn heartbeat_failed(worker: WorkerId, error: &std::io::Error) {
-    error!(%worker, %error, "heartbeat failed: the worker gives no sign of life and will be declared dead");
 }
 
 pub(crate) fn worker_is_dead(worker: &WorkerInfo) {

@@ -15,7 +15,6 @@ use azoth_scheduler_core::time::Timestamp;
 use azoth_scheduler_store::store::CLAIM_BATCH_MAX;
 use azoth_scheduler_store::{Batch, ClaimOffer, Claimed, Claims, LogPosition, StoreError, WorkerInfo};
 use tokio::sync::watch;
-use tokio::task::{Id, JoinError, JoinSet};
 
 use crate::error::Result;
 use crate::lease::{Heartbeat, Watchtower};
@@ -23,14 +22,15 @@ use crate::observe;
 use crate::process;
 use crate::recorder::{Recorder, patience};
 use crate::shared::Shared;
-use crate::worker::{Cancel, Ended, Ending, Execution, panic_text};
+use crate::task_set::{Joined, TaskSet};
+use crate::worker::{Cancel, Ended, Ending, Execution};
 
 pub(crate) struct Poller {
     pub(crate) shared: Arc<Shared>,
     pub(crate) worker: WorkerId,
     pub(crate) heartbeat: Heartbeat,
-    pub(crate) executions: JoinSet<Ended>,
-    spawned: BTreeMap<Id, ExecutionId>,
+    pub(crate) executions: TaskSet<Ended>,
+    spawned: BTreeMap<u64, ExecutionId>,
     pub(crate) recorder: Recorder,
     /// The scheduler is shutting down: what is stopped now goes to the next process.
     pub(crate) gives_back: bool,
@@ -63,7 +63,7 @@ impl Poller {
         Ok(Some(Self {
             worker,
             heartbeat,
-            executions: JoinSet::new(),
+            executions: TaskSet::new(Arc::clone(&shared.workshop.host)),
             spawned: BTreeMap::new(),
             recorder: Recorder::new(),
             gives_back: false,
@@ -90,7 +90,8 @@ impl Poller {
             self.look_around().await;
             let again = self.pass().await;
             if !again {
-                self.shared.pulse(0, ticket, self.executions.is_empty());
+                let due_at = self.trouble.as_ref().map(|trouble| trouble.until).or(self.due_at);
+                self.shared.pulse(0, ticket, self.executions.is_empty(), due_at);
                 self.wait().await;
             }
         }
@@ -102,13 +103,14 @@ impl Poller {
         let shared = Arc::clone(&self.shared);
         let deadline = shared.clock().sleep_until(self.wake_at());
         tokio::select! {
-            () = deadline => {}
-            Some(joined) = self.executions.join_next_with_id() => self.collect(joined),
+            biased;
+            Some(joined) = self.executions.join_next() => self.collect(joined),
             moved = moved(&mut self.head) => self.head_moved(moved),
             _ = self.nudge.changed() => {}
             _ = self.heartbeat.lost.changed() => {}
             () = shared.slots.returned.notified() => {}
             () = shared.shutdown.requested() => {}
+            () = deadline => {}
         }
         self.collect_ended();
     }
@@ -215,18 +217,18 @@ impl Poller {
         let handler = registered.handler.clone();
         let execution = Execution { claimed, handler, slot, cancel: Cancel::new() };
         self.shared.running.add(&execution, now);
-        let task = self.executions.spawn(execution.run(Arc::clone(&self.shared.workshop)));
-        self.spawned.insert(task.id(), execution_id);
+        let number = self.executions.spawn(execution.run(Arc::clone(&self.shared.workshop)));
+        self.spawned.insert(number, execution_id);
     }
 
     fn collect_ended(&mut self) {
-        while let Some(joined) = self.executions.try_join_next_with_id() {
+        while let Some(joined) = self.executions.try_join_next() {
             self.collect(joined);
         }
     }
 
     /// Takes in what came of an execution.
-    pub(crate) fn collect(&mut self, joined: Result<(Id, Ended), JoinError>) {
+    pub(crate) fn collect(&mut self, joined: Joined<Ended>) {
         let Some(Ended { execution, started_at, ending }) = self.ended(joined) else {
             return;
         };
@@ -246,17 +248,13 @@ impl Poller {
         }
     }
 
-    fn ended(&mut self, joined: Result<(Id, Ended), JoinError>) -> Option<Ended> {
-        let error = match joined {
-            Ok((id, ended)) => {
-                self.spawned.remove(&id);
-                return Some(ended);
-            }
-            Err(error) => error,
+    fn ended(&mut self, joined: Joined<Ended>) -> Option<Ended> {
+        let execution = self.spawned.remove(&joined.number)?;
+        let message = match joined.result {
+            Ok(ended) => return Some(ended),
+            // The handler's own panics are caught; this one came when what it left behind was dropped.
+            Err(message) => message,
         };
-        // The handler's own panics are caught; this one came when what it left behind was dropped.
-        let execution = self.spawned.remove(&error.id())?;
-        let message = panic_text(error.try_into_panic().ok()?, None);
         let started_at = self.shared.running.spawned_at(execution)?;
         Some(Ended { execution, started_at, ending: Ending::Reported(Outcome::Panicked { message }) })
     }
@@ -304,8 +302,7 @@ pub(crate) async fn incarnate(shared: &Shared) -> Result<Option<(WorkerId, Heart
     };
     registered?;
     observe::worker_started(worker);
-    let (store, clock) = (Arc::clone(&shared.store), Arc::clone(&shared.workshop.clock));
-    let heartbeat = Heartbeat::start(store, clock, worker, shared.config.lease)?;
+    let heartbeat = Heartbeat::start(shared, worker)?;
     Ok(Some((worker, heartbeat)))
 }
 

@@ -11,7 +11,6 @@ use azoth_scheduler_store::store::EVENTS_PAGE_MAX;
 use azoth_scheduler_store::{
     DeadLetter, LogPosition, Prepared, RecordedEvent, StartFrom, Store, TaskFilter, VerifyReport,
 };
-use tokio::task::JoinSet;
 
 use crate::blocking::BlockingScheduler;
 use crate::builder::{IntoStore, SchedulerBuilder};
@@ -24,6 +23,7 @@ use crate::request::ScheduleTaskRequest;
 use crate::shared::Shared;
 use crate::shutdown::{GRACE_EXTRA, ShutdownComplete};
 use crate::subscribe::Subscription;
+use crate::task_set::TaskSet;
 use crate::view::{Said, ScheduleOutcome, SchedulerStats, TaskInfo};
 
 /// Schedules tasks, runs them, and tells what became of them. Clones are the same scheduler.
@@ -351,7 +351,7 @@ impl Scheduler {
         let Some(mut poller) = Poller::start(Arc::clone(shared)).await? else {
             return Ok(());
         };
-        let mut readers = JoinSet::new();
+        let mut readers = TaskSet::new(Arc::clone(&shared.workshop.host));
         for (number, consumer) in shared.consumers.iter().enumerate() {
             readers.spawn(Reader::run(Arc::clone(shared), number + 1, consumer.clone()));
         }
@@ -365,6 +365,7 @@ impl Scheduler {
         poller.drain().await;
         let ended = async { while readers.join_next().await.is_some() {} };
         tokio::select! {
+            biased;
             () = ended => {}
             () = shared.shutdown.overdue(shared.clock(), GRACE_EXTRA) => {}
         }
@@ -424,6 +425,7 @@ impl Scheduler {
             self.shared.run_ended().await;
         };
         tokio::select! {
+            biased;
             idle = idle => idle,
             () = ended => Ok(()),
         }
@@ -445,6 +447,22 @@ impl Scheduler {
             Some(answers) => answers??.into_iter().try_for_each(|answer| answer.map(|_| ())),
             None => Ok(()),
         }
+    }
+}
+
+/// What a simulation asks.
+#[cfg(feature = "testing")]
+impl Scheduler {
+    pub(crate) fn is(&self, other: &Scheduler) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+
+    pub(crate) fn has_work_under_way(&self) -> bool {
+        !self.shared.running.ids().is_empty()
+    }
+
+    pub(crate) fn due_at(&self) -> Option<Duration> {
+        self.shared.due_at()
     }
 }
 

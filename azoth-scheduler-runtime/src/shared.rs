@@ -7,7 +7,7 @@ use azoth_scheduler_core::id::{Actor, TaskType};
 use azoth_scheduler_core::time::Timestamp;
 use azoth_scheduler_store::{Store, StoreError};
 use tokio::sync::watch;
-use uuid::{NoContext, Uuid};
+use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::config::Config;
@@ -50,6 +50,8 @@ pub(crate) struct Pulse {
     ticket: u64,
     /// It found nothing to do, and has nothing under way.
     quiet: bool,
+    /// When it has something to do, by the monotonic clock, as far as it knows.
+    due_at: Option<Duration>,
 }
 
 /// Held by the one who runs the scheduler. When it is dropped, the scheduler runs no more.
@@ -88,9 +90,7 @@ impl Shared {
 
     /// A UUIDv7 of this instant.
     pub(crate) fn mint(&self, now: Timestamp) -> Uuid {
-        let ms = u64::try_from(now.unix_ms()).unwrap_or(0);
-        let nanos = u32::try_from(ms % 1000).unwrap_or(0) * 1_000_000;
-        Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, ms / 1000, nanos))
+        self.workshop.host.mint(now)
     }
 
     /// What the store answers, unless a shutdown cannot wait for it any longer.
@@ -138,6 +138,7 @@ impl Shared {
             }
             failures = failures.saturating_add(1);
             tokio::select! {
+                biased;
                 () = self.clock().sleep(patience(failures)) => {}
                 () = self.shutdown.requested() => return None,
             }
@@ -169,15 +170,21 @@ impl Shared {
     }
 
     /// What a party tells of itself.
-    pub(crate) fn pulse(&self, party: usize, ticket: u64, quiet: bool) {
+    pub(crate) fn pulse(&self, party: usize, ticket: u64, quiet: bool, due_at: Option<Duration>) {
         if let Some(pulse) = self.pulses.get(party) {
-            pulse.send_replace(Pulse { ticket, quiet });
+            pulse.send_replace(Pulse { ticket, quiet, due_at });
         }
     }
 
     /// Lets the loop and all event handlers look for work.
     pub(crate) fn wake(&self) {
         self.nudge.send_modify(|nudges| *nudges += 1);
+    }
+
+    /// When the first of them has something to do, by the monotonic clock, as far as they know.
+    #[cfg(feature = "testing")]
+    pub(crate) fn due_at(&self) -> Option<Duration> {
+        self.pulses.iter().filter_map(|pulse| pulse.borrow().due_at).min()
     }
 
     /// Wakes the loop and all event handlers, and returns once each of them has found nothing to do since.
@@ -213,6 +220,7 @@ impl Config {
 /// Waits so long, or until a shutdown is asked for.
 pub(crate) async fn sleep_or_shutdown(shared: &Shared, span: Duration) {
     tokio::select! {
+        biased;
         () = shared.clock().sleep(span) => {}
         () = shared.shutdown.requested() => {}
     }

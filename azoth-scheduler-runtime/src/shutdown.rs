@@ -119,7 +119,8 @@ impl Poller {
             let trouble = self.trouble.as_ref().filter(|_| !self.recorder.is_empty());
             let trouble = trouble.map(|trouble| trouble.until);
             tokio::select! {
-                Some(joined) = self.executions.join_next_with_id() => self.collect(joined),
+                biased;
+                Some(joined) = self.executions.join_next() => self.collect(joined),
                 () = over(trouble, shared.clock()) => {}
                 () = shared.shutdown.overdue(shared.clock(), Duration::ZERO) => return,
             }
@@ -131,7 +132,7 @@ impl Poller {
         shared.running.stop_all("the scheduler shuts down");
         let unyielding = shared.clock().sleep(STOP_WAIT);
         let all = async {
-            while let Some(joined) = self.executions.join_next_with_id().await {
+            while let Some(joined) = self.executions.join_next().await {
                 self.collect(joined);
             }
         };
@@ -155,6 +156,7 @@ impl Poller {
             }
             let trouble = self.trouble.as_ref().map(|trouble| trouble.until);
             tokio::select! {
+                biased;
                 () = over(trouble, shared.clock()) => {}
                 () = shared.shutdown.overdue(shared.clock(), GRACE_EXTRA) => return,
             }

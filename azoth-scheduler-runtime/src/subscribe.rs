@@ -58,6 +58,7 @@ impl Subscription {
         let sleep = self.shared.clock().sleep(poll);
         let closed = match &mut self.head {
             Some(head) => tokio::select! {
+                biased;
                 changed = head.changed() => changed.is_err(),
                 () = sleep => false,
             },

@@ -20,18 +20,18 @@ use crate::any_handler::{AnyTaskHandler, Kind};
 use crate::clock::Clock;
 use crate::context::{Facts, TaskContext};
 use crate::handler::{BlockingTaskHandler, TaskHandler};
+use crate::host::Host;
 use crate::observe;
 use crate::panic_place;
 use crate::slots::Slot;
 use crate::state::StateMap;
 use crate::task_error::{TaskError, TaskResult};
-use crate::threads::Threads;
 
 /// What every execution of a scheduler shares.
 pub(crate) struct Workshop {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) states: Arc<StateMap>,
-    pub(crate) threads: Threads,
+    pub(crate) host: Arc<dyn Host>,
     pub(crate) event_bytes_max: usize,
 }
 
@@ -123,7 +123,7 @@ impl Execution {
         span: tracing::Span,
     ) -> Ending {
         let (done, result) = oneshot::channel();
-        if let Err(error) = workshop.threads.run(self.job(workshop, handler, span, done)) {
+        if let Err(error) = workshop.host.run_blocking(Box::new(self.job(workshop, handler, span, done))) {
             let failed = TaskError::from(error).into_outcome();
             return Ending::Reported(failed);
         }
@@ -152,9 +152,9 @@ impl Execution {
         let ctx = self.context(workshop);
         let payload = Arc::clone(&self.claimed.payload);
         let slot = Arc::clone(&self.slot);
-        let runtime = tokio::runtime::Handle::current();
+        let runtime = tokio::runtime::Handle::try_current().ok();
         move || {
-            let _entered = (runtime.enter(), span.enter());
+            let _entered = (runtime.as_ref().map(|runtime| runtime.enter()), span.enter());
             let result = caught_here(|| handler.execute(&ctx, &payload));
             // What a handler leaves behind may panic when it is dropped, and this thread is to serve others.
             let dropped = caught_here(move || drop((handler, ctx, payload)));
@@ -268,7 +268,7 @@ pub(crate) async fn caught<T>(work: impl Future<Output = T>) -> Caught<T> {
 }
 
 /// Does something on this thread, to its end or its panic.
-fn caught_here<T>(work: impl FnOnce() -> T) -> Caught<T> {
+pub(crate) fn caught_here<T>(work: impl FnOnce() -> T) -> Caught<T> {
     panic_place::clear();
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
         let place = panic_place::take();
@@ -277,7 +277,7 @@ fn caught_here<T>(work: impl FnOnce() -> T) -> Caught<T> {
 }
 
 /// The message of a panic and, where it is known, its place, as they are kept.
-pub(crate) fn panic_text(panic: Box<dyn Any + Send>, place: Option<String>) -> ErrorText {
+fn panic_text(panic: Box<dyn Any + Send>, place: Option<String>) -> ErrorText {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
     // A value that panics when it is dropped must not take the worker with it.

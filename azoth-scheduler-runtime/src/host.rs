@@ -1,0 +1,85 @@
+//! Where the runtime's work takes place: tasks, threads, and the chance in ids. The one seam, besides the clock, between
+//! the runtime and the machine, so that a whole run can be repeated to the last event.
+
+use std::io;
+use std::pin::Pin;
+use std::thread;
+
+use azoth_scheduler_core::time::Timestamp;
+use tokio::task::AbortHandle;
+use uuid::{NoContext, Uuid};
+
+use crate::threads::Threads;
+
+/// Work that a host takes over.
+pub(crate) type Work = Pin<Box<dyn Future<Output = ()> + Send + 'static>>;
+
+/// What the runtime needs of the machine, besides the time.
+pub(crate) trait Host: Send + Sync + 'static {
+    /// Runs a future as a task of its own. It catches its own panics.
+    fn spawn(&self, work: Work) -> Box<dyn Stop>;
+
+    /// Runs a future where no handler can hold it up, until it ends.
+    fn spawn_apart(&self, name: &str, work: Work) -> io::Result<()>;
+
+    /// Runs a handler that may block. The job must not panic.
+    fn run_blocking(&self, job: Box<dyn FnOnce() + Send + 'static>) -> io::Result<()>;
+
+    /// A UUIDv7 of this instant, unlike any other.
+    fn mint(&self, now: Timestamp) -> Uuid;
+}
+
+/// Ends a task that was spawned: its future is dropped, now or at its next await.
+pub(crate) trait Stop: Send + Sync {
+    /// Ends it.
+    fn stop(&self);
+}
+
+/// The async runtime of the caller, threads of our own, and the machine's chance.
+pub(crate) struct Machine {
+    threads: Threads,
+}
+
+impl Machine {
+    pub(crate) fn new() -> Self {
+        Self { threads: Threads::new() }
+    }
+}
+
+impl Host for Machine {
+    fn spawn(&self, work: Work) -> Box<dyn Stop> {
+        Box::new(tokio::spawn(work).abort_handle())
+    }
+
+    /// On a thread of its own, with a small runtime of its own, made where it is dropped: on a thread that may block.
+    fn spawn_apart(&self, name: &str, work: Work) -> io::Result<()> {
+        let (tell, made) = std::sync::mpsc::sync_channel(1);
+        let live = move || match tokio::runtime::Builder::new_current_thread().enable_time().build() {
+            Ok(runtime) => {
+                let _ = tell.send(Ok(()));
+                runtime.block_on(work);
+            }
+            Err(error) => {
+                let _ = tell.send(Err(error));
+            }
+        };
+        thread::Builder::new().name(name.to_owned()).spawn(live)?;
+        made.recv().unwrap_or_else(|_| Err(io::Error::other("the thread was lost")))
+    }
+
+    fn run_blocking(&self, job: Box<dyn FnOnce() + Send + 'static>) -> io::Result<()> {
+        self.threads.run(job)
+    }
+
+    fn mint(&self, now: Timestamp) -> Uuid {
+        let ms = u64::try_from(now.unix_ms()).unwrap_or(0);
+        let nanos = u32::try_from(ms % 1000).unwrap_or(0) * 1_000_000;
+        Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, ms / 1000, nanos))
+    }
+}
+
+impl Stop for AbortHandle {
+    fn stop(&self) {
+        self.abort();
+    }
+}

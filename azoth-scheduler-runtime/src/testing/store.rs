@@ -1,0 +1,248 @@
+//! A store whose calls take place in steps, and may fail as they are told.
+
+use std::collections::BTreeSet;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use azoth_scheduler_core::id::{ConsumerName, ExecutionId, TaskId, WorkerId};
+use azoth_scheduler_core::state::TaskState;
+use azoth_scheduler_core::time::Timestamp;
+use azoth_scheduler_store::{
+    Applied, Batch, DeadLetter, LogPosition, Orphan, ProcessIdentity, RebuildReport, RecordedEvent, Renewal,
+    StartFrom, Store, StoreError, StoreStats, StoredTask, TaskFilter, VerifyReport, WorkerInfo, WorkerRow,
+};
+use tokio::sync::watch;
+
+use crate::clock::{Clock, ManualClock};
+
+/// What befalls a call of the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StoreFault {
+    /// Nothing is done, and this is the answer.
+    Refused(StoreError),
+    /// All is done, and this is the answer.
+    Lost(StoreError),
+    /// The answer takes so long.
+    Slow(Duration),
+}
+
+/// Which call of the store it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StoreCall {
+    /// Commands, claims.
+    Apply,
+    /// The registration or the end of a worker.
+    Worker,
+    /// A sign of life.
+    Renew,
+    /// A consumer's cursor.
+    Cursor,
+    /// A read.
+    Read,
+}
+
+/// Where commits are told of.
+pub(super) type Head = Arc<watch::Sender<LogPosition>>;
+
+/// Decides what befalls each call.
+pub(super) type Fate = Box<dyn FnMut(StoreCall) -> Option<StoreFault> + Send>;
+
+/// One scheduler's way to the store.
+#[derive(Clone)]
+pub(super) struct SteppedStore {
+    inner: Arc<dyn Store>,
+    clock: ManualClock,
+    /// What it knows of commits: all of them, or its own.
+    head: Head,
+    fate: Arc<Mutex<Option<Fate>>>,
+    registered: Arc<Mutex<BTreeSet<WorkerId>>>,
+    /// Workers whose process is gone, for all schedulers of the simulation.
+    gone: Arc<Mutex<BTreeSet<WorkerId>>>,
+}
+
+impl SteppedStore {
+    pub(super) fn new(
+        inner: Arc<dyn Store>,
+        clock: ManualClock,
+        head: Head,
+        gone: Arc<Mutex<BTreeSet<WorkerId>>>,
+    ) -> Self {
+        Self { inner, clock, head, fate: Arc::default(), registered: Arc::default(), gone }
+    }
+
+    pub(super) fn set_fate(&self, fate: Option<Fate>) {
+        *lock(&self.fate) = fate;
+    }
+
+    /// Its process is gone, and its workers with it: others can see that.
+    pub(super) fn is_gone(&self) {
+        lock(&self.gone).append(&mut lock(&self.registered));
+    }
+
+    /// Others may get their turn before the call takes place, and before its answer arrives.
+    async fn call<T>(
+        &self,
+        call: StoreCall,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let fault = lock(&self.fate).as_mut().and_then(|fate| fate(call));
+        yield_once().await;
+        if let Some(StoreFault::Slow(span)) = &fault {
+            self.clock.sleep(*span).await;
+        }
+        let answer = match fault {
+            Some(StoreFault::Refused(error)) => Err(error),
+            Some(StoreFault::Lost(error)) => at_once(work).and(Err(error)),
+            Some(StoreFault::Slow(_)) | None => at_once(work),
+        };
+        if call == StoreCall::Apply
+            && let Ok(head) = at_once(self.inner.head())
+        {
+            self.head.send_if_modified(|seen| std::mem::replace(seen, head) != head);
+        }
+        yield_once().await;
+        answer
+    }
+}
+
+#[async_trait]
+impl Store for SteppedStore {
+    async fn apply(&self, batch: Batch) -> Result<Applied, StoreError> {
+        self.call(StoreCall::Apply, self.inner.apply(batch)).await
+    }
+
+    async fn task(&self, id: &TaskId) -> Result<Option<StoredTask>, StoreError> {
+        self.call(StoreCall::Read, self.inner.task(id)).await
+    }
+
+    async fn tasks(&self, filter: &TaskFilter) -> Result<Vec<TaskState>, StoreError> {
+        self.call(StoreCall::Read, self.inner.tasks(filter)).await
+    }
+
+    async fn events(&self, after: LogPosition, limit: usize) -> Result<Vec<RecordedEvent>, StoreError> {
+        self.call(StoreCall::Read, self.inner.events(after, limit)).await
+    }
+
+    async fn history(
+        &self,
+        task: &TaskId,
+        before: Option<LogPosition>,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>, StoreError> {
+        self.call(StoreCall::Read, self.inner.history(task, before, limit)).await
+    }
+
+    async fn head(&self) -> Result<LogPosition, StoreError> {
+        self.call(StoreCall::Read, self.inner.head()).await
+    }
+
+    fn watch_head(&self) -> watch::Receiver<LogPosition> {
+        self.head.subscribe()
+    }
+
+    async fn register_worker(&self, worker: WorkerInfo, now: Timestamp) -> Result<(), StoreError> {
+        lock(&self.registered).insert(worker.worker);
+        self.call(StoreCall::Worker, self.inner.register_worker(worker, now)).await
+    }
+
+    async fn renew_worker(&self, worker: WorkerId, now: Timestamp) -> Result<Renewal, StoreError> {
+        self.call(StoreCall::Renew, self.inner.renew_worker(worker, now)).await
+    }
+
+    async fn workers(&self) -> Result<Vec<WorkerRow>, StoreError> {
+        let mut workers = self.call(StoreCall::Read, self.inner.workers()).await?;
+        let gone = lock(&self.gone);
+        for row in workers.iter_mut().filter(|row| gone.contains(&row.info.worker)) {
+            // A process of that number which was started at another time: the one that is meant has ended.
+            let process = &row.info.process;
+            row.info.process =
+                ProcessIdentity { started: process.started.wrapping_sub(1), ..process.clone() };
+        }
+        Ok(workers)
+    }
+
+    async fn end_worker(&self, worker: WorkerId) -> Result<(), StoreError> {
+        self.call(StoreCall::Worker, self.inner.end_worker(worker)).await
+    }
+
+    async fn orphans(&self, limit: usize) -> Result<Vec<Orphan>, StoreError> {
+        self.call(StoreCall::Read, self.inner.orphans(limit)).await
+    }
+
+    async fn held_by(&self, worker: WorkerId) -> Result<Vec<ExecutionId>, StoreError> {
+        self.call(StoreCall::Read, self.inner.held_by(worker)).await
+    }
+
+    async fn cursor(&self, name: &ConsumerName, start: StartFrom) -> Result<LogPosition, StoreError> {
+        self.call(StoreCall::Cursor, self.inner.cursor(name, start)).await
+    }
+
+    async fn move_cursor(
+        &self,
+        name: &ConsumerName,
+        from: LogPosition,
+        to: LogPosition,
+        dead: Option<DeadLetter>,
+    ) -> Result<(), StoreError> {
+        self.call(StoreCall::Cursor, self.inner.move_cursor(name, from, to, dead)).await
+    }
+
+    async fn dead_letters(&self, name: &ConsumerName, limit: usize) -> Result<Vec<DeadLetter>, StoreError> {
+        self.call(StoreCall::Read, self.inner.dead_letters(name, limit)).await
+    }
+
+    async fn stats(&self, now: Timestamp) -> Result<StoreStats, StoreError> {
+        self.call(StoreCall::Read, self.inner.stats(now)).await
+    }
+
+    async fn verify(&self) -> Result<VerifyReport, StoreError> {
+        self.call(StoreCall::Read, self.inner.verify()).await
+    }
+
+    async fn rebuild_projection(&self) -> Result<RebuildReport, StoreError> {
+        self.call(StoreCall::Apply, self.inner.rebuild_projection()).await
+    }
+}
+
+/// Lets others move on first.
+pub(super) async fn yield_once() {
+    let mut yielded = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+/// Waits here for what a thread of the store answers, so that it makes no difference when that is.
+pub(super) fn at_once<T>(work: impl Future<Output = T>) -> T {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    // The budget of an async runtime's task is not for this: it cannot be renewed here.
+    let mut work = pin!(tokio::task::coop::unconstrained(work));
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    loop {
+        match work.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(done) => return done,
+            Poll::Pending => thread::park(),
+        }
+    }
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
