@@ -36,6 +36,22 @@ pub enum StoreError {
         /// What the engine said.
         detail: String,
     },
+    /// A file was to be made under a name that is taken.
+    #[error("{path:?} exists already: name another file; it was not changed")]
+    AlreadyExists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// An exported log is not as it was written.
+    #[error("line {line} of {path:?} {what}; nothing was imported: take the export as it was written")]
+    BadExport {
+        /// The export.
+        path: PathBuf,
+        /// The line, from 1.
+        line: u64,
+        /// What is wrong with it.
+        what: String,
+    },
     /// The file cannot be opened for another reason.
     #[error("{path:?} cannot be opened: {detail}")]
     CannotOpen {

@@ -28,7 +28,10 @@ pub use error::StoreError;
 pub use filter::TaskFilter;
 pub use memory::MemoryStore;
 pub use record::{LogPosition, RecordedEvent, RecordedPayload, Subject};
-pub use report::{ConsumerLag, Finding, RebuildReport, StoreStats, TaskCount, VerifyReport};
+pub use report::{
+    BackupReport, ConsumerLag, ExportReport, Finding, RebuildProgress, RebuildReport, StoreStats, TaskCount,
+    VerifyReport,
+};
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;
 pub use store::{

@@ -63,6 +63,40 @@ pub struct RebuildReport {
     pub tasks: u64,
 }
 
+/// A copy that was made and verified.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BackupReport {
+    /// Position of the newest event in the copy.
+    pub head: LogPosition,
+    /// The chain's hash at that event.
+    pub head_hash: [u8; 32],
+    /// Bytes of the copy.
+    pub bytes: u64,
+}
+
+/// A log that was written out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ExportReport {
+    /// Events written.
+    pub events: u64,
+    /// Position of the newest of them.
+    pub head: LogPosition,
+    /// The chain's hash at that event.
+    pub head_hash: [u8; 32],
+}
+
+/// How far a rebuild has come. What is written meanwhile is folded too, so `of` may grow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RebuildProgress {
+    /// Events folded so far.
+    pub events: u64,
+    /// Events that there are.
+    pub of: u64,
+}
+
 /// Counts, sizes and lags.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

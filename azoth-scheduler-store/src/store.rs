@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use crate::error::StoreError;
 use crate::filter::TaskFilter;
 use crate::record::{LogPosition, RecordedEvent, RecordedPayload};
-use crate::report::{RebuildReport, StoreStats, VerifyReport};
+use crate::report::{RebuildProgress, RebuildReport, StoreStats, VerifyReport};
 
 /// The canonical log and its projection, wherever they are kept.
 ///
@@ -100,8 +100,16 @@ pub trait Store: Send + Sync + 'static {
     /// Reads the whole log and compares the projection with it. Changes nothing.
     async fn verify(&self) -> Result<VerifyReport, StoreError>;
 
-    /// Makes the projection anew from the log.
-    async fn rebuild_projection(&self) -> Result<RebuildReport, StoreError>;
+    /// Makes the projection anew from the log. Others go on reading and writing meanwhile.
+    async fn rebuild_projection(&self) -> Result<RebuildReport, StoreError> {
+        self.rebuild_projection_with(watch::Sender::default()).await
+    }
+
+    /// Makes the projection anew from the log, and says on the way how far it has come.
+    async fn rebuild_projection_with(
+        &self,
+        progress: watch::Sender<RebuildProgress>,
+    ) -> Result<RebuildReport, StoreError>;
 }
 
 /// Commands that are applied together, and room for claims.

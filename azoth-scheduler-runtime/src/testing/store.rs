@@ -13,8 +13,9 @@ use azoth_scheduler_core::id::{ConsumerName, ExecutionId, TaskId, WorkerId};
 use azoth_scheduler_core::state::TaskState;
 use azoth_scheduler_core::time::Timestamp;
 use azoth_scheduler_store::{
-    Applied, Batch, DeadLetter, LogPosition, Orphan, ProcessIdentity, RebuildReport, RecordedEvent, Renewal,
-    StartFrom, Store, StoreError, StoreStats, StoredTask, TaskFilter, VerifyReport, WorkerInfo, WorkerRow,
+    Applied, Batch, DeadLetter, LogPosition, Orphan, ProcessIdentity, RebuildProgress, RebuildReport,
+    RecordedEvent, Renewal, StartFrom, Store, StoreError, StoreStats, StoredTask, TaskFilter, VerifyReport,
+    WorkerInfo, WorkerRow,
 };
 use tokio::sync::watch;
 
@@ -206,8 +207,11 @@ impl Store for SteppedStore {
         self.call(StoreCall::Read, self.inner.verify()).await
     }
 
-    async fn rebuild_projection(&self) -> Result<RebuildReport, StoreError> {
-        self.call(StoreCall::Apply, self.inner.rebuild_projection()).await
+    async fn rebuild_projection_with(
+        &self,
+        progress: watch::Sender<RebuildProgress>,
+    ) -> Result<RebuildReport, StoreError> {
+        self.call(StoreCall::Apply, self.inner.rebuild_projection_with(progress)).await
     }
 }
 

@@ -16,8 +16,9 @@ use azoth_scheduler_runtime::{
     TaskContext, TaskEvent, TaskHandler, TaskResult,
 };
 use azoth_scheduler_store::{
-    Applied, Batch, DeadLetter, LogPosition, MemoryStore, Orphan, RebuildReport, RecordedEvent, Renewal,
-    StartFrom, Store, StoreError, StoreStats, StoredTask, TaskFilter, VerifyReport, WorkerInfo, WorkerRow,
+    Applied, Batch, DeadLetter, LogPosition, MemoryStore, Orphan, RebuildProgress, RebuildReport,
+    RecordedEvent, Renewal, StartFrom, Store, StoreError, StoreStats, StoredTask, TaskFilter, VerifyReport,
+    WorkerInfo, WorkerRow,
 };
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -325,7 +326,10 @@ impl Store for FaultyStore {
         self.inner.verify().await
     }
 
-    async fn rebuild_projection(&self) -> Result<RebuildReport, StoreError> {
-        self.inner.rebuild_projection().await
+    async fn rebuild_projection_with(
+        &self,
+        progress: watch::Sender<RebuildProgress>,
+    ) -> Result<RebuildReport, StoreError> {
+        self.inner.rebuild_projection_with(progress).await
     }
 }

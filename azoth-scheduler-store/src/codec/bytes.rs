@@ -1,4 +1,4 @@
-//! Byte strings of a fixed length, written as bytes and not as sequences of small numbers.
+//! Byte strings of a fixed length, written as bytes and not as sequences of small numbers; for readers as digits.
 
 use std::fmt;
 
@@ -11,6 +11,10 @@ pub(super) struct Bytes<const N: usize>(pub(super) [u8; N]);
 
 impl<const N: usize> Serialize for Bytes<N> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            let digits: String = self.0.iter().map(|byte| format!("{byte:02x}")).collect();
+            return serializer.serialize_str(&digits);
+        }
         serializer.serialize_bytes(&self.0)
     }
 }

@@ -42,6 +42,12 @@ pub(crate) fn encode(event: &Event, out: &mut Vec<u8>) -> Result<(), CodecError>
     })
 }
 
+/// What a record holds, for whoever reads it without this library.
+#[cfg(feature = "sqlite")]
+pub(crate) fn readable(event: &Event) -> serde_json::Value {
+    serde_json::to_value(Record::of(event)).expect("structs, numbers and texts are values")
+}
+
 /// The event that a record of this kind holds.
 ///
 /// # Errors

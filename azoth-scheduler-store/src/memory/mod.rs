@@ -27,7 +27,7 @@ use self::tables::Tables;
 use crate::error::StoreError;
 use crate::filter::TaskFilter;
 use crate::record::{LogPosition, RecordedEvent};
-use crate::report::{RebuildReport, StoreStats, VerifyReport};
+use crate::report::{RebuildProgress, RebuildReport, StoreStats, VerifyReport};
 use crate::store::{
     Applied, Batch, DeadLetter, Orphan, Renewal, StartFrom, Store, StoredTask, WorkerInfo, WorkerRow,
 };
@@ -171,7 +171,12 @@ impl Store for MemoryStore {
         Ok(self.tables().verify())
     }
 
-    async fn rebuild_projection(&self) -> Result<RebuildReport, StoreError> {
-        self.tables().rebuild_projection()
+    async fn rebuild_projection_with(
+        &self,
+        progress: watch::Sender<RebuildProgress>,
+    ) -> Result<RebuildReport, StoreError> {
+        let report = self.tables().rebuild_projection()?;
+        progress.send_replace(RebuildProgress { events: report.events, of: report.events });
+        Ok(report)
     }
 }

@@ -107,3 +107,19 @@ pub(super) fn lags(conn: &Connection, head: LogPosition) -> Result<Vec<ConsumerL
     })
     .collect()
 }
+
+/// What the tables of consumers say that cannot be so.
+pub(super) fn unlawful(conn: &Connection, head: u64) -> Result<Vec<String>, StoreError> {
+    let sql = "SELECT format('consumer \"%w\" stands at %d, behind the newest event', name, cursor)
+               FROM azoth_o_consumers WHERE cursor > ?1
+               UNION ALL
+               SELECT format('a dead letter of \"%w\" is event %d, which is not there', consumer, position)
+               FROM azoth_o_dead_letters WHERE position > ?1
+               UNION ALL
+               SELECT format('a dead letter is of consumer \"%w\", which is not there', consumer)
+               FROM azoth_o_dead_letters AS letter
+               WHERE NOT EXISTS (SELECT 1 FROM azoth_o_consumers WHERE name = letter.consumer)";
+    let mut statement = conn.prepare(sql)?;
+    let rows = statement.query_map([cell::int(head)], |row| row.get(0))?;
+    Ok(rows.take(crate::report::VerifyReport::FINDINGS_MAX).collect::<Result<_, _>>()?)
+}

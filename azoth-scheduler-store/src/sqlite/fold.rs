@@ -1,65 +1,201 @@
-//! Folding the whole log: what a rebuild writes and a verification compares.
+//! Folding the log into derived tables: what a rebuild writes and a verification compares.
 //!
-//! The log is read in pages, but the tasks that come of it are all held in memory, about a kilobyte each.
+//! The log is read in pages, and of the tasks at most [`TASKS_MAX`] are in memory; the others are in the tables.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use azoth_scheduler_core::event::Event;
-use azoth_scheduler_core::id::TaskType;
+use azoth_scheduler_core::id::{TaskId, TaskType};
+use rusqlite::Connection;
 
 use super::entry::{Entry, Place};
-use super::log::LogRow;
+use super::log::{self, LogRow};
+use super::scratch::Scratch;
+use super::task_row::{self, Cells};
+use super::{cell, type_row};
+use crate::error::StoreError;
 
 /// So many events are read at once.
 pub(super) const REPLAY_PAGE_EVENTS: usize = 1_000;
 
-/// What the events so far add up to.
+/// What the events so far add up to: partly in the derived tables of a connection, the rest here.
 #[derive(Debug, Default)]
 pub(super) struct Fold {
-    /// Tasks by key.
-    pub(super) tasks: BTreeMap<u64, Entry>,
-    types: BTreeMap<TaskType, u64>,
+    tasks: HashMap<u64, Slot>,
+    unwritten: Vec<u64>,
+    /// Names of tasks that have no row yet.
+    created: HashMap<TaskId, u64>,
+    types: HashMap<TaskType, u64>,
+}
+
+#[derive(Debug)]
+struct Slot {
+    entry: Entry,
+    written: bool,
+}
+
+/// Why an event was left out.
+#[derive(Debug)]
+pub(super) enum Unfoldable {
+    /// It cannot stand where it stands.
+    Wrong(String),
+    /// It, or what it builds on, could not be read or written.
+    Failed(StoreError),
+}
+
+impl From<StoreError> for Unfoldable {
+    fn from(error: StoreError) -> Self {
+        if matches!(error, StoreError::Corrupt { .. } | StoreError::Undecodable { .. }) {
+            return Unfoldable::Wrong(error.to_string());
+        }
+        Unfoldable::Failed(error)
+    }
 }
 
 impl Fold {
-    /// Folds one more event. Says what is wrong with it; it is left out then.
-    pub(super) fn add(&mut self, row: &LogRow, event: &Event) -> Result<(), String> {
-        let before = self.tasks.remove(&row.subject);
+    /// Folds one more event. One that is refused is left out.
+    pub(super) fn add(&mut self, conn: &Connection, row: &LogRow, event: &Event) -> Result<(), Unfoldable> {
+        let before = self.task(conn, row.subject)?;
         let previous = before.as_ref().map(|entry| entry.last);
         if previous != row.previous {
-            let found = row.previous.unwrap_or(0);
-            self.tasks.extend(before.map(|entry| (entry.key, entry)));
-            return Err(format!(
-                "it follows event {found} of its task, and the one before it is {}",
+            return Err(Unfoldable::Wrong(format!(
+                "it follows event {} of its task, and the one before it is {}",
+                row.previous.unwrap_or(0),
                 previous.unwrap_or(0)
-            ));
+            )));
         }
         let type_key = if let Event::TaskScheduled { definition, .. } = event {
-            self.type_key(&definition.task_type, row.position)
+            self.type_key(conn, &definition.task_type, row.position)?
         } else {
             0
         };
+        let is_new = before.is_none();
         let place = Place { position: row.position, at: row.at, type_key };
-        let kept = before.clone();
-        match Entry::after(before, event, place) {
-            Ok(entry) if entry.key == row.subject => {
-                self.tasks.insert(entry.key, entry);
-                Ok(())
-            }
-            Ok(entry) => Err(format!("it creates task {} under the key of another", entry.key)),
-            Err(error) => {
-                self.tasks.extend(kept.map(|entry| (entry.key, entry)));
-                Err(error.to_string())
-            }
+        let entry =
+            Entry::after(before, event, place).map_err(|error| Unfoldable::Wrong(error.to_string()))?;
+        if entry.key != row.subject {
+            let what = format!("it creates task {} under the key of another", entry.key);
+            return Err(Unfoldable::Wrong(what));
+        }
+        if is_new {
+            self.name(conn, &entry)?;
+        }
+        self.put(entry);
+        Ok(())
+    }
+
+    /// Writes all rows that are not written yet, and keeps memory bounded.
+    pub(super) fn flush(&mut self, conn: &Connection) -> Result<(), StoreError> {
+        for key in self.unwritten.drain(..) {
+            let Some(slot) = self.tasks.get_mut(&key).filter(|slot| !slot.written) else { continue };
+            Cells::of(&slot.entry).write(conn)?;
+            slot.written = true;
+        }
+        self.created.clear();
+        if self.tasks.len() > TASKS_MAX {
+            self.tasks.clear();
+        }
+        if self.types.len() > TYPES_MAX {
+            self.types.clear();
+        }
+        Ok(())
+    }
+
+    fn task(&self, conn: &Connection, key: u64) -> Result<Option<Entry>, StoreError> {
+        match self.tasks.get(&key) {
+            Some(slot) => Ok(Some(slot.entry.clone())),
+            None => task_row::by_key(conn, key),
         }
     }
 
-    /// Types by key.
-    pub(super) fn types(&self) -> BTreeMap<u64, &TaskType> {
-        self.types.iter().map(|(name, key)| (*key, name)).collect()
+    fn put(&mut self, entry: Entry) {
+        self.unwritten.push(entry.key);
+        self.tasks.insert(entry.key, Slot { entry, written: false });
     }
 
-    fn type_key(&mut self, name: &TaskType, position: u64) -> u64 {
-        *self.types.entry(name.clone()).or_insert(position)
+    /// Notes the name of a new task, which no other may have.
+    fn name(&mut self, conn: &Connection, entry: &Entry) -> Result<(), Unfoldable> {
+        let id = &entry.state.id;
+        if self.created.contains_key(id) || task_row::place_of(conn, id)?.is_some() {
+            return Err(Unfoldable::Wrong(format!("it creates task {id:?} a second time")));
+        }
+        self.created.insert(id.clone(), entry.key);
+        Ok(())
+    }
+
+    fn type_key(&mut self, conn: &Connection, name: &TaskType, position: u64) -> Result<u64, StoreError> {
+        if let Some(key) = self.types.get(name) {
+            return Ok(*key);
+        }
+        let key = match type_row::key_of(conn, name)? {
+            Some(key) => key,
+            None => {
+                type_row::add(conn, position, name.as_str())?;
+                position
+            }
+        };
+        self.types.insert(name.clone(), key);
+        Ok(key)
     }
 }
+
+/// Folds the log into a scratch, page by page.
+#[derive(Debug)]
+pub(super) struct Replay {
+    fold: Fold,
+    /// The last event that was folded.
+    position: u64,
+}
+
+impl Replay {
+    /// Before the first event that is there.
+    pub(super) fn start() -> Self {
+        Self { fold: Fold::default(), position: 0 }
+    }
+
+    pub(super) fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Folds up to here, a page in each transaction, and says after each where it stands.
+    pub(super) fn advance(
+        &mut self,
+        scratch: &Scratch,
+        through: u64,
+        mut told: impl FnMut(u64),
+    ) -> Result<(), StoreError> {
+        while self.position < through {
+            scratch.within(|conn| self.page(conn, through))?;
+            told(self.position);
+        }
+        Ok(())
+    }
+
+    /// Folds the next page, but nothing behind `through`. Inside a transaction.
+    pub(super) fn page(&mut self, conn: &Connection, through: u64) -> Result<(), StoreError> {
+        let left = through.saturating_sub(self.position);
+        let limit = usize::try_from(left).unwrap_or(usize::MAX).min(REPLAY_PAGE_EVENTS);
+        let rows = log::page(conn, self.position, limit)?;
+        for row in &rows {
+            let broken = |what: String| cell::corrupt(format!("event {}: {what}", row.position));
+            let expected = self.position.saturating_add(1);
+            if row.position != expected {
+                return Err(broken(format!("event {expected} is missing before it")));
+            }
+            self.fold.add(conn, row, &row.event()?).map_err(|unfoldable| match unfoldable {
+                Unfoldable::Wrong(what) => broken(what),
+                Unfoldable::Failed(error) => error,
+            })?;
+            self.position = expected;
+        }
+        if rows.is_empty() && limit > 0 {
+            return Err(cell::corrupt(format!("event {} is missing", self.position.saturating_add(1))));
+        }
+        self.fold.flush(conn)
+    }
+}
+
+/// A fold remembers at most so many tasks from page to page.
+const TASKS_MAX: usize = 8_192;
+/// A fold remembers at most so many types from page to page.
+const TYPES_MAX: usize = 1_024;

@@ -120,15 +120,6 @@ impl<'a> Group<'a> {
         self.head.claims = self.head.claims.saturating_add(1);
     }
 
-    /// The projection was made anew: what anybody remembers of the old one is void.
-    pub(super) fn projection_renewed(&mut self) -> Result<(), StoreError> {
-        self.memory.forget();
-        let epoch = Head::read(self.conn)?.epoch;
-        self.head.epoch = epoch;
-        self.found.epoch = epoch;
-        Ok(())
-    }
-
     fn record(
         &mut self,
         task: &TaskId,

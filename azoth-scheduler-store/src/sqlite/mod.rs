@@ -22,43 +22,54 @@
 //! | `entry`, `task_row`, `type_row`, `claim` | the projection: folding, rows, due tasks |
 //! | `worker`, `consumer` | operational tables: signs of life, cursors, dead letters |
 //! | `readers`, `read`, `stats` | reads, each in one snapshot, on threads of the store's own |
-//! | `fold`, `verify`, `rebuild` | the whole log at once: compared with the projection, or made into it |
+//! | `fold`, `scratch`, `shadow`, `upkeep` | the whole log page by page: into tables beside the file, and from there into it |
+//! | `verify`, `compare`, `rebuild` | the log compared with the projection, or made into it |
+//! | `backup`, `export`, `import`, `lines`, `partial` | copies of the file, and the log as lines of JSON |
 //! | [`TransactionalEventHandler`], `delivery`, `fence` | application code in the transaction of its cursor |
 //! | `wake`, `commits`, `hints` | who waits for the log to grow, and how commits of other processes are noticed |
 //!
 //! The file may be the application's own database: our tables begin with `azoth_`, nothing else is touched, neither
 //! `user_version` nor `application_id`. The file is switched to a write-ahead log.
 
+mod backup;
 mod cell;
 mod chain;
 mod checkpoint;
 mod claim;
 mod commits;
+mod compare;
 mod consumer;
 mod delivery;
 mod enqueue;
 mod entry;
 mod error;
 mod event_handler;
+mod export;
 mod fence;
 mod files;
 mod fold;
 mod group;
 mod head;
 mod hints;
+mod import;
+mod lines;
 mod log;
 mod memory;
 mod open;
 mod options;
+mod partial;
 #[cfg(test)]
 mod plan_tests;
 mod read;
 mod readers;
 mod rebuild;
 mod schema;
+mod scratch;
+mod shadow;
 mod stats;
 mod task_row;
 mod type_row;
+mod upkeep;
 mod verify;
 mod wake;
 mod worker;
@@ -86,12 +97,13 @@ use self::head::Head;
 use self::open::Place;
 pub use self::options::{SqliteOptions, Synchronous};
 use self::readers::Readers;
+use self::upkeep::in_background;
 use self::wake::Wake;
 use self::writer::Writer;
 use crate::error::StoreError;
 use crate::filter::TaskFilter;
 use crate::record::{LogPosition, RecordedEvent};
-use crate::report::{RebuildReport, StoreStats, VerifyReport};
+use crate::report::{RebuildProgress, RebuildReport, StoreStats, VerifyReport};
 use crate::store::{
     Applied, BATCH_COMMANDS_MAX, Batch, ClaimOffer, DeadLetter, Orphan, Renewal, StartFrom, Store,
     StoredTask, WorkerInfo, WorkerRow,
@@ -337,16 +349,15 @@ impl Store for SqliteStore {
     }
 
     async fn verify(&self) -> Result<VerifyReport, StoreError> {
-        verify::run(&self.shared.place).await
+        let place = self.shared.place.clone();
+        in_background("verify", move || verify::verify(&place)).await
     }
 
-    async fn rebuild_projection(&self) -> Result<RebuildReport, StoreError> {
-        self.write(|group| {
-            group.flush()?;
-            let report = rebuild::rebuild(group.conn())?;
-            group.projection_renewed()?;
-            Ok(report)
-        })
-        .await
+    async fn rebuild_projection_with(
+        &self,
+        progress: watch::Sender<RebuildProgress>,
+    ) -> Result<RebuildReport, StoreError> {
+        let place = self.shared.place.clone();
+        in_background("rebuild", move || rebuild::rebuild(&place, &progress)).await
     }
 }

@@ -63,13 +63,10 @@ impl Place {
             Some(layout) => self.check_layout(Some(layout))?,
             None => schema::create(&conn)?,
         }
-        if !schema::derived_is_current(&conn)? {
-            tracing::warn!(path = ?self.path, "the projection is missing or of another layout: it is made anew");
-            rebuild::rebuild(&conn)?;
-        }
-        let head = Head::read(&conn)?;
         conn.execute_batch("COMMIT")?;
         self.files.note()?;
+        rebuild::rebuild_if_needed(self)?;
+        let head = Head::read(&conn)?;
         Ok((conn, head))
     }
 
@@ -78,15 +75,21 @@ impl Place {
         let (name, flags) = self.name(OpenFlags::SQLITE_OPEN_READ_WRITE);
         let conn = Connection::open_with_flags(name, flags)?;
         settle(&conn)?;
+        self.settle_writes(&conn, "")?;
+        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+        Ok(conn)
+    }
+
+    /// Settings of a connection that writes to the file, which is its database of this prefix.
+    pub(super) fn settle_writes(&self, conn: &Connection, database: &str) -> rusqlite::Result<()> {
         let level = self.options.sync_level().word();
         conn.execute_batch(&format!(
-            "PRAGMA synchronous = {level}; PRAGMA foreign_keys = ON; PRAGMA wal_autocheckpoint = 0;"
+            "PRAGMA {database}synchronous = {level}; PRAGMA foreign_keys = ON; PRAGMA wal_autocheckpoint = 0;"
         ))?;
-        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
         if cfg!(target_os = "macos") {
             conn.execute_batch("PRAGMA fullfsync = ON; PRAGMA checkpoint_fullfsync = ON;")?;
         }
-        Ok(conn)
+        Ok(())
     }
 
     /// What a connection is opened with: the path, or a URI where the options name a VFS.
@@ -100,6 +103,13 @@ impl Place {
                 (uri.into(), flags | OpenFlags::SQLITE_OPEN_URI)
             }
         }
+    }
+
+    /// The URI of the file, for a connection that has another one as its main database.
+    pub(super) fn uri(&self, mode: &str) -> String {
+        let path = encoded(self.path.as_os_str().as_encoded_bytes());
+        let vfs = self.options.vfs_name().map(|vfs| format!("&vfs={}", encoded(vfs.as_bytes())));
+        format!("file:{path}?mode={mode}{}", vfs.unwrap_or_default())
     }
 
     /// Somebody has committed so many events to the file.
@@ -259,13 +269,13 @@ fn make_file(path: &Path) -> Result<(), StoreError> {
 }
 
 #[cfg(unix)]
-fn private_file(path: &Path) -> io::Result<File> {
+pub(super) fn private_file(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt;
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 
 #[cfg(not(unix))]
-fn private_file(path: &Path) -> io::Result<File> {
+pub(super) fn private_file(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).open(path)
 }
 

@@ -60,7 +60,7 @@ fn single_rows_are_one_seek() {
             "{plan}"
         );
     }
-    for sql in [log::row_sql(), log::page_sql(), log::PAYLOAD.to_owned()] {
+    for sql in [log::row_sql(), log::page_sql(), log::PAYLOAD.to_owned(), task_row::by_key_sql()] {
         let plan = plan(&sql);
         assert!(plan.contains("USING INTEGER PRIMARY KEY") && !plan.contains("TEMP B-TREE"), "{plan}");
     }

@@ -1,49 +1,139 @@
-//! Making the projection anew from the log, into fresh tables, in one transaction.
+//! Making the projection anew from the log while others write.
 //!
-//! It holds the write lock from beginning to end, and all tasks in memory.
+//! The log is folded into a scratch, without any lock and with a page of it in memory; the rows are copied into shadow tables
+//! in small transactions. When at most [`BEHIND_MAX`] events are left, one transaction folds those, puts the shadows in the
+//! place of the tables and counts the epoch up, which every writer reads with the head: what anybody remembers of the old
+//! tables is void from then on.
 
 use rusqlite::{Connection, params};
+use tokio::sync::watch;
 
-use super::cell;
-use super::fold::{Fold, REPLAY_PAGE_EVENTS};
-use super::task_row::Cells;
-use super::{log, schema, type_row};
+use super::fold::Replay;
+use super::head::Head;
+use super::open::Place;
+use super::readers::{self, in_snapshot};
+use super::scratch::{Origin, Scratch};
+use super::shadow::{COPY_ROWS, Shadow};
+use super::upkeep::{Hold, Upkeep};
+use super::{schema, task_row};
 use crate::error::StoreError;
-use crate::report::RebuildReport;
+use crate::report::{RebuildProgress, RebuildReport};
 
-/// Folds the log into fresh derived tables. Inside a write transaction; what anybody remembers of the old tables is
-/// void when it commits, which the epoch in the head tells.
-pub(super) fn rebuild(conn: &Connection) -> Result<RebuildReport, StoreError> {
-    let mut fold = Fold::default();
-    let mut events = 0;
+/// Folds the log into fresh derived tables.
+pub(super) fn rebuild(
+    place: &Place,
+    progress: &watch::Sender<RebuildProgress>,
+) -> Result<RebuildReport, StoreError> {
+    let _alone = Upkeep::take(place, Hold::Alone)?;
+    rebuild_alone(place, progress)
+}
+
+/// Folds the log into fresh derived tables unless they are those of this version.
+pub(super) fn rebuild_if_needed(place: &Place) -> Result<(), StoreError> {
+    if is_current(place)? {
+        return Ok(());
+    }
+    let _alone = Upkeep::take(place, Hold::Alone)?;
+    // Another process may have done it meanwhile.
+    if is_current(place)? {
+        return Ok(());
+    }
+    tracing::warn!(path = ?place.path, "the projection is missing or of another layout: it is made anew");
+    rebuild_alone(place, &watch::Sender::default()).map(drop)
+}
+
+fn is_current(place: &Place) -> Result<bool, StoreError> {
+    in_snapshot(&readers::connect(place)?, schema::derived_is_current)
+}
+
+fn rebuild_alone(
+    place: &Place,
+    progress: &watch::Sender<RebuildProgress>,
+) -> Result<RebuildReport, StoreError> {
+    let scratch = Scratch::open(place, Origin::Writable)?;
+    let mut rebuild = Rebuild { place, scratch: &scratch, replay: Replay::start(), progress };
+    rebuild.catch_up()?;
+    let shadow = rebuild.write(|conn, _| Shadow::create(conn, "azoth_r_"))?;
+    scratch.within(|conn| shadow.track(conn))?;
     loop {
-        let page = log::page(conn, events, REPLAY_PAGE_EVENTS)?;
-        for row in &page {
-            let broken = |what: String| cell::corrupt(format!("event {}: {what}", row.position));
-            events += 1;
-            if row.position != events {
-                return Err(broken(format!("event {events} is missing before it")));
+        while rebuild.write(|conn, _| shadow.copy_some(conn))? {}
+        rebuild.catch_up()?;
+        let done = rebuild.write(|conn, replay| {
+            let head = Head::read(conn)?.position;
+            if head.saturating_sub(replay.position()) > BEHIND_MAX {
+                return Ok(None);
             }
-            fold.add(row, &row.event()?).map_err(broken)?;
-        }
-        if page.len() < REPLAY_PAGE_EVENTS {
-            break;
+            while replay.position() < head {
+                replay.page(conn, head)?;
+            }
+            while shadow.copy_some(conn)? {}
+            shadow.adopt(conn)?;
+            renew_epoch(conn)?;
+            Ok(Some(RebuildReport { events: head, tasks: task_row::count(conn)? }))
+        })?;
+        if let Some(report) = done {
+            rebuild.tell(report.events);
+            return Ok(report);
         }
     }
-    schema::renew_derived(conn)?;
-    write(conn, &fold)?;
-    let sql = "UPDATE azoth_head SET epoch = epoch + 1, projection_layout = ?1";
+}
+
+struct Rebuild<'a> {
+    place: &'a Place,
+    scratch: &'a Scratch,
+    replay: Replay,
+    progress: &'a watch::Sender<RebuildProgress>,
+}
+
+impl Rebuild<'_> {
+    /// Folds until few events are left.
+    fn catch_up(&mut self) -> Result<(), StoreError> {
+        loop {
+            let head = self.scratch.within(Head::read)?.position;
+            self.tell(head);
+            if head.saturating_sub(self.replay.position()) <= BEHIND_MAX {
+                return Ok(());
+            }
+            let progress = self.progress;
+            let tell = |events| {
+                progress.send_replace(RebuildProgress { events, of: head });
+            };
+            self.replay.advance(self.scratch, head, tell)?;
+        }
+    }
+
+    /// Does something in a write transaction.
+    fn write<T>(
+        &mut self,
+        work: impl FnOnce(&Connection, &mut Replay) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let conn = self.scratch.conn();
+        self.place.begin(conn, || false)?;
+        match work(conn, &mut self.replay) {
+            Ok(done) => {
+                conn.execute_batch("COMMIT")?;
+                self.place.committed(COPY_ROWS as u64)?;
+                Ok(done)
+            }
+            Err(error) => {
+                // The connection goes with the scratch.
+                let _ = conn.execute_batch("ROLLBACK");
+                Err(error)
+            }
+        }
+    }
+
+    fn tell(&self, of: u64) {
+        self.progress.send_replace(RebuildProgress { events: self.replay.position(), of });
+    }
+}
+
+fn renew_epoch(conn: &Connection) -> Result<(), StoreError> {
+    let sql = "UPDATE origin.azoth_head SET epoch = epoch + 1, projection_layout = ?1";
     let rows = conn.execute(sql, params![schema::PROJECTION_LAYOUT])?;
     assert_eq!(rows, 1, "the head is one row");
-    Ok(RebuildReport { events, tasks: fold.tasks.len() as u64 })
-}
-
-fn write(conn: &Connection, fold: &Fold) -> Result<(), StoreError> {
-    for (key, name) in fold.types() {
-        type_row::add(conn, key, name.as_str())?;
-    }
-    for entry in fold.tasks.values() {
-        Cells::of(entry).write(conn)?;
-    }
     Ok(())
 }
+
+/// So many events at most are folded while everybody waits.
+const BEHIND_MAX: u64 = 1_000;

@@ -21,6 +21,12 @@ pub(super) struct Object {
     pub(super) sql: &'static str,
 }
 
+impl Object {
+    fn is_table(&self) -> bool {
+        self.sql.starts_with("CREATE TABLE")
+    }
+}
+
 /// The layout that a file has, `None` for one without our tables. Works for every layout, also of versions to come:
 /// `azoth_head` keeps its column `layout` for ever.
 pub(super) fn layout(conn: &Connection) -> Result<Option<u32>, StoreError> {
@@ -44,37 +50,56 @@ pub(super) fn create(conn: &Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Drops the derived tables, whatever they look like, and makes them anew and empty. Inside a transaction.
-pub(super) fn renew_derived(conn: &Connection) -> Result<(), StoreError> {
-    for object in DERIVED {
-        if object.sql.starts_with("CREATE TABLE") {
-            conn.execute_batch(&format!("DROP TABLE IF EXISTS {}", object.name))?;
-        }
-    }
+/// Makes the derived tables, empty, where there are none.
+pub(super) fn create_derived(conn: &Connection) -> Result<(), StoreError> {
     for object in DERIVED {
         conn.execute_batch(object.sql)?;
     }
     Ok(())
 }
 
+/// The derived tables.
+pub(super) fn derived_tables() -> impl Iterator<Item = &'static Object> {
+    DERIVED.iter().filter(|object| object.is_table())
+}
+
+/// What stands beside the derived tables: their indexes.
+pub(super) fn derived_beside_tables() -> impl Iterator<Item = &'static Object> {
+    DERIVED.iter().filter(|object| !object.is_table())
+}
+
 /// Whether the derived tables are those of this version.
 pub(super) fn derived_is_current(conn: &Connection) -> Result<bool, StoreError> {
     let cell: i64 = conn.query_row("SELECT projection_layout FROM azoth_head", [], |row| row.get(0))?;
-    Ok(cell == i64::from(PROJECTION_LAYOUT) && differing(conn, DERIVED)?.is_empty())
+    Ok(cell == i64::from(PROJECTION_LAYOUT) && differing(conn, "main", DERIVED)?.is_empty())
 }
 
-/// Objects of ours that are missing or not as we made them.
-pub(super) fn altered(conn: &Connection) -> Result<Vec<&'static str>, StoreError> {
-    let mut names = differing(conn, LOG)?;
-    names.extend(differing(conn, DERIVED)?);
-    names.extend(differing(conn, OPERATIONAL)?);
+/// Objects of ours that are missing or not as we made them, in the database of this name.
+pub(super) fn altered(conn: &Connection, database: &str) -> Result<Vec<&'static str>, StoreError> {
+    let mut names = differing(conn, database, LOG)?;
+    names.extend(differing(conn, database, DERIVED)?);
+    names.extend(differing(conn, database, OPERATIONAL)?);
     Ok(names)
 }
 
-fn differing(conn: &Connection, objects: &[Object]) -> Result<Vec<&'static str>, StoreError> {
+/// The columns of a table's primary key, in order.
+pub(super) fn primary_key(conn: &Connection, table: &str) -> Result<Vec<String>, StoreError> {
+    let sql = "SELECT name FROM pragma_table_info(?1, 'main') WHERE pk > 0 ORDER BY pk";
+    let mut statement = conn.prepare(sql)?;
+    let names = statement.query_map([table], |row| row.get(0))?.collect::<Result<Vec<_>, _>>()?;
+    assert!(!names.is_empty(), "a derived table has a primary key");
+    Ok(names)
+}
+
+/// Whether an object is there, and is as we made it.
+pub(super) fn is_as_made(conn: &Connection, database: &str, object: &Object) -> Result<bool, StoreError> {
+    Ok(definition(conn, database, object.name)?.as_deref() == Some(object.sql))
+}
+
+fn differing(conn: &Connection, database: &str, objects: &[Object]) -> Result<Vec<&'static str>, StoreError> {
     let mut names = Vec::new();
     for object in objects {
-        if definition(conn, object.name)?.as_deref() != Some(object.sql) {
+        if !is_as_made(conn, database, object)? {
             names.push(object.name);
         }
     }
@@ -82,12 +107,14 @@ fn differing(conn: &Connection, objects: &[Object]) -> Result<Vec<&'static str>,
 }
 
 fn exists(conn: &Connection, name: &str) -> Result<bool, StoreError> {
-    Ok(definition(conn, name)?.is_some())
+    Ok(definition(conn, "main", name)?.is_some())
 }
 
-fn definition(conn: &Connection, name: &str) -> Result<Option<String>, StoreError> {
-    let sql = "SELECT sql FROM sqlite_master WHERE name = ?1";
-    Ok(conn.query_row(sql, [name], |row| row.get(0)).optional()?)
+/// The statement that made an object. The engine puts the name of a table that was renamed in quotes.
+fn definition(conn: &Connection, database: &str, name: &str) -> Result<Option<String>, StoreError> {
+    let sql = format!("SELECT sql FROM {database}.sqlite_master WHERE name = ?1");
+    let sql: Option<String> = conn.query_row(&sql, [name], |row| row.get(0)).optional()?;
+    Ok(sql.map(|sql| sql.replacen(&format!("TABLE \"{name}\""), &format!("TABLE {name}"), 1)))
 }
 
 const LOG: &[Object] = &[

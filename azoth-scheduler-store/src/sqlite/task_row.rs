@@ -310,12 +310,21 @@ pub(super) fn by_id_sql() -> String {
     format!("SELECT {COLUMNS} FROM azoth_p_tasks WHERE id = ?1")
 }
 
-/// The rows with keys behind this one, in the order of their keys, by the primary key.
-pub(super) fn page(conn: &Connection, after: u64, limit: usize) -> Result<Vec<Cells>, StoreError> {
-    let sql = format!("SELECT {COLUMNS} FROM azoth_p_tasks WHERE key > ?1 ORDER BY key LIMIT ?2");
-    let mut statement = conn.prepare_cached(&sql)?;
-    let rows = statement.query_map([cell::int(after), cell::int(limit as u64)], Cells::read)?;
-    Ok(rows.collect::<Result<_, _>>()?)
+/// How many tasks there are.
+pub(super) fn count(conn: &Connection) -> Result<u64, StoreError> {
+    let count = conn.query_row("SELECT count(*) FROM azoth_p_tasks", [], |row| row.get(0))?;
+    cell::number(count, "a count")
+}
+
+pub(super) fn by_key_sql() -> String {
+    format!("SELECT {COLUMNS} FROM azoth_p_tasks WHERE key = ?1")
+}
+
+/// The task of this key, by the primary key.
+pub(super) fn by_key(conn: &Connection, key: u64) -> Result<Option<Entry>, StoreError> {
+    let mut statement = conn.prepare_cached(&by_key_sql())?;
+    let cells = statement.query_row([cell::int(key)], Cells::read).optional()?;
+    cells.map(|cells| cells.entry(conn)).transpose()
 }
 
 /// The task of this id, by the unique index of `id`.

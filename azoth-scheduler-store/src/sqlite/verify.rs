@@ -1,56 +1,52 @@
-//! Reading the whole log and comparing everything with it, in one snapshot that is never written.
+//! Reading the whole log and comparing everything with it. Nothing is written but the scratch.
 //!
-//! The log is read in pages of [`REPLAY_PAGE_EVENTS`]; the tasks that it adds up to are held in memory, about a kilobyte
-//! each, and so are the ids of running executions.
+//! The log is read in pages, each in a snapshot of its own, so that the write-ahead log of a busy file is not held up; only
+//! the last few events and the projection are read in one snapshot. In memory are a page of the log, as many tasks as a
+//! [`Fold`] remembers, and the ids of running executions.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use azoth_scheduler_core::event::Event;
 use azoth_scheduler_core::id::ExecutionId;
 use azoth_scheduler_core::payload::PayloadDigest;
 use rusqlite::Connection;
-use tokio::sync::oneshot;
 
 use super::chain::{self, GENESIS, Hash};
-use super::fold::{Fold, REPLAY_PAGE_EVENTS};
+use super::fold::{Fold, REPLAY_PAGE_EVENTS, Unfoldable};
 use super::head::Head;
 use super::log::{self, LogRow};
 use super::open::Place;
-use super::task_row::{self, Cells};
-use super::{cell, readers, schema, type_row};
+use super::scratch::{Origin, Scratch};
+use super::upkeep::{Hold, Upkeep};
+use super::{cell, compare, consumer, schema, task_row};
 use crate::error::StoreError;
 use crate::record::LogPosition;
 use crate::report::{Finding, VerifyReport};
 
-/// Verifies on a thread and a connection of its own, since it may take long.
-pub(super) async fn run(place: &Place) -> Result<VerifyReport, StoreError> {
-    let (reply, answer) = oneshot::channel();
-    let place = place.clone();
-    let thread = std::thread::Builder::new().name("azoth-verify".to_owned()).spawn(move || {
-        let report = readers::connect(&place).and_then(|conn| readers::in_snapshot(&conn, verify));
-        // Whoever gave up waiting needs no answer.
-        let _ = reply.send(report);
-    });
-    thread.map_err(|error| StoreError::Io { detail: format!("no thread to verify on: {error}") })?;
-    answer.await.map_err(|_| StoreError::Defect { detail: "the verification panicked".to_owned() })?
-}
-
-/// Verifies what this connection sees.
-pub(super) fn verify(conn: &Connection) -> Result<VerifyReport, StoreError> {
-    let head = Head::read(conn)?;
-    let mut check = Check::new(&head);
-    for name in schema::altered(conn)? {
+/// Verifies a file.
+pub(super) fn verify(place: &Place) -> Result<VerifyReport, StoreError> {
+    let _shared = Upkeep::take(place, Hold::Shared)?;
+    let scratch = Scratch::open(place, Origin::ReadOnly)?;
+    let mut check = Check::new(&scratch.within(Head::read)?);
+    for name in scratch.within(|conn| schema::altered(conn, "origin"))? {
         check.find(None, format!("{name} is missing or not as this version makes it"));
     }
-    check.log(conn)?;
-    check.head(&head);
-    if check.is_open() {
-        check.executions();
-        check.payloads(conn)?;
-        check.projection(conn)?;
-        check.types(conn)?;
+    while scratch.within(|conn| check.far_behind(conn))? {
+        scratch.within(|conn| check.page(conn).map(drop))?;
     }
-    Ok(check.report(&head))
+    scratch.within(|conn| {
+        let head = Head::read(conn)?;
+        while check.is_open() && check.page(conn)? {}
+        check.last_append();
+        check.head(&head);
+        if check.is_open() {
+            check.running(conn)?;
+            check.payloads(conn)?;
+            check.projection(conn)?;
+            check.operations(conn, &head)?;
+        }
+        Ok(check.report(&head))
+    })
 }
 
 struct Check {
@@ -80,21 +76,27 @@ impl Check {
         }
     }
 
-    fn log(&mut self, conn: &Connection) -> Result<(), StoreError> {
-        while self.is_open() {
-            let page = log::page(conn, self.position, REPLAY_PAGE_EVENTS)?;
-            let last_page = page.len() < REPLAY_PAGE_EVENTS;
-            for row in page {
-                self.event(conn, row)?;
-            }
-            if last_page {
-                break;
-            }
+    /// Whether there is more to read than the last snapshot should hold.
+    fn far_behind(&self, conn: &Connection) -> Result<bool, StoreError> {
+        let left = Head::read(conn)?.position.saturating_sub(self.position);
+        Ok(self.is_open() && left > REPLAY_PAGE_EVENTS as u64)
+    }
+
+    /// Checks the next page of the log; says whether there may be another one.
+    fn page(&mut self, conn: &Connection) -> Result<bool, StoreError> {
+        let page = log::page(conn, self.position, REPLAY_PAGE_EVENTS)?;
+        let more = page.len() == REPLAY_PAGE_EVENTS;
+        for row in page {
+            self.event(conn, row)?;
         }
+        self.fold.flush(conn)?;
+        Ok(more)
+    }
+
+    fn last_append(&mut self) {
         if !self.append.is_empty() {
             self.find(Some(self.position), "no link of the chain ends the last append");
         }
-        Ok(())
     }
 
     fn event(&mut self, conn: &Connection, row: LogRow) -> Result<(), StoreError> {
@@ -114,8 +116,10 @@ impl Check {
         match row.event() {
             Err(error) => self.find(Some(position), error.to_string()),
             Ok(event) => {
-                if let Err(what) = self.fold.add(&row, &event) {
-                    self.find(Some(position), what);
+                match self.fold.add(conn, &row, &event) {
+                    Ok(()) => {}
+                    Err(Unfoldable::Wrong(what)) => self.find(Some(position), what),
+                    Err(Unfoldable::Failed(error)) => return Err(error),
                 }
                 self.execution(position, &event);
                 self.payload(conn, position, event.payload())?;
@@ -194,9 +198,11 @@ impl Check {
     }
 
     /// What started and has no end is what its task says that it runs.
-    fn executions(&mut self) {
-        for running in self.fold.tasks.values().filter_map(|entry| entry.state.running()) {
-            self.running.remove(&running.execution);
+    fn running(&mut self, conn: &Connection) -> Result<(), StoreError> {
+        let sql = "SELECT execution FROM main.azoth_p_tasks INDEXED BY azoth_p_running WHERE phase = 1";
+        let mut statement = conn.prepare(sql)?;
+        for running in statement.query_map([], |row| row.get(0))? {
+            self.running.remove(&cell::execution(running?));
         }
         for (execution, position) in std::mem::take(&mut self.running) {
             self.find(
@@ -204,6 +210,7 @@ impl Check {
                 format!("execution {execution} has no end, and its task does not run it"),
             );
         }
+        Ok(())
     }
 
     fn payloads(&mut self, conn: &Connection) -> Result<(), StoreError> {
@@ -215,39 +222,25 @@ impl Check {
         Ok(())
     }
 
+    /// Every row of every derived table is what a replay makes of it.
     fn projection(&mut self, conn: &Connection) -> Result<(), StoreError> {
-        let mut expected = std::mem::take(&mut self.fold.tasks);
-        let mut after = 0;
-        loop {
-            let page = task_row::page(conn, after, REPLAY_PAGE_EVENTS)?;
-            for cells in &page {
-                after = cell::number(cells.key, "azoth_p_tasks.key")?;
-                self.tasks += 1;
-                let entry = expected.remove(&after);
-                match entry.map(|entry| Cells::of(&entry)) {
-                    Some(expected) if expected == *cells => {}
-                    Some(_) => {
-                        self.find(None, format!("the row of task {:?} differs from a replay", cells.id))
-                    }
-                    None => self.find(None, format!("task {:?} has a row and no events", cells.id)),
+        self.tasks = task_row::count(conn)?;
+        for object in schema::derived_tables() {
+            // One that is not as it should be was found already.
+            if schema::is_as_made(conn, "origin", object)? {
+                let room = VerifyReport::FINDINGS_MAX.saturating_sub(self.findings.len());
+                for what in compare::differences(conn, object.name, room)? {
+                    self.find(None, what);
                 }
             }
-            if page.len() < REPLAY_PAGE_EVENTS || !self.is_open() {
-                break;
-            }
-        }
-        for entry in expected.values() {
-            self.find(None, format!("task {:?} has no row", entry.state.id));
         }
         Ok(())
     }
 
-    fn types(&mut self, conn: &Connection) -> Result<(), StoreError> {
-        let found: BTreeMap<u64, String> = type_row::all(conn)?.into_iter().collect();
-        let expected = self.fold.types();
-        let expected = expected.into_iter().map(|(key, name)| (key, name.as_str().to_owned()));
-        if !expected.eq(found) {
-            self.find(None, "the rows of task types differ from a replay");
+    /// What operational tables say of the log can be so.
+    fn operations(&mut self, conn: &Connection, head: &Head) -> Result<(), StoreError> {
+        for what in consumer::unlawful(conn, head.position)? {
+            self.find(None, what);
         }
         Ok(())
     }

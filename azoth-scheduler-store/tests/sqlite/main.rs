@@ -4,6 +4,7 @@
 
 mod checkpoint;
 mod commits;
+mod copies;
 mod damage;
 mod enqueue;
 mod flow;
@@ -11,6 +12,7 @@ mod handler;
 mod kill;
 mod model;
 mod opening;
+mod rebuild;
 mod replaced;
 mod share;
 mod support;

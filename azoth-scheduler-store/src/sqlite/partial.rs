@@ -1,0 +1,78 @@
+//! A file that appears under its name only once it is whole.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use super::open::private_file;
+use super::upkeep::{beside, io_error};
+use crate::error::StoreError;
+
+/// A file in the making. Unless it is [finished](Self::finish) it goes with this.
+#[derive(Debug)]
+pub(super) struct Partial {
+    path: PathBuf,
+    finally: PathBuf,
+}
+
+impl Partial {
+    /// Makes the file, empty, under a name beside its own.
+    ///
+    /// # Errors
+    /// [`StoreError::AlreadyExists`] where a file has the name that it is to get.
+    pub(super) fn create(finally: &Path) -> Result<Self, StoreError> {
+        let finally = std::path::absolute(finally).map_err(|error| io_error(finally, &error))?;
+        if finally.symlink_metadata().is_ok() {
+            return Err(StoreError::AlreadyExists { path: finally });
+        }
+        let path = beside(&finally, ".partial");
+        // Of one that was killed.
+        remove(&path);
+        private_file(&path).map_err(|error| io_error(&path, &error))?;
+        Ok(Self { path, finally })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The name that the file is to get.
+    pub(super) fn finally(&self) -> &Path {
+        &self.finally
+    }
+
+    /// Gives the file its name, once all of it is on the disk. Nobody may have it open.
+    pub(super) fn finish(self) -> Result<(), StoreError> {
+        let failed = |error: &std::io::Error| io_error(&self.path, error);
+        // Windows syncs only what may be written.
+        let file = File::options().write(true).open(&self.path).map_err(|error| failed(&error))?;
+        file.sync_all().map_err(|error| failed(&error))?;
+        drop(file);
+        fs::rename(&self.path, &self.finally).map_err(|error| failed(&error))?;
+        sync_folder(&self.finally).map_err(|error| failed(&error))
+    }
+}
+
+impl Drop for Partial {
+    /// After [`finish`](Self::finish) there is nothing left to remove.
+    fn drop(&mut self) {
+        remove(&self.path);
+    }
+}
+
+/// Removes a file and what a database leaves beside it. What cannot be removed is so by the next one of this name.
+fn remove(path: &Path) {
+    for ending in ["", "-wal", "-shm", "-journal"] {
+        let _ = fs::remove_file(beside(path, ending));
+    }
+}
+
+#[cfg(unix)]
+fn sync_folder(path: &Path) -> std::io::Result<()> {
+    File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()
+}
+
+/// A folder cannot be opened here, and need not be.
+#[cfg(not(unix))]
+fn sync_folder(_: &Path) -> std::io::Result<()> {
+    Ok(())
+}

@@ -1,0 +1,121 @@
+//! Who looks after the file as a whole, and the lock that keeps them apart: several may read all of the log at a time,
+//! but one that replaces or removes something of it does so alone.
+//!
+//! The lock is an advisory one on a file beside the database. The engine's own locks are held for a moment at a time, this
+//! one for as long as the work takes; it goes with its process. Commands neither take it nor wait for it.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use super::open::Place;
+use crate::error::StoreError;
+
+/// The lock, as long as this lives.
+#[derive(Debug)]
+pub(super) struct Upkeep {
+    file: File,
+    path: PathBuf,
+}
+
+/// With whom the lock may be shared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hold {
+    /// With others who only read.
+    Shared,
+    /// With nobody.
+    Alone,
+}
+
+impl Upkeep {
+    /// Takes the lock; waits for others as long as a write would.
+    pub(super) fn take(place: &Place, hold: Hold) -> Result<Self, StoreError> {
+        let path = beside(&place.path, "-upkeep");
+        let begun = Instant::now();
+        loop {
+            let file = lock_file(&path).map_err(|error| io_error(&path, &error))?;
+            let locked = match hold {
+                Hold::Shared => file.try_lock_shared(),
+                Hold::Alone => file.try_lock(),
+            };
+            match locked {
+                // Whoever held it before has removed it meanwhile: the next one would lock another file.
+                Ok(()) if !is_at(&file, &path) => continue,
+                Ok(()) => return Ok(Self { file, path }),
+                Err(TryLockError::WouldBlock) => {}
+                Err(TryLockError::Error(error)) => return Err(io_error(&path, &error)),
+            }
+            let waited = begun.elapsed();
+            if waited >= place.options.longest_wait() {
+                return Err(StoreError::Busy {
+                    waited_ms: waited.as_millis().try_into().unwrap_or(u64::MAX),
+                });
+            }
+            thread::sleep(PAUSE);
+        }
+    }
+}
+
+impl Drop for Upkeep {
+    /// The last one removes the file.
+    fn drop(&mut self) {
+        if self.file.try_lock().is_ok() {
+            // Where this fails, an empty file stays behind.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Does long work on a thread of its own.
+pub(super) async fn in_background<T, F>(name: &'static str, work: F) -> Result<T, StoreError>
+where
+    T: Send + 'static,
+    F: FnOnce() -> Result<T, StoreError> + Send + 'static,
+{
+    let (reply, answer) = oneshot::channel();
+    let thread = thread::Builder::new().name(format!("azoth-{name}")).spawn(move || {
+        // Whoever gave up waiting needs no answer.
+        let _ = reply.send(work());
+    });
+    thread.map_err(|error| StoreError::Io { detail: format!("no thread to {name} on: {error}") })?;
+    answer.await.map_err(|_| StoreError::Defect { detail: format!("the thread to {name} on panicked") })?
+}
+
+/// A file beside another one.
+pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    PathBuf::from(name)
+}
+
+pub(super) fn io_error(path: &Path, error: &io::Error) -> StoreError {
+    StoreError::Io { detail: format!("{}: {error}", path.display()) }
+}
+
+fn lock_file(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let (Ok(ours), Ok(theirs)) = (file.metadata(), fs::metadata(path)) else { return false };
+    (ours.dev(), ours.ino()) == (theirs.dev(), theirs.ino())
+}
+
+/// An open file cannot be removed here.
+#[cfg(not(unix))]
+fn is_at(_: &File, _: &Path) -> bool {
+    true
+}
+
+/// One wait for the lock.
+const PAUSE: Duration = Duration::from_millis(5);
