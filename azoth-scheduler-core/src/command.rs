@@ -1,11 +1,22 @@
-//! Wishes: everything that may change a task.
+//! Wishes: everything that may change a task or a scope.
 
 use crate::execution::{ErrorText, Report};
 use crate::id::{Actor, ExecutionId, TaskId, WorkerId};
 use crate::payload::Payload;
 use crate::schedule::{MisfirePolicy, Schedule};
+use crate::scope::{LimitsChange, Scope};
 use crate::task::TaskDefinition;
 use crate::time::Timestamp;
+
+/// A wish.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "nearly all commands are about tasks")]
+pub enum Command {
+    /// About one task.
+    Task(TaskCommand),
+    /// About many: their limits, or whether they rest.
+    Scope(ScopeCommand),
+}
 
 /// A wish about one task.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +70,8 @@ pub enum Wish {
         reason: ErrorText,
         /// By whom.
         by: Actor,
+        /// When the pause ends by itself; `None`: when it is resumed.
+        until: Option<Timestamp>,
     },
     /// Let it go on.
     Resume {
@@ -76,6 +89,67 @@ pub enum Wish {
     },
     /// Go on from now, since the clock had stood far ahead when the task was decided last. Nothing changes where it had not.
     CorrectClock,
+}
+
+/// A wish about a scope.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScopeCommand {
+    /// Which tasks are meant.
+    pub scope: Scope,
+    /// What is wished.
+    pub wish: ScopeWish,
+}
+
+/// What may be wished of a scope.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ScopeWish {
+    /// Change its limits.
+    ChangeLimits {
+        /// How.
+        change: LimitsChange,
+        /// By whom.
+        by: Actor,
+    },
+    /// Claim none of its tasks until it is resumed. Running executions go on to their end.
+    Pause {
+        /// Why.
+        reason: ErrorText,
+        /// By whom.
+        by: Actor,
+        /// When the pause ends by itself; `None`: when it is resumed.
+        until: Option<Timestamp>,
+    },
+    /// Let them go on.
+    Resume {
+        /// What becomes of the occurrences that passed meanwhile; by default they are skipped.
+        misfire: MisfirePolicy,
+        /// By whom.
+        by: Actor,
+    },
+    /// End a pause whose instant has come. Stores wish this by themselves before they claim.
+    EndPause,
+}
+
+impl From<TaskCommand> for Command {
+    fn from(command: TaskCommand) -> Self {
+        Command::Task(command)
+    }
+}
+
+impl From<ScopeCommand> for Command {
+    fn from(command: ScopeCommand) -> Self {
+        Command::Scope(command)
+    }
+}
+
+impl Command {
+    /// The bytes that an event of this wish refers to by their digest.
+    pub fn payload(&self) -> Option<&Payload> {
+        match self {
+            Command::Task(command) => command.wish.payload(),
+            Command::Scope(_) => None,
+        }
+    }
 }
 
 /// A task to be scheduled.

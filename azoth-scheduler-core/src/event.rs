@@ -1,4 +1,4 @@
-//! Facts: what happened to a task, with its consequences written in.
+//! Facts: what happened to a task or a scope, with its consequences written in.
 
 use alloc::boxed::Box;
 use core::num::NonZeroU32;
@@ -7,12 +7,13 @@ use crate::command::AbandonReason;
 use crate::execution::{Emitted, ErrorText, Outcome};
 use crate::id::{Actor, ExecutionId, TaskId, WorkerId};
 use crate::payload::PayloadDigest;
-use crate::schedule::Passed;
+use crate::schedule::{MisfirePolicy, Passed};
+use crate::scope::{LimitsChange, Scope};
 use crate::state::{Counts, DisabledReason, Progress, Work};
 use crate::task::TaskDefinition;
 use crate::time::Timestamp;
 
-/// Something that happened to a task. `at` in its envelope says when.
+/// Something that happened to a task or a scope. `at` in its envelope says when.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// The task was created, redefined, or scheduled anew after it had ended.
@@ -96,6 +97,8 @@ pub enum Event {
         reason: ErrorText,
         /// By whom.
         by: Actor,
+        /// When the pause ends by itself, if it does.
+        until: Option<Timestamp>,
     },
     /// Somebody resumed the task.
     TaskResumed {
@@ -122,6 +125,35 @@ pub enum Event {
         then: Option<Then>,
         /// Which occurrences are decided.
         progress: Progress,
+    },
+    /// The limits of a scope were declared, set, or cleared.
+    LimitsChanged {
+        /// Whose limits.
+        scope: Scope,
+        /// How they change.
+        change: LimitsChange,
+        /// By whom.
+        by: Actor,
+    },
+    /// Somebody paused a scope, or changed what was said of its pause.
+    ScopePaused {
+        /// Which one.
+        scope: Scope,
+        /// Why.
+        reason: ErrorText,
+        /// By whom.
+        by: Actor,
+        /// When the pause ends by itself, if it does.
+        until: Option<Timestamp>,
+    },
+    /// The pause of a scope ended: somebody said so, now or when it began.
+    ScopeResumed {
+        /// Which one.
+        scope: Scope,
+        /// What becomes of the occurrences that passed meanwhile.
+        misfire: MisfirePolicy,
+        /// By whom.
+        by: Actor,
     },
 }
 
@@ -178,6 +210,9 @@ impl Event {
             Event::TaskResumed { .. } => "TaskResumed",
             Event::TaskDisabled { .. } => "TaskDisabled",
             Event::ClockCorrected { .. } => "ClockCorrected",
+            Event::LimitsChanged { .. } => "LimitsChanged",
+            Event::ScopePaused { .. } => "ScopePaused",
+            Event::ScopeResumed { .. } => "ScopeResumed",
         }
     }
 
@@ -194,7 +229,10 @@ impl Event {
             | Event::TaskPaused { .. }
             | Event::TaskResumed { .. }
             | Event::TaskDisabled { .. }
-            | Event::ClockCorrected { .. } => None,
+            | Event::ClockCorrected { .. }
+            | Event::LimitsChanged { .. }
+            | Event::ScopePaused { .. }
+            | Event::ScopeResumed { .. } => None,
         }
     }
 }

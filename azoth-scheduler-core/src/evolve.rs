@@ -30,6 +30,8 @@ pub enum Found {
     Phase(PhaseKind),
     /// Another execution held the task.
     HeldBy(ExecutionId),
+    /// The event is of something else.
+    AnotherSubject,
 }
 
 impl core::fmt::Display for Found {
@@ -37,6 +39,7 @@ impl core::fmt::Display for Found {
         match self {
             Found::NoTask => f.write_str("there is no such task before it"),
             Found::Phase(phase) => write!(f, "the task is {phase}"),
+            Found::AnotherSubject => f.write_str("it is of another subject"),
             Found::HeldBy(execution) => write!(f, "execution {execution} holds the task"),
         }
     }
@@ -70,9 +73,9 @@ pub fn evolve(state: Option<TaskState>, event: &Event, at: Timestamp) -> Result<
             lives(&state, event)?;
             state.phase = TaskPhase::Cancelled { at, reason: reason.clone(), by: by.clone() };
         }
-        Event::TaskPaused { reason, by } => {
+        Event::TaskPaused { reason, by, until } => {
             lives(&state, event)?;
-            pause(&mut state, Pause { at, reason: reason.clone(), by: by.clone() });
+            pause(&mut state, Pause { at, reason: reason.clone(), by: by.clone(), until: *until });
         }
         Event::TaskResumed { then, .. } => {
             lives(&state, event)?;
@@ -90,6 +93,9 @@ pub fn evolve(state: Option<TaskState>, event: &Event, at: Timestamp) -> Result<
                 Some(then) => move_on(&mut state, then, *progress, at),
                 None => state.progress = *progress,
             }
+        }
+        Event::LimitsChanged { .. } | Event::ScopePaused { .. } | Event::ScopeResumed { .. } => {
+            return Err(OutOfOrder { event: event.name(), found: Found::AnotherSubject });
         }
     }
     Ok(state)
@@ -195,11 +201,10 @@ fn move_on(state: &mut TaskState, then: &Then, progress: Progress, at: Timestamp
 fn pause(state: &mut TaskState, pause: Pause) {
     match &mut state.phase {
         TaskPhase::Running(running) => running.afterwards = Afterwards::Pause(pause),
-        TaskPhase::Waiting(work) => state.phase = TaskPhase::Paused { work: *work, pause },
-        TaskPhase::Paused { .. }
-        | TaskPhase::Finished { .. }
-        | TaskPhase::Disabled { .. }
-        | TaskPhase::Cancelled { .. } => {}
+        TaskPhase::Waiting(work) | TaskPhase::Paused { work, .. } => {
+            state.phase = TaskPhase::Paused { work: *work, pause };
+        }
+        TaskPhase::Finished { .. } | TaskPhase::Disabled { .. } | TaskPhase::Cancelled { .. } => {}
     }
 }
 

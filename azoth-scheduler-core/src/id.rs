@@ -163,6 +163,8 @@ names! {
     TaskType, "task type";
     /// A group of tasks that a program declares together.
     GroupName, "group name";
+    /// Tasks with the same key run at most so many at once, in order.
+    ConcurrencyKey, "concurrency key";
     /// What kind of event a handler's result is.
     EventType, "event type";
     /// Who reads the log by a durable cursor.

@@ -11,6 +11,7 @@
 //! | [`schedule`] | when a task runs: cron, interval, one-time, immediate; zones, windows, misfires, overlaps |
 //! | [`task`], [`retry`], [`execution`] | a task's definition, its policies, one run of it and how it ended |
 //! | [`command`], [`event`], [`rejection`] | the vocabularies: wishes, facts, and lawful refusals |
+//! | [`scope`] | limits and pauses of a task type, a concurrency key, or everything |
 //! | [`state`], [`decide`], [`evolve`] | what events add up to, every rule, and the reducer that only copies |
 #![no_std]
 #![warn(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::wildcard_enum_match_arm)]
@@ -47,6 +48,8 @@ pub mod payload;
 pub mod rejection;
 #[cfg(feature = "engine")]
 pub mod retry;
+#[cfg(feature = "engine")]
+pub mod scope;
 #[cfg(feature = "engine")]
 mod spread;
 #[cfg(feature = "engine")]

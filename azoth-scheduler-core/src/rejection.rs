@@ -2,6 +2,7 @@
 
 use crate::id::{ExecutionId, TaskId};
 use crate::schedule::ScheduleError;
+use crate::scope::{LimitsError, Scope};
 use crate::state::PhaseKind;
 use crate::time::Timestamp;
 
@@ -52,6 +53,22 @@ pub enum Rejection {
         task: TaskId,
         /// Where it stands.
         phase: PhaseKind,
+    },
+    /// The limits make no sense for the scope.
+    #[error("the limits of {scope} cannot be changed: {error}")]
+    Limits {
+        /// Whose limits.
+        scope: Scope,
+        /// What is wrong with them.
+        error: LimitsError,
+    },
+    /// The pause would end before it begins.
+    #[error("a pause until {until} would be over at {now} already: give a later instant, or none")]
+    PauseIsOver {
+        /// When it would end.
+        until: Timestamp,
+        /// The instant of the command.
+        now: Timestamp,
     },
     /// The schedule makes no occurrence.
     #[error("task {task:?} cannot be scheduled: {error}")]

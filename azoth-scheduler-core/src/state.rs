@@ -115,7 +115,7 @@ pub enum Afterwards {
     },
 }
 
-/// Who paused a task, when and why.
+/// Who paused a task or a scope, when and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pause {
     /// Since when.
@@ -124,6 +124,8 @@ pub struct Pause {
     pub reason: ErrorText,
     /// By whom.
     pub by: Actor,
+    /// When it ends by itself, if it does.
+    pub until: Option<Timestamp>,
 }
 
 /// Why a task was disabled.
@@ -247,6 +249,13 @@ impl TaskState {
         let waits_from_there = self.moved_at > instant
             && self.work().is_some_and(|work| work.attempt > NonZeroU32::MIN || self.chosen().is_some());
         self.phase.kind().is_live() && (self.progress.decided_through > instant || waits_from_there)
+    }
+}
+
+impl Pause {
+    /// Whether it ends by itself and has by now.
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        self.until.is_some_and(|until| until <= now)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use core::num::NonZeroU64;
 
-use crate::id::{GroupName, TaskType};
+use crate::id::{ConcurrencyKey, GroupName, TaskType};
 use crate::payload::PayloadDigest;
 use crate::retry::RetryPolicy;
 use crate::schedule::Schedule;
@@ -25,6 +25,8 @@ pub struct TaskDefinition {
     pub priority: Priority,
     /// The group with which it was declared, if it was: the group is part of the wish, so it is in the log.
     pub group: Option<GroupName>,
+    /// With which other tasks it takes turns.
+    pub concurrency_key: Option<ConcurrencyKey>,
 }
 
 /// Which of several due tasks goes first. Within a level the earlier `run_at` wins, then the older task.

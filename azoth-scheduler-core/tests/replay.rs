@@ -133,7 +133,7 @@ fn command(deed: Deed, number: u128, state: Option<&TaskState>, now: Timestamp) 
         Deed::Fail(class) => done(failed(class)),
         Deed::TimeOut => done(Outcome::TimedOut { timeout_ms: 300_000 }),
         Deed::Lose(why) => wish("task", Wish::Abandon { execution: holder, why, last_seen: now }),
-        Deed::Pause => wish("task", Wish::Pause { reason, by }),
+        Deed::Pause => wish("task", Wish::Pause { reason, by, until: None }),
         Deed::Resume(misfire) => wish("task", Wish::Resume { misfire, by }),
         Deed::Disable => wish("task", Wish::Disable { reason, by }),
         Deed::Cancel => wish("task", Wish::Cancel { reason, by }),

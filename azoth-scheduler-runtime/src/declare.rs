@@ -65,7 +65,7 @@ impl Shared {
         let mut commands = self.withdrawals(&declared.group, &wanted, &members);
         commands.extend(definitions(&mut declared, wanted, &members, now)?);
         for commands in commands.chunks(BATCH_COMMANDS_MAX) {
-            let batch = Batch { commands: commands.to_vec(), now, offer: None };
+            let batch = Batch::new(commands.to_vec(), now);
             let answers = self.store.apply(batch).await?.answers;
             for (command, answer) in commands.iter().zip(answers) {
                 let answer = answer.map_err(SchedulerError::rejected)?;
@@ -145,7 +145,9 @@ impl Shared {
                 Wish::Schedule(_) => &mut declared.unchanged,
                 _ => return,
             },
-            Answer::Started | Answer::Passed => unreachable!("declaring is not answered by {answer:?}"),
+            Answer::Started | Answer::Passed | Answer::Kept => {
+                unreachable!("declaring is not answered by {answer:?}")
+            }
         };
         list.push(command.task.clone());
     }

@@ -49,7 +49,7 @@ impl Poller {
             if commands.is_empty() {
                 return Ok(());
             }
-            let batch = Batch { commands, now: self.shared.clock().now(), offer: None };
+            let batch = Batch::new(commands, self.shared.clock().now());
             let applied = self.shared.in_time(store.apply(batch)).await?;
             if !full || applied.answers.iter().all(Result::is_err) {
                 return Ok(());

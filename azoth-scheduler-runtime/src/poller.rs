@@ -156,7 +156,8 @@ impl Poller {
         }
         let (sent, offered) = (commands.len(), offer.is_some());
         let now = self.shared.clock().now();
-        match self.shared.in_time(self.shared.store.apply(Batch { commands, now, offer })).await {
+        match self.shared.in_time(self.shared.store.apply(Batch { offer, ..Batch::new(commands, now) })).await
+        {
             Ok(applied) => {
                 self.store_works();
                 self.recorder.settle(&applied.answers);

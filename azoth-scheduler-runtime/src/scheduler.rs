@@ -197,7 +197,7 @@ impl Scheduler {
     /// As [`cancel_task`](Self::cancel_task), and [`SchedulerError::Rejected`] for a task that has ended.
     pub async fn pause_task(&self, id: impl AsRef<str>, reason: impl AsRef<str>) -> Result<Said> {
         let (reason, by) = (text(reason), self.shared.actor.clone());
-        self.shared.say(TaskId::new(id)?, Wish::Pause { reason, by }).await
+        self.shared.say(TaskId::new(id)?, Wish::Pause { reason, by, until: None }).await
     }
 
     /// Lets a paused task go on. Occurrences that passed meanwhile are skipped, and recorded as such.

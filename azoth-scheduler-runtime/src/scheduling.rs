@@ -26,7 +26,7 @@ impl Shared {
     ) -> Result<Vec<Result<ScheduleOutcome>>> {
         let prepared = self.prepare(requests)?;
         let (commands, now) = (prepared.commands(), prepared.now());
-        let batch = Batch { commands: commands.to_vec(), now, offer: None };
+        let batch = Batch::new(commands.to_vec(), now);
         let applied = self.store.apply(batch).await?;
         let mut outcomes = Vec::with_capacity(commands.len());
         for (command, answer) in commands.iter().zip(applied.answers) {
@@ -91,6 +91,7 @@ impl Shared {
             timeout_ms: timeout_ms("timeout", timeout)?,
             priority: given.priority.or(options.priority).unwrap_or_default(),
             group: None,
+            concurrency_key: None,
         })
     }
 
@@ -104,7 +105,7 @@ impl Shared {
             Answer::Created => ScheduleChange::Created,
             Answer::Redefined => ScheduleChange::Redefined,
             Answer::Unchanged(phase) => ScheduleChange::Unchanged(phase),
-            Answer::Started | Answer::Passed | Answer::Recorded => {
+            Answer::Started | Answer::Passed | Answer::Recorded | Answer::Kept => {
                 unreachable!("scheduling is not answered by {answer:?}")
             }
         };
@@ -121,7 +122,7 @@ impl Shared {
     /// Says something about a task.
     pub(crate) async fn say(&self, task: TaskId, wish: Wish) -> Result<Said> {
         let commands = vec![TaskCommand { task: task.clone(), wish }];
-        let batch = Batch { commands, now: self.clock().now(), offer: None };
+        let batch = Batch::new(commands, self.clock().now());
         let answer = self.store.apply(batch).await?.answers.pop();
         match answer.unwrap_or(Err(Rejection::UnknownTask { task })) {
             Ok(Answer::Unchanged(phase)) => Ok(Said::Unchanged(phase)),

@@ -5,12 +5,15 @@ use std::num::{NonZeroU32, NonZeroU64};
 use azoth_scheduler_core::command::AbandonReason;
 use azoth_scheduler_core::event::{Change, Event, MovedOn, Then};
 use azoth_scheduler_core::execution::{Emitted, ErrorText, Failure, FailureClass, Outcome};
-use azoth_scheduler_core::id::{Actor, EventType, ExecutionId, GroupName, TaskId, TaskType, WorkerId};
+use azoth_scheduler_core::id::{
+    Actor, ConcurrencyKey, EventType, ExecutionId, GroupName, TaskId, TaskType, WorkerId,
+};
 use azoth_scheduler_core::payload::PayloadDigest;
 use azoth_scheduler_core::retry::{Backoff, OnExhausted, RetryPolicy};
 use azoth_scheduler_core::schedule::{
     Count, CronSpec, Fate, Misfire, MisfirePolicy, Miss, Overlap, Passed, Run, Schedule, Skip, Timing,
 };
+use azoth_scheduler_core::scope::{Limits, LimitsChange, RATE_PER_MS_MAX, Rate, Scope};
 use azoth_scheduler_core::state::{Counts, DisabledReason, Progress, Work};
 use azoth_scheduler_core::task::{Priority, TaskDefinition};
 use azoth_scheduler_core::time::Timestamp;
@@ -32,7 +35,14 @@ pub(crate) fn event() -> BoxedStrategy<Event> {
         2 => (passed(), option::of(moved_on())).prop_map(|(passed, then)| Event::OccurrencesPassed { passed, then }),
         1 => (text(), actor(), option::of(execution_id()))
             .prop_map(|(reason, by, execution)| Event::TaskCancelled { reason, by, execution }),
-        1 => (text(), actor()).prop_map(|(reason, by)| Event::TaskPaused { reason, by }),
+        1 => (text(), actor(), option::of(timestamp()))
+            .prop_map(|(reason, by, until)| Event::TaskPaused { reason, by, until }),
+        1 => (scope(), limits_change(), actor())
+            .prop_map(|(scope, change, by)| Event::LimitsChanged { scope, change, by }),
+        1 => (scope(), text(), actor(), option::of(timestamp()))
+            .prop_map(|(scope, reason, by, until)| Event::ScopePaused { scope, reason, by, until }),
+        1 => (scope(), misfire_policy(), actor())
+            .prop_map(|(scope, misfire, by)| Event::ScopeResumed { scope, misfire, by }),
         1 => (actor(), option::of(moved_on())).prop_map(|(by, then)| Event::TaskResumed { by, then }),
         1 => (text(), actor()).prop_map(|(reason, by)| Event::TaskDisabled { reason, by }),
         1 => ((timestamp(), timestamp()), option::of(then()), progress()).prop_map(
@@ -95,26 +105,27 @@ fn abandoned() -> BoxedStrategy<Event> {
 fn definition() -> BoxedStrategy<TaskDefinition> {
     let timeout_ms = any::<NonZeroU64>();
     let group = option::of(name().prop_map(|name| parsed(GroupName::new(name))));
-    (name(), digest(), schedule(), retry_policy(), timeout_ms, select(&Priority::ALL[..]), group)
-        .prop_map(|(task_type, payload, schedule, retry, timeout_ms, priority, group)| TaskDefinition {
-            task_type: parsed(TaskType::new(task_type)),
-            payload,
-            schedule,
-            retry,
-            timeout_ms,
-            priority,
-            group,
+    let key = option::of(name().prop_map(|name| parsed(ConcurrencyKey::new(name))));
+    let names = (name(), group, key);
+    (names, digest(), schedule(), retry_policy(), timeout_ms, select(&Priority::ALL[..]))
+        .prop_map(|((task_type, group, concurrency_key), payload, schedule, retry, timeout_ms, priority)| {
+            TaskDefinition {
+                task_type: parsed(TaskType::new(task_type)),
+                payload,
+                schedule,
+                retry,
+                timeout_ms,
+                priority,
+                group,
+                concurrency_key,
+            }
         })
         .boxed()
 }
 
 fn schedule() -> BoxedStrategy<Schedule> {
     let window = (option::of(timestamp()), option::of(timestamp()), option::of(non_zero_u32()));
-    let policy = prop_oneof![
-        Just(MisfirePolicy::RunOnce),
-        Just(MisfirePolicy::Skip),
-        non_zero_u32().prop_map(|limit| MisfirePolicy::CatchUp { limit }),
-    ];
+    let policy = misfire_policy();
     let overlap = select(&[Overlap::Skip, Overlap::BufferOne][..]);
     (timing(), window, policy, any::<u64>(), overlap, any::<u32>())
         .prop_map(|(timing, (not_before, not_after, max_runs), policy, grace_ms, overlap, jitter_ms)| {
@@ -127,6 +138,47 @@ fn schedule() -> BoxedStrategy<Schedule> {
                 overlap,
                 jitter_ms,
             }
+        })
+        .boxed()
+}
+
+fn misfire_policy() -> BoxedStrategy<MisfirePolicy> {
+    prop_oneof![
+        Just(MisfirePolicy::RunOnce),
+        Just(MisfirePolicy::Skip),
+        non_zero_u32().prop_map(|limit| MisfirePolicy::CatchUp { limit }),
+    ]
+    .boxed()
+}
+
+fn scope() -> BoxedStrategy<Scope> {
+    prop_oneof![
+        Just(Scope::Everything),
+        name().prop_map(|name| Scope::TaskType(parsed(TaskType::new(name)))),
+        name().prop_map(|name| Scope::Key(parsed(ConcurrencyKey::new(name)))),
+    ]
+    .boxed()
+}
+
+fn limits_change() -> BoxedStrategy<LimitsChange> {
+    prop_oneof![
+        limits().prop_map(LimitsChange::Declared),
+        limits().prop_map(LimitsChange::Set),
+        Just(LimitsChange::Cleared),
+    ]
+    .boxed()
+}
+
+fn limits() -> BoxedStrategy<Limits> {
+    let rate = (non_zero_u32(), 1..=RATE_PER_MS_MAX, non_zero_u32());
+    let rate = rate.prop_filter_map("a rate", |(count, per_ms, burst)| {
+        Rate::new(count, NonZeroU64::new(per_ms)?, burst)
+    });
+    (option::of(non_zero_u32()), option::of(non_zero_u32()), option::of(rate))
+        .prop_map(|(max_running, max_running_per_key, rate)| Limits {
+            max_running,
+            max_running_per_key,
+            rate,
         })
         .boxed()
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use azoth_scheduler_core::event::Event;
 use azoth_scheduler_core::id::TaskId;
 use azoth_scheduler_core::payload::PayloadDigest;
+use azoth_scheduler_core::scope::Scope;
 use azoth_scheduler_core::time::Timestamp;
 
 /// A place in the log. Compare it and hand it back; what it counts is the store's own affair.
@@ -56,6 +57,8 @@ pub struct RecordedEvent {
 pub enum Subject {
     /// A task.
     Task(TaskId),
+    /// A task type, a concurrency key, or everything.
+    Scope(Scope),
 }
 
 /// The bytes that belong to an event or a task.

@@ -4,10 +4,11 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use azoth_scheduler_core::command::TaskCommand;
+use azoth_scheduler_core::command::{Command, TaskCommand};
 use azoth_scheduler_core::decide::Answer;
 use azoth_scheduler_core::id::{ConsumerName, ExecutionId, TaskId, TaskType, WorkerId};
 use azoth_scheduler_core::rejection::Rejection;
+use azoth_scheduler_core::scope::ScopeState;
 use azoth_scheduler_core::state::TaskState;
 use azoth_scheduler_core::time::Timestamp;
 use tokio::sync::watch;
@@ -37,6 +38,10 @@ pub trait Store: Send + Sync + 'static {
 
     /// Tasks that match the filter, in the order in which they were created, at most as many as it says.
     async fn tasks(&self, filter: &TaskFilter) -> Result<Vec<TaskState>, StoreError>;
+
+    /// Every scope of which anything was said: its limits, and whether it is paused. In the order of their names:
+    /// everything, then task types, then concurrency keys.
+    async fn scopes(&self) -> Result<Vec<ScopeState>, StoreError>;
 
     /// Events behind a position, oldest first, at most `limit` (itself at most [`EVENTS_PAGE_MAX`]).
     async fn events(&self, after: LogPosition, limit: usize) -> Result<Vec<RecordedEvent>, StoreError>;
@@ -116,11 +121,29 @@ pub trait Store: Send + Sync + 'static {
 #[derive(Clone, Debug)]
 pub struct Batch {
     /// The commands, in order. At most [`BATCH_COMMANDS_MAX`].
-    pub commands: Vec<TaskCommand>,
+    pub commands: Vec<Command>,
     /// The instant at which they are decided.
     pub now: Timestamp,
     /// Who would take due tasks.
     pub offer: Option<ClaimOffer>,
+}
+
+impl Batch {
+    /// Commands, and no claims.
+    pub fn new<C: Into<Command>>(commands: impl IntoIterator<Item = C>, now: Timestamp) -> Self {
+        Self { commands: commands.into_iter().map(Into::into).collect(), now, offer: None }
+    }
+
+    /// Claims, and no commands.
+    pub fn claiming(offer: ClaimOffer, now: Timestamp) -> Self {
+        Self { commands: Vec::new(), now, offer: Some(offer) }
+    }
+
+    /// Claims too, after the commands.
+    #[must_use]
+    pub fn and_claim(self, offer: ClaimOffer) -> Self {
+        Self { offer: Some(offer), ..self }
+    }
 }
 
 /// A worker that has room.

@@ -59,6 +59,8 @@ pub enum Answer {
     Passed,
     /// What was said is recorded.
     Recorded,
+    /// Nothing had to be done: the scope is already as it was wished.
+    Kept,
 }
 
 /// Decides a command.
@@ -86,7 +88,7 @@ pub fn decide(
             execution::abandon(existing()?, *execution, *why, *last_seen, now)
         }
         Wish::Cancel { reason, by } => Ok(operate::cancel(existing()?, reason, by, now)),
-        Wish::Pause { reason, by } => operate::pause(existing()?, reason, by),
+        Wish::Pause { reason, by, until } => operate::pause(existing()?, reason, by, *until, now),
         Wish::Resume { misfire, by } => operate::resume(existing()?, *misfire, by, now),
         Wish::Disable { reason, by } => operate::disable(existing()?, reason, by, now),
         Wish::CorrectClock => Ok(clock::correct(existing()?, now)),
@@ -98,8 +100,12 @@ fn known<'a>(state: Option<&'a TaskState>, task: &TaskId) -> Result<&'a TaskStat
 }
 
 impl Decision {
-    fn one(event: Event, answer: Answer) -> Self {
+    pub(crate) fn one(event: Event, answer: Answer) -> Self {
         Self { events: vec![event], answer }
+    }
+
+    pub(crate) fn kept() -> Self {
+        Self { events: Vec::new(), answer: Answer::Kept }
     }
 
     fn unchanged(state: &TaskState) -> Self {

@@ -27,11 +27,25 @@ pub(super) fn cancel(state: &TaskState, reason: &ErrorText, by: &Actor, now: Tim
     Decision { events, answer: Answer::Recorded }
 }
 
-pub(super) fn pause(state: &TaskState, reason: &ErrorText, by: &Actor) -> Result<Decision, Rejection> {
+pub(super) fn pause(
+    state: &TaskState,
+    reason: &ErrorText,
+    by: &Actor,
+    until: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<Decision, Rejection> {
+    if let Some(until) = until.filter(|until| *until <= now) {
+        return Err(Rejection::PauseIsOver { until, now });
+    }
+    // A pause that is said again with the same end is the same pause, whoever says it.
     let takes_hold = match &state.phase {
         TaskPhase::Waiting(_) => true,
-        TaskPhase::Running(running) => matches!(running.afterwards, Afterwards::GoOn),
-        TaskPhase::Paused { .. } => false,
+        TaskPhase::Running(running) => match &running.afterwards {
+            Afterwards::GoOn => true,
+            Afterwards::Pause(pause) => pause.until != until,
+            Afterwards::Disable { .. } => false,
+        },
+        TaskPhase::Paused { pause, .. } => pause.until != until,
         TaskPhase::Finished { .. } | TaskPhase::Disabled { .. } | TaskPhase::Cancelled { .. } => {
             return Err(ended(state));
         }
@@ -39,7 +53,7 @@ pub(super) fn pause(state: &TaskState, reason: &ErrorText, by: &Actor) -> Result
     if !takes_hold {
         return Ok(Decision::unchanged(state));
     }
-    let event = Event::TaskPaused { reason: reason.clone(), by: by.clone() };
+    let event = Event::TaskPaused { reason: reason.clone(), by: by.clone(), until };
     Ok(Decision::one(event, Answer::Recorded))
 }
 

@@ -102,7 +102,10 @@ impl Auditor {
             | Event::TaskCancelled { .. }
             | Event::TaskPaused { .. }
             | Event::TaskResumed { .. }
-            | Event::TaskDisabled { .. } => {}
+            | Event::TaskDisabled { .. }
+            | Event::LimitsChanged { .. }
+            | Event::ScopePaused { .. }
+            | Event::ScopeResumed { .. } => {}
         }
         if let Some(progress) = progress_of(event) {
             self.progress(progress)?;
@@ -134,7 +137,10 @@ impl Auditor {
             | Event::TaskPaused { .. }
             | Event::TaskResumed { .. }
             | Event::TaskDisabled { .. }
-            | Event::ClockCorrected { .. } => return Ok(()),
+            | Event::ClockCorrected { .. }
+            | Event::LimitsChanged { .. }
+            | Event::ScopePaused { .. }
+            | Event::ScopeResumed { .. } => return Ok(()),
         };
         if ended != self.holder.take() {
             return Err(format!("{ended:?} ended and did not run"));
@@ -281,6 +287,9 @@ fn progress_of(event: &Event) -> Option<&Progress> {
         | Event::TaskCancelled { .. }
         | Event::TaskPaused { .. }
         | Event::TaskResumed { then: None, .. }
-        | Event::TaskDisabled { .. } => None,
+        | Event::TaskDisabled { .. }
+        | Event::LimitsChanged { .. }
+        | Event::ScopePaused { .. }
+        | Event::ScopeResumed { .. } => None,
     }
 }

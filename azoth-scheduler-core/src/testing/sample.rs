@@ -65,6 +65,7 @@ pub fn definition(schedule: Schedule) -> TaskDefinition {
         timeout_ms: NonZeroU64::new(300_000).unwrap_or(NonZeroU64::MIN),
         priority: Priority::Normal,
         group: None,
+        concurrency_key: None,
     }
 }
 

@@ -92,7 +92,8 @@ fn paused_task_stays_paused_and_is_right_when_it_is_resumed() {
     let by = actor("ops");
     let ahead = given(every_minute()).and(claim("task", 2), at(AHEAD));
     let ahead = ahead.and(complete("task", 2, succeeded(), at(AHEAD)), at(AHEAD));
-    let paused = ahead.and(wish("task", Wish::Pause { reason: text("why"), by: by.clone() }), at(AHEAD));
+    let paused =
+        ahead.and(wish("task", Wish::Pause { reason: text("why"), by: by.clone(), until: None }), at(AHEAD));
     let corrected = corrected(paused, 130);
     assert_eq!(state(&corrected).phase.kind(), PhaseKind::Paused);
     let resume = Wish::Resume { misfire: MisfirePolicy::Skip, by };

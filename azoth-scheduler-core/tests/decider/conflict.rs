@@ -94,7 +94,7 @@ fn task_in(phase: PhaseKind, wanted: Schedule) -> Given {
     let given = match phase {
         PhaseKind::Waiting => given,
         PhaseKind::Running => given.and(claim("task", 1), at(100)),
-        PhaseKind::Paused => given.and(wish("task", Wish::Pause { reason, by }), at(100)),
+        PhaseKind::Paused => given.and(wish("task", Wish::Pause { reason, by, until: None }), at(100)),
         PhaseKind::Disabled => given.and(wish("task", Wish::Disable { reason, by }), at(100)),
         PhaseKind::Cancelled => given.and(wish("task", Wish::Cancel { reason, by }), at(100)),
         PhaseKind::Finished => {

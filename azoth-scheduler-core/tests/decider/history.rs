@@ -149,7 +149,7 @@ impl Act {
                 return wish("task", Wish::Abandon { execution, why: *why, last_seen });
             }
             Act::Cancel => return wish("task", Wish::Cancel { reason, by }),
-            Act::Pause => return wish("task", Wish::Pause { reason, by }),
+            Act::Pause => return wish("task", Wish::Pause { reason, by, until: None }),
             Act::Resume(misfire) => return wish("task", Wish::Resume { misfire: *misfire, by }),
             Act::Disable => return wish("task", Wish::Disable { reason, by }),
             Act::CorrectClock => return wish("task", Wish::CorrectClock),

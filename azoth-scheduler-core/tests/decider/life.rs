@@ -88,7 +88,7 @@ fn a_task_that_was_paused_while_it_ran_rests_when_it_ends() {
     let (reason, by) = (text("holiday"), actor("ops"));
     let given = every_minute()
         .and(claim("task", 1), at(60))
-        .and(wish("task", Wish::Pause { reason, by: by.clone() }), at(61))
+        .and(wish("task", Wish::Pause { reason, by: by.clone(), until: None }), at(61))
         .and(complete("task", 1, succeeded(), at(60)), at(62));
     assert_eq!(given.state().unwrap().phase.kind(), PhaseKind::Paused);
     let resume = wish("task", Wish::Resume { misfire: MisfirePolicy::Skip, by });
@@ -103,7 +103,7 @@ fn a_retry_is_kept_over_a_pause_and_its_count_starts_again_with_the_next_occurre
     let given = every_minute()
         .and(claim("task", 1), at(60))
         .and(complete("task", 1, failed(FailureClass::Retryable), at(60)), at(61))
-        .and(wish("task", Wish::Pause { reason, by: by.clone() }), at(62))
+        .and(wish("task", Wish::Pause { reason, by: by.clone(), until: None }), at(62))
         .and(wish("task", Wish::Resume { misfire: MisfirePolicy::Skip, by }), at(70));
     let state = given.state().unwrap();
     let work = state.waiting().unwrap();
@@ -171,7 +171,7 @@ fn what_passed_during_a_pause_in_the_middle_of_catching_up_is_skipped_on_resumin
     let given = with(|schedule| schedule.misfire = misfire)
         .and(claim("task", 1), at(190))
         .and(complete("task", 1, succeeded(), at(190)), at(191))
-        .and(wish("task", Wish::Pause { reason: text("rest"), by: actor("operator") }), at(192))
+        .and(wish("task", Wish::Pause { reason: text("rest"), by: actor("operator"), until: None }), at(192))
         .and(wish("task", Wish::Resume { misfire: MisfirePolicy::Skip, by: actor("operator") }), at(370));
     assert_eq!(passed(&given), [(at(240), at(360), 3, Fate::Missed(Miss::Paused))]);
     assert_eq!(given.state().unwrap().waiting().unwrap().occurrence, at(120));

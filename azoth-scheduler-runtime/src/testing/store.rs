@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use azoth_scheduler_core::id::{ConsumerName, ExecutionId, TaskId, WorkerId};
+use azoth_scheduler_core::scope::ScopeState;
 use azoth_scheduler_core::state::TaskState;
 use azoth_scheduler_core::time::Timestamp;
 use azoth_scheduler_store::{
@@ -125,6 +126,10 @@ impl Store for SteppedStore {
 
     async fn tasks(&self, filter: &TaskFilter) -> Result<Vec<TaskState>, StoreError> {
         self.call(StoreCall::Read, self.inner.tasks(filter)).await
+    }
+
+    async fn scopes(&self) -> Result<Vec<ScopeState>, StoreError> {
+        self.call(StoreCall::Read, self.inner.scopes()).await
     }
 
     async fn events(&self, after: LogPosition, limit: usize) -> Result<Vec<RecordedEvent>, StoreError> {

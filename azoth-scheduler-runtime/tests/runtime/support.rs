@@ -9,6 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use azoth_scheduler_core::event::Event;
 use azoth_scheduler_core::id::{ConsumerName, ExecutionId, TaskId, WorkerId};
+use azoth_scheduler_core::scope::ScopeState;
 use azoth_scheduler_core::state::TaskState;
 use azoth_scheduler_core::time::Timestamp;
 use azoth_scheduler_runtime::{
@@ -253,6 +254,10 @@ impl Store for FaultyStore {
 
     async fn tasks(&self, filter: &TaskFilter) -> Result<Vec<TaskState>, StoreError> {
         self.inner.tasks(filter).await
+    }
+
+    async fn scopes(&self) -> Result<Vec<ScopeState>, StoreError> {
+        self.inner.scopes().await
     }
 
     async fn events(&self, after: LogPosition, limit: usize) -> Result<Vec<RecordedEvent>, StoreError> {

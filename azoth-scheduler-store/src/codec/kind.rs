@@ -17,11 +17,14 @@ pub(crate) enum EventKind {
     TaskResumed = 9,
     TaskDisabled = 10,
     ClockCorrected = 11,
+    LimitsChanged = 20,
+    ScopePaused = 21,
+    ScopeResumed = 22,
 }
 
 impl EventKind {
     /// All kinds.
-    pub(crate) const ALL: [EventKind; 11] = [
+    pub(crate) const ALL: [EventKind; 14] = [
         EventKind::TaskScheduled,
         EventKind::ExecutionStarted,
         EventKind::TaskExecuted,
@@ -33,6 +36,9 @@ impl EventKind {
         EventKind::TaskResumed,
         EventKind::TaskDisabled,
         EventKind::ClockCorrected,
+        EventKind::LimitsChanged,
+        EventKind::ScopePaused,
+        EventKind::ScopeResumed,
     ];
 
     /// The kind of this event.
@@ -49,6 +55,9 @@ impl EventKind {
             Event::TaskResumed { .. } => EventKind::TaskResumed,
             Event::TaskDisabled { .. } => EventKind::TaskDisabled,
             Event::ClockCorrected { .. } => EventKind::ClockCorrected,
+            Event::LimitsChanged { .. } => EventKind::LimitsChanged,
+            Event::ScopePaused { .. } => EventKind::ScopePaused,
+            Event::ScopeResumed { .. } => EventKind::ScopeResumed,
         }
     }
 
@@ -76,6 +85,9 @@ impl EventKind {
             EventKind::TaskResumed => "TaskResumed",
             EventKind::TaskDisabled => "TaskDisabled",
             EventKind::ClockCorrected => "ClockCorrected",
+            EventKind::LimitsChanged => "LimitsChanged",
+            EventKind::ScopePaused => "ScopePaused",
+            EventKind::ScopeResumed => "ScopeResumed",
         }
     }
 }

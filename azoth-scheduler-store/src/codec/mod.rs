@@ -10,6 +10,8 @@
 mod bytes;
 mod error;
 mod kind;
+#[cfg(feature = "sqlite")]
+mod scope;
 mod v1;
 
 #[cfg(test)]
@@ -21,6 +23,8 @@ use serde::Deserialize;
 
 pub(crate) use self::error::CodecError;
 pub(crate) use self::kind::EventKind;
+#[cfg(feature = "sqlite")]
+pub(crate) use self::scope::{decode_scope, encode_scope};
 use self::v1::{IntoEvent, Record};
 
 /// The largest record, its two leading bytes included. The largest that core makes has some 75 KiB: an error with the
@@ -84,6 +88,9 @@ fn decode_v1(kind: EventKind, body: &[u8]) -> Result<Event, CodecError> {
         EventKind::TaskResumed => read::<v1::TaskResumed<'_>>(kind, body),
         EventKind::TaskDisabled => read::<v1::TaskDisabled<'_>>(kind, body),
         EventKind::ClockCorrected => read::<v1::ClockCorrected<'_>>(kind, body),
+        EventKind::LimitsChanged => read::<v1::LimitsChanged<'_>>(kind, body),
+        EventKind::ScopePaused => read::<v1::ScopePaused<'_>>(kind, body),
+        EventKind::ScopeResumed => read::<v1::ScopeResumed<'_>>(kind, body),
     }
 }
 

@@ -42,7 +42,7 @@ proptest! {
 
     #[test]
     fn no_bytes_behind_a_good_header_make_the_decoder_panic(
-        kind in 0u8..12,
+        kind in 0u8..24,
         body in proptest::collection::vec(prop_oneof![0u8..4, any::<u8>()], 0..200),
     ) {
         let record = [vec![FORMAT, VERSION], body].concat();
@@ -150,11 +150,11 @@ fn values_that_core_cannot_hold_are_refused() {
         assert!(matches!(error, CodecError::Malformed { .. }), "{error:?}");
         assert!(error.to_string().contains(why), "{error}");
     };
-    refused(EventKind::TaskPaused, b"\x01r\x00", "actor is empty");
-    refused(EventKind::TaskPaused, b"\x01r\x02a\n", "control character");
-    refused(EventKind::TaskPaused, b"\x01\xFF\x01a", "utf-8");
+    refused(EventKind::TaskDisabled, b"\x01r\x00", "actor is empty");
+    refused(EventKind::TaskDisabled, b"\x01r\x02a\n", "control character");
+    refused(EventKind::TaskDisabled, b"\x01\xFF\x01a", "utf-8");
     let long = [&[251, 1, 16], &[b'x'; 4097][..], b"\x01a"].concat();
-    refused(EventKind::TaskPaused, &long, "4097 bytes is over the limit of 4096");
+    refused(EventKind::TaskDisabled, &long, "4097 bytes is over the limit of 4096");
     // 128 bits that are 15 bytes long; an outcome with an unknown code.
     refused(EventKind::TaskEventEmitted, &[15; 60], "expected 16 bytes");
     refused(EventKind::TaskExecuted, &[&[16][..], &[0; 16], &[9]].concat(), "variant index");

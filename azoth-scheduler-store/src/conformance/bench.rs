@@ -3,7 +3,7 @@
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
-use azoth_scheduler_core::command::{NewTask, OnConflict, TaskCommand, Wish};
+use azoth_scheduler_core::command::{Command, NewTask, OnConflict, TaskCommand, Wish};
 use azoth_scheduler_core::decide::Answer;
 use azoth_scheduler_core::event::Event;
 use azoth_scheduler_core::execution::Report;
@@ -11,6 +11,7 @@ use azoth_scheduler_core::id::{ExecutionId, TaskId, TaskType, WorkerId};
 use azoth_scheduler_core::payload::Payload;
 use azoth_scheduler_core::rejection::Rejection;
 use azoth_scheduler_core::schedule::Schedule;
+use azoth_scheduler_core::scope::ScopeState;
 use azoth_scheduler_core::state::{PhaseKind, TaskState};
 use azoth_scheduler_core::task::TaskDefinition;
 use azoth_scheduler_core::testing::{audit, definition, execution, task_id, task_type, wish, worker};
@@ -61,25 +62,26 @@ impl Bench {
     }
 
     /// What the store answers to each of these.
-    pub(super) async fn say_all(
+    pub(super) async fn say_all<C: Into<Command>>(
         &self,
-        commands: Vec<TaskCommand>,
+        commands: Vec<C>,
         now: Timestamp,
     ) -> Vec<Result<Answer, Rejection>> {
         let count = commands.len();
-        let applied = self.apply(Batch { commands, now, offer: None }).await;
+        let applied = self.apply(Batch::new(commands, now)).await;
         assert_eq!(applied.answers.len(), count, "each command has an answer");
         assert!(applied.claims.is_none(), "nothing was offered");
         applied.answers
     }
 
     /// What the store answers.
-    pub(super) async fn say(&self, command: TaskCommand, now: Timestamp) -> Result<Answer, Rejection> {
-        self.say_all(vec![command], now).await.remove(0)
+    pub(super) async fn say(&self, command: impl Into<Command>, now: Timestamp) -> Result<Answer, Rejection> {
+        self.say_all(vec![command.into()], now).await.remove(0)
     }
 
     /// The answer to a command that is accepted.
-    pub(super) async fn does(&self, command: TaskCommand, now: Timestamp) -> Answer {
+    pub(super) async fn does(&self, command: impl Into<Command>, now: Timestamp) -> Answer {
+        let command: Command = command.into();
         match self.say(command.clone(), now).await {
             Ok(answer) => answer,
             Err(rejection) => panic!("{command:?} was refused: {rejection}"),
@@ -101,7 +103,7 @@ impl Bench {
         now: Timestamp,
     ) -> Claims {
         let offer = self.offer(worker, types, slots);
-        let applied = self.apply(Batch { commands: Vec::new(), now, offer: Some(offer) }).await;
+        let applied = self.apply(Batch::claiming(offer, now)).await;
         some(applied.claims)
     }
 
@@ -179,6 +181,7 @@ pub(super) struct Answers {
     head: LogPosition,
     events: Vec<RecordedEvent>,
     tasks: Vec<(StoredTask, Vec<RecordedEvent>)>,
+    scopes: Vec<ScopeState>,
     counts: Vec<TaskCount>,
 }
 
@@ -192,8 +195,8 @@ impl Answers {
         }
         let mut counts = ok(store.stats(Timestamp::UNIX_EPOCH).await).tasks;
         counts.sort_by(|a, b| (&a.task_type, a.phase).cmp(&(&b.task_type, b.phase)));
-        let head = ok(store.head().await);
-        Self { head, events: all_events(store).await, tasks, counts }
+        let (head, scopes) = (ok(store.head().await), ok(store.scopes().await));
+        Self { head, events: all_events(store).await, tasks, scopes, counts }
     }
 
     pub(super) fn head(&self) -> LogPosition {

@@ -99,7 +99,7 @@ pub(super) async fn unknown_tasks_are_named(bench: &mut Bench) {
     let (reason, by) = (text("why"), actor("ops"));
     let wishes = [
         Wish::Cancel { reason: reason.clone(), by: by.clone() },
-        Wish::Pause { reason: reason.clone(), by: by.clone() },
+        Wish::Pause { reason: reason.clone(), by: by.clone(), until: None },
         Wish::Resume { misfire: MisfirePolicy::Skip, by: by.clone() },
         Wish::Disable { reason, by },
     ];

@@ -97,7 +97,7 @@ pub(super) async fn an_offer_is_answered_with_no_more_claims_than_it_has_ids(ben
     assert!(none.claimed.is_empty() && none.next_due == Some(at(0)), "{none:?}");
     let offer = bench.offer(owner, &["work"], 2);
     let ids = offer.executions.clone();
-    let applied = bench.apply(Batch { commands: Vec::new(), now: at(0), offer: Some(offer) }).await;
+    let applied = bench.apply(Batch::claiming(offer, at(0))).await;
     let claims = some(applied.claims);
     let used: Vec<_> = claims.claimed.iter().map(|claimed| claimed.execution).collect();
     assert_eq!((names(&claims), used), (vec!["a".to_owned(), "b".to_owned()], ids));
@@ -114,15 +114,15 @@ pub(super) async fn no_offer_is_answered_with_more_than_the_limit(bench: &mut Be
 
 pub(super) async fn what_a_batch_schedules_it_also_claims(bench: &mut Bench) {
     let owner = bench.worker(at(0)).await;
-    let offer = Some(bench.offer(owner, &["work"], 5));
+    let offer = bench.offer(owner, &["work"], 5);
     let commands = vec![want("a", Schedule::immediate()), want("b", Schedule::one_time(at(9)))];
-    let applied = bench.apply(Batch { commands, now: at(0), offer }).await;
+    let applied = bench.apply(Batch::new(commands, at(0)).and_claim(offer)).await;
     let claims = some(applied.claims);
     assert_eq!((names(&claims), claims.next_due), (vec!["a".to_owned()], Some(at(9))));
     let claimed = some(claims.claimed.first().cloned());
-    let offer = Some(bench.offer(owner, &["work"], 5));
+    let offer = bench.offer(owner, &["work"], 5);
     let commands = vec![ends(&claimed, succeeded()), want("a", Schedule::immediate())];
-    let applied = bench.apply(Batch { commands, now: at(3), offer }).await;
+    let applied = bench.apply(Batch::new(commands, at(3)).and_claim(offer)).await;
     assert_eq!(names(&some(applied.claims)), ["a"], "it has ended and starts anew, all in one transaction");
 }
 
@@ -204,7 +204,10 @@ pub(super) async fn passed(bench: &Bench, task: &str) -> Vec<(Timestamp, Timesta
         | Event::TaskPaused { .. }
         | Event::TaskResumed { .. }
         | Event::ClockCorrected { .. }
-        | Event::TaskDisabled { .. } => None,
+        | Event::TaskDisabled { .. }
+        | Event::LimitsChanged { .. }
+        | Event::ScopePaused { .. }
+        | Event::ScopeResumed { .. } => None,
     });
     events.collect()
 }

@@ -39,6 +39,7 @@ mod fencing;
 mod pausing;
 mod reading;
 mod scheduling;
+mod scopes;
 mod verify;
 mod walk;
 mod workers;
@@ -210,6 +211,11 @@ cases! { ($)
     clocks {
         tasks_that_a_clock_far_ahead_has_decided_are_found_in_pages,
         a_corrected_clock_touches_only_what_was_decided_beyond_it,
+    }
+    scopes {
+        what_is_said_of_a_scope_is_kept,
+        limits_that_were_set_hold_instead_of_those_that_were_declared,
+        limits_that_make_no_sense_are_refused,
     }
     reading {
         events_come_in_pages_without_gap_or_overlap,

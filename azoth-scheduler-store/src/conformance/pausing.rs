@@ -87,7 +87,7 @@ pub(super) async fn what_has_ended_is_neither_paused_nor_resumed(bench: &mut Ben
 }
 
 pub(super) fn pause(task: &str) -> TaskCommand {
-    wish(task, Wish::Pause { reason: text("holiday"), by: actor("ops") })
+    wish(task, Wish::Pause { reason: text("holiday"), by: actor("ops"), until: None })
 }
 
 fn resume(task: &str, misfire: MisfirePolicy) -> TaskCommand {

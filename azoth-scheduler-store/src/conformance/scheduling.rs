@@ -144,7 +144,7 @@ pub(super) async fn commands_of_a_batch_see_what_came_before_them(bench: &mut Be
 
 pub(super) async fn a_batch_over_the_limit_changes_nothing(bench: &mut Bench) {
     let commands = vec![want("task", Schedule::immediate()); BATCH_COMMANDS_MAX + 1];
-    let batch = Batch { commands, now: at(0), offer: None };
+    let batch = Batch::new(commands, at(0));
     let error = bench.store().apply(batch).await.map(drop);
     let (commands, limit) = (BATCH_COMMANDS_MAX + 1, BATCH_COMMANDS_MAX);
     assert_eq!(error, Err(StoreError::BatchTooLarge { commands, limit }));
@@ -164,7 +164,7 @@ pub(super) async fn a_record_over_the_limit_undoes_the_whole_batch(bench: &mut B
     let sources = vec![message.clone(); 1_000];
     let report = Outcome::Failed(Failure { class: FailureClass::Retryable, message, sources });
     let commands = vec![want("other", Schedule::immediate()), ends(&claimed, report)];
-    let error = bench.store().apply(Batch { commands, now: at(1), offer: None }).await.map(drop);
+    let error = bench.store().apply(Batch::new(commands, at(1))).await.map(drop);
     assert!(matches!(error, Err(StoreError::TooLarge { bytes: 4_000_000.., .. })), "{error:?}");
     assert_eq!(bench.store().head().await, before);
     assert_eq!(bench.store().task(&task_id("other")).await, Ok(None), "all or nothing");
@@ -201,7 +201,7 @@ async fn bring(bench: &mut Bench, task: &str, wanted: Schedule, phase: PhaseKind
             bench.does(claim(task, number), at(100)).await;
         }
         PhaseKind::Paused => {
-            bench.does(wish(task, Wish::Pause { reason, by }), at(100)).await;
+            bench.does(wish(task, Wish::Pause { reason, by, until: None }), at(100)).await;
         }
         PhaseKind::Disabled => {
             bench.does(wish(task, Wish::Disable { reason, by }), at(100)).await;

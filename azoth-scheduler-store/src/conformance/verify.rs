@@ -29,7 +29,9 @@ pub(super) async fn every_kind_of_event_replays(bench: &mut Bench) {
     let lost = bench.claim_one(worker, at(700)).await;
     bench.does(taken(&lost, AbandonReason::WorkerLost, at(701)), at(900)).await;
     bench.run(worker, succeeded(), at(900)).await;
-    bench.does(wish("often", Wish::Pause { reason: reason.clone(), by: by.clone() }), at(910)).await;
+    bench
+        .does(wish("often", Wish::Pause { reason: reason.clone(), by: by.clone(), until: None }), at(910))
+        .await;
     assert_sound(bench.store()).await;
     bench.does(wish("often", Wish::Resume { misfire: MisfirePolicy::Skip, by: by.clone() }), at(911)).await;
     bench.does(want("often", every(90)), at(912)).await;

@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use azoth_scheduler_core::id::{ConsumerName, ExecutionId, TaskId, WorkerId};
+use azoth_scheduler_core::scope::ScopeState;
 use azoth_scheduler_core::state::TaskState;
 use azoth_scheduler_core::time::Timestamp;
 use tokio::sync::watch;
@@ -96,6 +97,10 @@ impl Store for MemoryStore {
 
     async fn tasks(&self, filter: &TaskFilter) -> Result<Vec<TaskState>, StoreError> {
         Ok(self.tables().projection.tasks(filter))
+    }
+
+    async fn scopes(&self) -> Result<Vec<ScopeState>, StoreError> {
+        Ok(self.tables().projection.scopes.values().cloned().collect())
     }
 
     async fn events(&self, after: LogPosition, limit: usize) -> Result<Vec<RecordedEvent>, StoreError> {

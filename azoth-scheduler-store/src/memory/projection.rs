@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use azoth_scheduler_core::event::Event;
 use azoth_scheduler_core::evolve::{OutOfOrder, evolve};
 use azoth_scheduler_core::id::TaskId;
+use azoth_scheduler_core::scope::{self, Scope, ScopeState};
 use azoth_scheduler_core::state::TaskState;
+use azoth_scheduler_core::time::Timestamp;
 
 use super::due::DueIndex;
 use crate::filter::TaskFilter;
@@ -20,6 +22,7 @@ pub(super) struct Projection {
     pub(super) rows: BTreeMap<LogPosition, Row>,
     pub(super) keys: BTreeMap<TaskId, LogPosition>,
     pub(super) due: DueIndex,
+    pub(super) scopes: BTreeMap<Scope, ScopeState>,
 }
 
 /// A task.
@@ -44,7 +47,20 @@ impl Projection {
 
     /// Folds one event. After an error the projection is of no more use.
     pub(super) fn apply(&mut self, recorded: &RecordedEvent) -> Result<(), OutOfOrder> {
-        let Subject::Task(task) = &recorded.subject;
+        match &recorded.subject {
+            Subject::Task(task) => self.apply_to_task(task, recorded),
+            Subject::Scope(scope) => self.apply_to_scope(scope, recorded),
+        }
+    }
+
+    fn apply_to_scope(&mut self, scope: &Scope, recorded: &RecordedEvent) -> Result<(), OutOfOrder> {
+        let before = self.scopes.remove(scope);
+        let state = scope::evolve(before, &recorded.event, recorded.at)?;
+        self.scopes.insert(scope.clone(), state);
+        Ok(())
+    }
+
+    fn apply_to_task(&mut self, task: &TaskId, recorded: &RecordedEvent) -> Result<(), OutOfOrder> {
         let key = *self.keys.entry(task.clone()).or_insert(recorded.position);
         let old = self.rows.remove(&key);
         if let Some(row) = &old {
@@ -67,11 +83,26 @@ impl Projection {
             | Event::TaskPaused { .. }
             | Event::TaskResumed { .. }
             | Event::TaskDisabled { .. }
-            | Event::ClockCorrected { .. } => kept,
+            | Event::ClockCorrected { .. }
+            | Event::LimitsChanged { .. }
+            | Event::ScopePaused { .. }
+            | Event::ScopeResumed { .. } => kept,
         };
         positions.push(recorded.position);
+        if let Event::ExecutionStarted { .. } = recorded.event {
+            self.spend(&state, recorded.at);
+        }
         self.rows.insert(key, Row { state, payload, positions });
         Ok(())
+    }
+
+    /// A start counts against the rate of every scope of the task.
+    fn spend(&mut self, state: &TaskState, at: Timestamp) {
+        for scope in Scope::all_of(&state.definition) {
+            if let Some(state) = self.scopes.get_mut(&scope) {
+                state.spend(at);
+            }
+        }
     }
 
     pub(super) fn row(&self, task: &TaskId) -> Option<&Row> {

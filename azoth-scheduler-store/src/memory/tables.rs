@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use azoth_scheduler_core::command::{TaskCommand, Wish};
+use azoth_scheduler_core::command::{Command, ScopeCommand, TaskCommand, Wish};
 use azoth_scheduler_core::decide::{Answer, decide};
 use azoth_scheduler_core::event::Event;
 use azoth_scheduler_core::evolve::OutOfOrder;
 use azoth_scheduler_core::id::{ConsumerName, TaskId, WorkerId};
 use azoth_scheduler_core::rejection::Rejection;
+use azoth_scheduler_core::scope;
 use azoth_scheduler_core::time::Timestamp;
 
 use super::operation::{Consumer, Worker};
@@ -52,7 +53,10 @@ impl Tables {
     fn apply_all(&mut self, batch: &Batch) -> Result<Applied, StoreError> {
         let mut answers = Vec::with_capacity(batch.commands.len());
         for command in &batch.commands {
-            answers.push(self.command(command, batch.now)?);
+            answers.push(match command {
+                Command::Task(command) => self.command(command, batch.now)?,
+                Command::Scope(command) => self.scope_command(command, batch.now)?,
+            });
         }
         let claims = batch.offer.as_ref().map(|offer| self.claim(offer, batch.now)).transpose()?;
         Ok(Applied { answers, claims })
@@ -70,19 +74,42 @@ impl Tables {
             Err(rejection) => return Ok(Err(rejection)),
         };
         for event in decision.events {
-            self.append(&command.task, event, &command.wish, now)?;
+            let payload = payload_of(&event, &command.wish);
+            self.append(Subject::Task(command.task.clone()), event, payload, now)?;
         }
         Ok(Ok(decision.answer))
     }
 
-    fn append(&mut self, task: &TaskId, event: Event, wish: &Wish, now: Timestamp) -> Result<(), StoreError> {
+    /// Decides a command about a scope and appends what it comes to.
+    pub(super) fn scope_command(
+        &mut self,
+        command: &ScopeCommand,
+        now: Timestamp,
+    ) -> Result<Result<Answer, Rejection>, StoreError> {
+        let decision = match scope::decide(self.projection.scopes.get(&command.scope), command, now) {
+            Ok(decision) => decision,
+            Err(rejection) => return Ok(Err(rejection)),
+        };
+        for event in decision.events {
+            self.append(Subject::Scope(command.scope.clone()), event, RecordedPayload::Absent, now)?;
+        }
+        Ok(Ok(decision.answer))
+    }
+
+    fn append(
+        &mut self,
+        subject: Subject,
+        event: Event,
+        payload: RecordedPayload,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         assert_fits(&event)?;
         let recorded = RecordedEvent {
             position: LogPosition::from_number(self.head().number().saturating_add(1)),
             at: now,
             ordered_at: self.log.last().map_or(now, |last| last.ordered_at.max(now)),
-            subject: Subject::Task(task.clone()),
-            payload: payload_of(&event, wish),
+            subject,
+            payload,
             event,
         };
         self.projection.apply(&recorded).map_err(|error| damaged(&error))?;

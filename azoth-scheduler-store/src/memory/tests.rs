@@ -81,8 +81,8 @@ proptest! {
             change(&mut command, |new| (new.task_type, new.priority) = (task_type(kind), *priority));
             command
         };
-        let commands = tasks.iter().enumerate().map(command).collect();
-        tables.apply(&Batch { commands, now: at(-1), offer: None }).unwrap();
+        let commands = tasks.iter().enumerate().map(command);
+        tables.apply(&Batch::new(commands, at(-1))).unwrap();
         let wanted: BTreeSet<TaskType> = types.iter().map(|kind| task_type(kind)).collect();
         let due = || tasks.iter().zip(1..).filter(|((kind, _, second), _)| types.contains(kind) && *second <= now);
         let by_priority = due().min_by_key(|((_, priority, second), key)| (*priority, *second, *key));
@@ -98,8 +98,8 @@ proptest! {
 fn three_tasks() -> Tables {
     let mut tables = Tables::default();
     let task = |number| schedule(&format!("task-{number}"), Schedule::one_time(at(60)), OnConflict::Redefine);
-    let commands = (0..3).map(task).collect();
-    tables.apply(&Batch { commands, now: at(0), offer: None }).unwrap();
+    let commands = (0..3).map(task);
+    tables.apply(&Batch::new(commands, at(0))).unwrap();
     tables
 }
 

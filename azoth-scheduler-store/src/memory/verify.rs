@@ -63,6 +63,9 @@ impl Tables {
                 findings.push(found(None, format!("task {id:?} is not what its events add up to")));
             }
         }
+        if self.projection.scopes != replayed.scopes {
+            findings.push(found(None, "the scopes are not what their events add up to".to_owned()));
+        }
         if self.projection.keys != replayed.keys || self.projection.due != replayed.due {
             findings.push(found(None, "an index is not what the tasks add up to".to_owned()));
         }

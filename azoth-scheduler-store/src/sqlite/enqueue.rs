@@ -66,8 +66,8 @@ impl SqliteStore {
         self.shared.place.check_layout(Some(head.layout))?;
         let mut memory = Memory::default();
         let mut group = Group::new(conn, &mut memory, head)?;
-        let commands = prepared.commands().to_vec();
-        let applied = group.apply(&Batch { commands, now: prepared.now(), offer: None })?;
+        let batch = Batch::new(prepared.commands().iter().cloned(), prepared.now());
+        let applied = group.apply(&batch)?;
         group.finish()?;
         Ok(applied.answers)
     }

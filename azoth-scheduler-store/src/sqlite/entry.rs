@@ -111,7 +111,11 @@ fn words(phase: &TaskPhase) -> Option<Words<'_>> {
 
 /// The pause that an event holds.
 pub(super) fn pause_in(event: Event, at: Timestamp) -> Option<Pause> {
-    if let Event::TaskPaused { reason, by } = event { Some(Pause { at, reason, by }) } else { None }
+    if let Event::TaskPaused { reason, by, until } = event {
+        Some(Pause { at, reason, by, until })
+    } else {
+        None
+    }
 }
 
 /// Who said in an event that the task be disabled, and why.
@@ -143,7 +147,10 @@ pub(super) fn disabled_in(event: Event) -> Option<DisabledReason> {
         | Event::ExecutionStarted { .. }
         | Event::TaskEventEmitted { .. }
         | Event::TaskCancelled { .. }
-        | Event::TaskPaused { .. } => return None,
+        | Event::TaskPaused { .. }
+        | Event::LimitsChanged { .. }
+        | Event::ScopePaused { .. }
+        | Event::ScopeResumed { .. } => return None,
     };
     match then {
         Then::Disable(because) => Some(because),

@@ -6,10 +6,13 @@ use std::collections::HashMap;
 
 use azoth_scheduler_core::event::Event;
 use azoth_scheduler_core::id::{TaskId, TaskType};
+use azoth_scheduler_core::scope::Scope;
 use rusqlite::Connection;
 
 use super::entry::{Entry, Place};
 use super::log::{self, LogRow};
+use super::scope_row::ScopeEntry;
+use super::scopes::Scopes;
 use super::scratch::Scratch;
 use super::task_row::{self, Cells};
 use super::{cell, type_row};
@@ -26,6 +29,7 @@ pub(super) struct Fold {
     /// Names of tasks that have no row yet.
     created: HashMap<TaskId, u64>,
     types: HashMap<TaskType, u64>,
+    scopes: Scopes,
 }
 
 #[derive(Debug)]
@@ -55,6 +59,9 @@ impl From<StoreError> for Unfoldable {
 impl Fold {
     /// Folds one more event. One that is refused is left out.
     pub(super) fn add(&mut self, conn: &Connection, row: &LogRow, event: &Event) -> Result<(), Unfoldable> {
+        if let Some(scope) = event.scope() {
+            return self.add_to_scope(conn, scope, row, event);
+        }
         let before = self.task(conn, row.subject)?;
         let previous = before.as_ref().map(|entry| entry.last);
         if previous != row.previous {
@@ -80,7 +87,28 @@ impl Fold {
         if is_new {
             self.name(conn, &entry)?;
         }
+        if let Event::ExecutionStarted { .. } = event {
+            self.scopes.spend(conn, &entry.state.definition, row.at)?;
+        }
         self.put(entry);
+        Ok(())
+    }
+
+    fn add_to_scope(
+        &mut self,
+        conn: &Connection,
+        scope: &Scope,
+        row: &LogRow,
+        event: &Event,
+    ) -> Result<(), Unfoldable> {
+        let before = self.scopes.get(conn, scope)?.cloned();
+        let place = before.as_ref().map(|entry| (entry.key, Some(entry.last)));
+        if place.unwrap_or((row.position, None)) != (row.subject, row.previous) {
+            return Err(Unfoldable::Wrong(format!("it does not follow the event before it of {scope}")));
+        }
+        let entry = ScopeEntry::after(before, event, row.position, row.at)
+            .map_err(|error| Unfoldable::Wrong(error.to_string()))?;
+        self.scopes.put(entry);
         Ok(())
     }
 
@@ -91,6 +119,8 @@ impl Fold {
             Cells::of(&slot.entry).write(conn)?;
             slot.written = true;
         }
+        self.scopes.flush(conn)?;
+        self.scopes.trim();
         self.created.clear();
         if self.tasks.len() > TASKS_MAX {
             self.tasks.clear();

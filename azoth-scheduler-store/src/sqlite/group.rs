@@ -1,12 +1,13 @@
 //! What happens inside one write transaction: commands are decided, their events folded and appended, due tasks
 //! claimed. Nothing here begins or ends a transaction, so it works in anybody's.
 
-use azoth_scheduler_core::command::TaskCommand;
+use azoth_scheduler_core::command::{Command, ScopeCommand, TaskCommand};
 use azoth_scheduler_core::decide::{Answer, Decision, decide};
 use azoth_scheduler_core::event::Event;
 use azoth_scheduler_core::id::TaskId;
 use azoth_scheduler_core::payload::Payload;
 use azoth_scheduler_core::rejection::Rejection;
+use azoth_scheduler_core::scope;
 use azoth_scheduler_core::time::Timestamp;
 use rusqlite::Connection;
 
@@ -17,6 +18,7 @@ use super::entry::{Entry, Place};
 use super::head::Head;
 use super::log::{self, LogRow};
 use super::memory::{Check, Memory};
+use super::scope_row::ScopeEntry;
 use crate::codec::{self, EventKind};
 use crate::error::StoreError;
 use crate::store::{Applied, Batch};
@@ -49,7 +51,10 @@ impl<'a> Group<'a> {
     pub(super) fn apply(&mut self, batch: &Batch) -> Result<Applied, StoreError> {
         let mut answers = Vec::with_capacity(batch.commands.len());
         for command in &batch.commands {
-            answers.push(self.command(command, batch.now)?);
+            answers.push(match command {
+                Command::Task(command) => self.command(command, batch.now)?,
+                Command::Scope(command) => self.scope_command(command, batch.now)?,
+            });
         }
         let claims = match &batch.offer {
             Some(offer) => Some(claim::claim(self, offer, batch.now)?),
@@ -73,6 +78,30 @@ impl<'a> Group<'a> {
         };
         if !events.is_empty() {
             self.record(&command.task, &events, command.wish.payload(), now)?;
+        }
+        Ok(Ok(answer))
+    }
+
+    /// Decides one command about a scope and records what it comes to.
+    pub(super) fn scope_command(
+        &mut self,
+        command: &ScopeCommand,
+        now: Timestamp,
+    ) -> Result<Result<Answer, Rejection>, StoreError> {
+        let mut entry = self.memory.scopes.get(self.conn, &command.scope)?.cloned();
+        let state = entry.as_ref().map(|entry| &entry.state);
+        let Decision { events, answer } = match scope::decide(state, command, now) {
+            Ok(decision) => decision,
+            Err(rejection) => return Ok(Err(rejection)),
+        };
+        for event in &events {
+            let previous = entry.as_ref().map(|entry| entry.last);
+            let position = self.head.position.saturating_add(1);
+            let after = ScopeEntry::after(entry, event, position, now)
+                .map_err(|error| cell::corrupt(format!("a decision that cannot follow: {error}")))?;
+            self.push(event, after.key, previous, now)?;
+            self.memory.scopes.put(after.clone());
+            entry = Some(after);
         }
         Ok(Ok(answer))
     }
@@ -155,6 +184,9 @@ impl<'a> Group<'a> {
             .map_err(|error| cell::corrupt(format!("a decision that cannot follow: {error}")))?;
         keep_payload(self.conn, event, payload, position)?;
         self.push(event, entry.key, previous, now)?;
+        if let Event::ExecutionStarted { .. } = event {
+            self.memory.scopes.spend(self.conn, &entry.state.definition, now)?;
+        }
         Ok(entry)
     }
 

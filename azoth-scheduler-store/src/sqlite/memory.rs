@@ -11,6 +11,7 @@ use rusqlite::Connection;
 use super::chain::Hash;
 use super::entry::Entry;
 use super::head::Head;
+use super::scopes::Scopes;
 use super::task_row::{self, Cells};
 use super::type_row;
 use crate::error::StoreError;
@@ -21,6 +22,7 @@ pub(super) struct Memory {
     tasks: HashMap<TaskId, Slot>,
     unwritten: Vec<TaskId>,
     types: HashMap<TaskType, u64>,
+    pub(super) scopes: Scopes,
     left: Option<Mark>,
     /// Workers that were registered through this store, so that those of others can be told. Never forgotten.
     pub(super) own_workers: BTreeSet<WorkerId>,
@@ -73,6 +75,7 @@ impl Memory {
         if self.types.len() > TYPES_MAX {
             self.types.clear();
         }
+        self.scopes.trim();
         self.left = Some(Mark::of(head));
     }
 
@@ -81,6 +84,7 @@ impl Memory {
         self.tasks.clear();
         self.unwritten.clear();
         self.types.clear();
+        self.scopes.forget();
         self.left = None;
     }
 
@@ -114,7 +118,7 @@ impl Memory {
             Cells::of(&slot.entry).write(conn)?;
             slot.written = true;
         }
-        Ok(())
+        self.scopes.flush(conn)
     }
 
     /// The key of a type, `None` for one that no task ever had.

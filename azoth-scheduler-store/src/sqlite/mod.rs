@@ -19,7 +19,7 @@
 //! | `writer`, `group`, `memory` | the one thread that writes, what it does in a transaction, what it remembers |
 //! | `checkpoint` | copying the write-ahead log into the file, and how long it may become |
 //! | `log`, `chain`, `head` | the canonical log, the hash chain over it, where it ends |
-//! | `entry`, `task_row`, `type_row`, `claim` | the projection: folding, rows, due tasks |
+//! | `entry`, `task_row`, `type_row`, `scope_row`, `scopes`, `claim` | the projection: folding, rows, due tasks |
 //! | `worker`, `consumer` | operational tables: signs of life, cursors, dead letters |
 //! | `readers`, `read`, `stats` | reads, each in one snapshot, on threads of the store's own |
 //! | `fold`, `scratch`, `shadow`, `upkeep` | the whole log page by page: into tables beside the file, and from there into it |
@@ -64,6 +64,8 @@ mod read;
 mod readers;
 mod rebuild;
 mod schema;
+mod scope_row;
+mod scopes;
 mod scratch;
 mod shadow;
 mod stats;
@@ -81,8 +83,9 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
-use azoth_scheduler_core::command::{TaskCommand, Wish};
+use azoth_scheduler_core::command::{Command, Wish};
 use azoth_scheduler_core::id::{ConsumerName, ExecutionId, TaskId, WorkerId};
+use azoth_scheduler_core::scope::ScopeState;
 use azoth_scheduler_core::state::TaskState;
 use azoth_scheduler_core::time::Timestamp;
 pub use rusqlite;
@@ -196,7 +199,10 @@ impl SqliteStore {
 
 /// What can still be done while the write-ahead log is over its hard limit: what runs ends, nothing more begins.
 fn without_new_work(batch: &Batch, bytes: u64, limit: u64) -> Result<Batch, StoreError> {
-    let schedules = |command: &TaskCommand| matches!(command.wish, Wish::Schedule(_));
+    let schedules = |command: &Command| match command {
+        Command::Task(command) => matches!(command.wish, Wish::Schedule(_)),
+        Command::Scope(_) => false,
+    };
     if batch.commands.iter().any(schedules) {
         return Err(StoreError::WalFull { bytes, limit });
     }
@@ -238,6 +244,10 @@ impl Store for SqliteStore {
     async fn tasks(&self, filter: &TaskFilter) -> Result<Vec<TaskState>, StoreError> {
         let filter = filter.clone();
         self.read(move |conn| read::tasks(conn, &filter)).await
+    }
+
+    async fn scopes(&self) -> Result<Vec<ScopeState>, StoreError> {
+        self.read(read::scopes).await
     }
 
     async fn events(&self, after: LogPosition, limit: usize) -> Result<Vec<RecordedEvent>, StoreError> {

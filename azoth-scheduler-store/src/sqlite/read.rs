@@ -6,6 +6,7 @@ use std::sync::Arc;
 use azoth_scheduler_core::event::Event;
 use azoth_scheduler_core::id::{GroupName, TaskId};
 use azoth_scheduler_core::payload::PayloadDigest;
+use azoth_scheduler_core::scope::ScopeState;
 use azoth_scheduler_core::state::{PhaseKind, TaskState};
 use azoth_scheduler_core::time::Timestamp;
 use rusqlite::{Connection, params};
@@ -14,7 +15,7 @@ use super::cell;
 use super::head::Head;
 use super::log::{self, LogRow};
 use super::task_row::{self, COLUMNS, Cells, phase_code};
-use super::type_row;
+use super::{scope_row, type_row};
 use crate::error::StoreError;
 use crate::filter::TaskFilter;
 use crate::record::{LogPosition, RecordedEvent, RecordedPayload, Subject};
@@ -63,6 +64,10 @@ pub(super) fn tasks(conn: &Connection, filter: &TaskFilter) -> Result<Vec<TaskSt
 /// Whether a task was decided by a clock that was beyond `?5`: `TaskState::is_ahead_of` in columns.
 const AHEAD: &str = "phase <= 2 AND (decided_ms > ?5
     OR (phase <> 1 AND moved_at_ms > ?5 AND (attempt > 1 OR occurrence_ms <= decided_ms)))";
+/// Every scope, in the order of kinds and names.
+pub(super) fn scopes(conn: &Connection) -> Result<Vec<ScopeState>, StoreError> {
+    scope_row::all(conn)?.into_iter().map(|cells| Ok(cells.entry()?.state)).collect()
+}
 
 /// The statement of a listing: along the keys, or along those of one group. Codes of ours are written into it, so that
 /// each combination has a plan of its own.
@@ -149,11 +154,15 @@ pub(super) fn recorded(
     names: &mut Names,
 ) -> Result<RecordedEvent, StoreError> {
     let event = row.event()?;
+    let subject = match event.scope() {
+        Some(scope) => Subject::Scope(scope.clone()),
+        None => Subject::Task(names.of(conn, row, &event)?),
+    };
     Ok(RecordedEvent {
         position: LogPosition::from_number(row.position),
         at: row.at,
         ordered_at: row.ordered_at,
-        subject: Subject::Task(names.of(conn, row, &event)?),
+        subject,
         payload: held(conn, row.position, event.payload())?,
         event,
     })

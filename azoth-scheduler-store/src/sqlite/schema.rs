@@ -185,6 +185,19 @@ const DERIVED: &[Object] = &[
 ) STRICT",
     },
     Object {
+        name: "azoth_p_scopes",
+        sql: "CREATE TABLE azoth_p_scopes (
+    key INTEGER PRIMARY KEY,
+    kind INTEGER NOT NULL CHECK (kind BETWEEN 0 AND 2),
+    name TEXT NOT NULL,
+    last_position INTEGER NOT NULL CHECK (last_position >= key),
+    paused_until_ms INTEGER,
+    state BLOB NOT NULL,
+    UNIQUE (kind, name),
+    CHECK ((name = '') = (kind = 0))
+) STRICT",
+    },
+    Object {
         name: "azoth_p_tasks",
         sql: "CREATE TABLE azoth_p_tasks (
     key INTEGER PRIMARY KEY,

@@ -151,7 +151,10 @@ impl Check {
             | Event::TaskPaused { .. }
             | Event::TaskResumed { .. }
             | Event::TaskDisabled { .. }
-            | Event::ClockCorrected { .. } => {}
+            | Event::ClockCorrected { .. }
+            | Event::LimitsChanged { .. }
+            | Event::ScopePaused { .. }
+            | Event::ScopeResumed { .. } => {}
         }
     }
 

@@ -39,7 +39,7 @@ async fn snapshot_that_is_kept_stops_new_work_and_nothing_else_until_it_ends() {
     let reader = folder.raw();
     reader.execute_batch("BEGIN; SELECT count(*) FROM azoth_log;").unwrap();
 
-    let batch = |name: String| Batch { commands: vec![job(&name)], now: at(2), offer: None };
+    let batch = |name: String| Batch::new([job(&name)], at(2));
     let mut refused = None;
     for number in 0..1_000 {
         if let Err(error) = store.apply(batch(format!("task-{number}"))).await {
@@ -54,7 +54,7 @@ async fn snapshot_that_is_kept_stops_new_work_and_nothing_else_until_it_ends() {
 
     // What runs ends, and its worker lives on; nothing more is claimed, though much is due.
     let done = Batch {
-        commands: vec![succeed("first", execution(7), b"", at(2))],
+        commands: vec![succeed("first", execution(7), b"", at(2)).into()],
         now: at(2),
         offer: Some(offer(1, [8, 9])),
     };

@@ -189,7 +189,7 @@ async fn nothing_is_written_on_top_of_a_log_that_does_not_fit_its_head() {
         let folder = Folder::new();
         let store = busy_store(&folder).await;
         folder.raw().execute_batch(&format!("UPDATE azoth_head SET {edit}")).unwrap();
-        let batch = Batch { commands: vec![job("d")], now: at(3), offer: None };
+        let batch = Batch::new(vec![job("d")], at(3));
         let error = store.apply(batch).await.unwrap_err();
         assert!(matches!(error, StoreError::Corrupt { .. }), "{edit}: {error}");
         assert_eq!(store.task(&id("d")).await.unwrap(), None);

@@ -39,7 +39,7 @@ async fn work(store: SqliteStore, caller: u128) {
         let name = format!("task-{caller}-{number}");
         apply(&store, at(0), [job(&name)]).await;
         acknowledge("scheduled", &name);
-        let batch = Batch { commands: vec![], now: at(1), offer: Some(offer(by, [(caller << 64) + number])) };
+        let batch = Batch::claiming(offer(by, [(caller << 64) + number]), at(1));
         for claim in store.apply(batch).await.unwrap().claims.unwrap().claimed {
             acknowledge("claimed", &format!("{} {}", claim.task, claim.execution));
             let done = succeed(claim.task.as_str(), claim.execution, b"result", at(1));

@@ -106,13 +106,14 @@ fn random_batch(
     held: &[(String, ExecutionId)],
     next_id: &mut u128,
 ) -> Batch {
-    let commands = (0..draw.below(4)).map(|_| random_command(draw, now, held)).collect();
+    let commands: Vec<_> = (0..draw.below(4)).map(|_| random_command(draw, now, held)).collect();
     let ids = *next_id..*next_id + u128::from(draw.below(6));
     *next_id = ids.end;
     let by = draw.one_of(&[1, 2]);
     let task_types = draw.one_of(&[vec![kind("work")], vec![kind("other"), kind("work")]]).into();
     let offer = ClaimOffer { worker: worker(by), task_types, executions: ids.map(execution).collect() };
-    Batch { commands, now, offer: Some(offer).filter(|_| draw.below(3) > 0) }
+    let offer = Some(offer).filter(|_| draw.below(3) > 0);
+    Batch { offer, ..Batch::new(commands, now) }
 }
 
 fn random_command(draw: &mut Draw, now: Timestamp, held: &[(String, ExecutionId)]) -> TaskCommand {
@@ -122,7 +123,7 @@ fn random_command(draw: &mut Draw, now: Timestamp, held: &[(String, ExecutionId)
     let wish = match draw.below(20) {
         0..=5 => Wish::Schedule(random_task(draw)),
         6 => Wish::Cancel { reason: words, by },
-        7 | 8 => Wish::Pause { reason: words, by },
+        7 | 8 => Wish::Pause { reason: words, by, until: None },
         9 | 10 => Wish::Resume { misfire: draw.one_of(&[MisfirePolicy::Skip, MisfirePolicy::RunOnce]), by },
         11 => Wish::Disable { reason: words, by },
         kind => {
@@ -188,6 +189,8 @@ fn random_task(draw: &mut Draw) -> NewTask {
         timeout_ms: NonZeroU64::new(1 + draw.below(1_000)).unwrap(),
         priority: draw.one_of(&Priority::ALL),
         group: draw.one_of(&[None, GroupName::new("group").ok()]),
+
+        concurrency_key: None,
     };
     let on_conflict = [OnConflict::Redefine, OnConflict::Redefine, OnConflict::Replace, OnConflict::Keep];
     let payload = Payload::new(draw.one_of(&[vec![], b"payload".to_vec(), vec![0; 5_000]]));

@@ -89,7 +89,7 @@ async fn file_that_becomes_newer_while_it_is_open_is_not_written_any_more() {
     let store = folder.open();
     apply(&store, at(0), [job("a")]).await;
     folder.raw().execute("UPDATE azoth_head SET layout = 2", []).unwrap();
-    let batch = azoth_scheduler_store::Batch { commands: vec![job("b")], now: at(0), offer: None };
+    let batch = azoth_scheduler_store::Batch::new(vec![job("b")], at(0));
     let error = store.apply(batch).await.unwrap_err();
     assert!(matches!(error, StoreError::NewerLayout { found: 2, .. }), "{error}");
     assert_eq!(store.head().await.unwrap().number(), 1);
@@ -221,7 +221,7 @@ async fn lock_that_is_held_for_too_long_is_an_error_and_nothing_happens() {
     let store = SqliteStore::open_with(folder.path(), short).unwrap();
     let other = folder.raw();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let batch = azoth_scheduler_store::Batch { commands: vec![job("a")], now: at(0), offer: None };
+    let batch = azoth_scheduler_store::Batch::new(vec![job("a")], at(0));
     let error = store.apply(batch.clone()).await.unwrap_err();
     assert!(matches!(error, StoreError::Busy { .. }) && error.is_passing() && !error.is_unknown(), "{error}");
     other.execute_batch("COMMIT").unwrap();

@@ -10,7 +10,7 @@ use crate::support::*;
 const CHILD_FILE: &str = "AZOTH_TEST_REPLACED_CHILD_FILE";
 
 async fn refused(store: &SqliteStore) -> StoreError {
-    let batch = Batch { commands: vec![job("refused")], now: at(1), offer: None };
+    let batch = Batch::new([job("refused")], at(1));
     store.apply(batch).await.unwrap_err()
 }
 

@@ -18,9 +18,7 @@ async fn callers_that_wait_share_a_commit() {
     for number in 0..CALLERS {
         let store = store.clone();
         let commands = vec![job(&format!("task-{number}"))];
-        callers.push(tokio::spawn(
-            async move { store.apply(Batch { commands, now: at(0), offer: None }).await },
-        ));
+        callers.push(tokio::spawn(async move { store.apply(Batch::new(commands, at(0))).await }));
     }
     // All of them have run up to the point where they wait for the writer.
     for _ in 0..CALLERS {
@@ -63,7 +61,7 @@ async fn batch_over_the_limit_is_refused_before_anything_is_written() {
     let folder = Folder::new();
     let store = folder.open();
     let commands = vec![job("a"); azoth_scheduler_store::store::BATCH_COMMANDS_MAX + 1];
-    let error = store.apply(Batch { commands, now: at(0), offer: None }).await.unwrap_err();
+    let error = store.apply(Batch::new(commands, at(0))).await.unwrap_err();
     assert!(matches!(error, StoreError::BatchTooLarge { commands: 10_001, limit: 10_000 }), "{error}");
     assert_eq!(store.head().await.unwrap(), LogPosition::START);
     assert_sound(&store).await;
@@ -103,9 +101,7 @@ async fn commands_of_two_stores_at_once_all_come_to_pass() {
     for number in 0..100 {
         let store = stores[number % 2].clone();
         let commands = vec![job(&format!("task-{number}"))];
-        callers.push(tokio::spawn(
-            async move { store.apply(Batch { commands, now: at(0), offer: None }).await },
-        ));
+        callers.push(tokio::spawn(async move { store.apply(Batch::new(commands, at(0))).await }));
     }
     for caller in callers {
         assert_eq!(caller.await.unwrap().unwrap().answers, [Ok(Answer::Created)]);
@@ -142,7 +138,7 @@ async fn worker_that_ended_claims_nothing_and_what_it_held_is_an_orphan() {
     store.register_worker(worker_info(1), at(6)).await.unwrap();
     assert_eq!(store.renew_worker(worker(1), at(6)).await.unwrap(), Renewal::Ended);
     assert!(store.workers().await.unwrap().is_empty());
-    let batch = Batch { commands: vec![], now: at(6), offer: Some(offer(1, [8])) };
+    let batch = Batch::claiming(offer(1, [8]), at(6));
     let claims = store.apply(batch).await.unwrap().claims.unwrap();
     assert!(claims.worker_ended && claims.claimed.is_empty());
     let orphans = store.orphans(10).await.unwrap();

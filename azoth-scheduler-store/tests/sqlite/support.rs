@@ -99,6 +99,8 @@ pub(crate) fn definition(schedule: Schedule) -> TaskDefinition {
         timeout_ms: NonZeroU64::new(60_000).unwrap(),
         priority: Priority::Normal,
         group: None,
+
+        concurrency_key: None,
     }
 }
 
@@ -149,11 +151,11 @@ pub(crate) async fn apply(
     commands: impl IntoIterator<Item = TaskCommand>,
 ) -> Applied {
     let commands: Vec<_> = commands.into_iter().collect();
-    store.apply(Batch { commands, now, offer: None }).await.unwrap()
+    store.apply(Batch::new(commands, now)).await.unwrap()
 }
 
 pub(crate) async fn claim(store: &SqliteStore, now: Timestamp, offer: ClaimOffer) -> Vec<Claimed> {
-    let batch = Batch { commands: vec![], now, offer: Some(offer) };
+    let batch = Batch::claiming(offer, now);
     store.apply(batch).await.unwrap().claims.unwrap().claimed
 }
 

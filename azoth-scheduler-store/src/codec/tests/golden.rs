@@ -6,12 +6,13 @@ use std::num::{NonZeroU32, NonZeroU64};
 use azoth_scheduler_core::command::AbandonReason;
 use azoth_scheduler_core::event::{Change, MovedOn};
 use azoth_scheduler_core::execution::Emitted;
-use azoth_scheduler_core::id::{Actor, EventType, GroupName, TaskId, TaskType, WorkerId};
+use azoth_scheduler_core::id::{Actor, ConcurrencyKey, EventType, GroupName, TaskId, TaskType, WorkerId};
 use azoth_scheduler_core::payload::PayloadDigest;
 use azoth_scheduler_core::retry::{Backoff, OnExhausted, RetryPolicy};
 use azoth_scheduler_core::schedule::{
     Count, CronSpec, Fate, Misfire, MisfirePolicy, Miss, Overlap, Passed, Run, Schedule, Timing,
 };
+use azoth_scheduler_core::scope::{Limits, LimitsChange, Rate, Scope};
 use azoth_scheduler_core::state::{Counts, DisabledReason, Work};
 use azoth_scheduler_core::task::{Priority, TaskDefinition};
 
@@ -37,21 +38,25 @@ fn bytes_of_every_kind_still_decode() {
     }
 }
 
-const RECORDS: [&str; 11] = [
-    "01010c6461696c792d7265706f7274010f67656e65726174655f7265706f72740020af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262000d3020302039202a202a20312d350d4575726f70652f4265726c696e01fd30f0523e2803000001fd008c88b52803000001fbe8030205fb60ea01fa03fb60ea02fc005c26050a01fce09304000101077265706f727473fdc0cc543e2803000002fd90d4543e28030000fdc0cc543e2803000001fd80a1563e28030000fd4076583e2803000001fd004b5a3e28030000",
+const RECORDS: [&str; 14] = [
+    "01010c6461696c792d7265706f7274010f67656e65726174655f7265706f72740020af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262000d3020302039202a202a20312d350d4575726f70652f4265726c696e01fd30f0523e2803000001fd008c88b52803000001fbe8030205fb60ea01fa03fb60ea02fc005c26050a01fce09304000101077265706f727473010874656e616e742d37fdc0cc543e2803000002fd90d4543e28030000fdc0cc543e2803000001fd80a1563e28030000fd4076583e2803000001fd004b5a3e28030000",
     "01011001901122334475668778899aabbccdde1000000000000000000000000000000007fdc0cc543e280300000304fdc0cc543e2803000001fd80a1563e28030000fd4076583e2803000001fd004b5a3e28030000",
     "01011001901122334475668778899aabbccdde0101fc70110100086e6f20726f75746501096c696e6b20646f776efd90d4543e2803000000fdc0cc543e2803000002fd90d4543e280300000102fdc0cc543e2803000001fd80a1563e28030000fd4076583e2803000001fd004b5a3e28030000",
     "01011001901122334475668778899aabbccdde0b7265706f72745f73656e7402206e46dd10defc9b56c29a6ec56b508c21f54c08192194e4df25bf36f0c9c3c279",
     "01011001901122334475668778899aabbccdde00030205fdc0cc543e2803000001fd80a1563e28030000fd4076583e2803000001fd004b5a3e28030000",
     "0101fdd0ff523e28030000fd503e533e28030000fb2c010000020101fdc0cc543e2803000002fd90d4543e28030000fdc0cc543e2803000001fd80a1563e28030000fd4076583e2803000001fd004b5a3e28030000",
     "0101056e69676874036f7073011001901122334475668778899aabbccdde",
-    "0101056e69676874036f7073",
+    "0101056e69676874036f707300",
     "0101036f7073010304036f7073056e69676874fdc0cc543e2803000001fd80a1563e28030000fd4076583e2803000001fd004b5a3e28030000",
     "0101056e69676874036f7073",
     "0101fd002852a528030000fd00f8523e280300000101fdc0cc543e2803000002fd90d4543e28030000fdc0cc543e2803000001fd80a1563e28030000fd4076583e2803000001fd004b5a3e28030000",
+    "0101010a73656e645f656d61696c01010401020164fbe80305036f7073",
+    "010100056e69676874036f707301fd00d5c03e28030000",
+    "0101020874656e616e742d3700036f7073",
 ];
 
-fn events() -> [Event; 11] {
+fn events() -> [Event; 14] {
+    let key = Scope::Key(ConcurrencyKey::new("tenant-7").unwrap());
     let execution = ExecutionId::from_u128(0x0190_1122_3344_7566_8778_899A_ABBC_CDDE);
     let (by, reason) = (Actor::new("ops").unwrap(), ErrorText::new("night"));
     let run = Run { next: at(120), through: at(180) };
@@ -108,16 +113,32 @@ fn events() -> [Event; 11] {
         },
         Event::OccurrencesPassed { passed, then: Some(MovedOn { then: Then::Next(work), progress }) },
         Event::TaskCancelled { reason: reason.clone(), by: by.clone(), execution: Some(execution) },
-        Event::TaskPaused { reason: reason.clone(), by: by.clone() },
+        Event::TaskPaused { reason: reason.clone(), by: by.clone(), until: None },
         Event::TaskResumed { by: by.clone(), then: Some(MovedOn { then: Then::Disable(said), progress }) },
-        Event::TaskDisabled { reason, by },
+        Event::TaskDisabled { reason: reason.clone(), by: by.clone() },
         Event::ClockCorrected {
             ahead: at(864_000),
             defined_at: at(0),
             then: Some(Then::Next(work)),
             progress,
         },
+        Event::LimitsChanged {
+            scope: Scope::TaskType(TaskType::new("send_email").unwrap()),
+            change: LimitsChange::Set(limits()),
+            by: by.clone(),
+        },
+        Event::ScopePaused { scope: Scope::Everything, reason, by: by.clone(), until: Some(at(3600)) },
+        Event::ScopeResumed { scope: key, misfire: MisfirePolicy::RunOnce, by },
     ]
+}
+
+fn limits() -> Limits {
+    let number = |number| NonZeroU32::new(number).unwrap();
+    Limits {
+        max_running: Some(number(4)),
+        max_running_per_key: Some(number(2)),
+        rate: Rate::new(number(100), NonZeroU64::new(1000).unwrap(), number(5)),
+    }
 }
 
 fn definition() -> TaskDefinition {
@@ -144,6 +165,7 @@ fn definition() -> TaskDefinition {
         timeout_ms: NonZeroU64::new(300_000).unwrap(),
         priority: Priority::High,
         group: Some(GroupName::new("reports").unwrap()),
+        concurrency_key: Some(ConcurrencyKey::new("tenant-7").unwrap()),
     }
 }
 

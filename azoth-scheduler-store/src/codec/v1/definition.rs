@@ -2,7 +2,7 @@
 
 use std::num::{NonZeroU32, NonZeroU64};
 
-use azoth_scheduler_core::id::{GroupName, TaskType};
+use azoth_scheduler_core::id::{ConcurrencyKey, GroupName, TaskType};
 use azoth_scheduler_core::payload::PayloadDigest;
 use azoth_scheduler_core::retry;
 use azoth_scheduler_core::schedule::{self, CronSpec};
@@ -22,6 +22,7 @@ pub(super) struct Definition<'a> {
     timeout_ms: NonZeroU64,
     priority: Priority,
     group: Option<&'a str>,
+    concurrency_key: Option<&'a str>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -57,7 +58,7 @@ struct Misfire {
 }
 
 #[derive(Serialize, Deserialize)]
-enum MisfirePolicy {
+pub(super) enum MisfirePolicy {
     RunOnce,
     Skip,
     CatchUp { limit: NonZeroU32 },
@@ -96,6 +97,7 @@ impl<'a> Stored<'a> for Definition<'a> {
             timeout_ms: core.timeout_ms,
             priority: Priority::store(&core.priority),
             group: core.group.as_ref().map(GroupName::as_str),
+            concurrency_key: core.concurrency_key.as_ref().map(ConcurrencyKey::as_str),
         }
     }
 
@@ -108,6 +110,7 @@ impl<'a> Stored<'a> for Definition<'a> {
             timeout_ms: self.timeout_ms,
             priority: self.priority.restore()?,
             group: self.group.map(GroupName::new).transpose()?,
+            concurrency_key: self.concurrency_key.map(ConcurrencyKey::new).transpose()?,
         })
     }
 }
@@ -185,21 +188,31 @@ impl Stored<'_> for Misfire {
     type Core = schedule::Misfire;
 
     fn store(core: &schedule::Misfire) -> Self {
-        let policy = match core.policy {
-            schedule::MisfirePolicy::RunOnce => MisfirePolicy::RunOnce,
-            schedule::MisfirePolicy::Skip => MisfirePolicy::Skip,
-            schedule::MisfirePolicy::CatchUp { limit } => MisfirePolicy::CatchUp { limit },
-        };
-        Self { policy, grace_ms: core.grace_ms }
+        Self { policy: MisfirePolicy::store(&core.policy), grace_ms: core.grace_ms }
     }
 
     fn restore(self) -> Result<schedule::Misfire, Invalid> {
-        let policy = match self.policy {
+        Ok(schedule::Misfire { policy: self.policy.restore()?, grace_ms: self.grace_ms })
+    }
+}
+
+impl Stored<'_> for MisfirePolicy {
+    type Core = schedule::MisfirePolicy;
+
+    fn store(core: &schedule::MisfirePolicy) -> Self {
+        match *core {
+            schedule::MisfirePolicy::RunOnce => MisfirePolicy::RunOnce,
+            schedule::MisfirePolicy::Skip => MisfirePolicy::Skip,
+            schedule::MisfirePolicy::CatchUp { limit } => MisfirePolicy::CatchUp { limit },
+        }
+    }
+
+    fn restore(self) -> Result<schedule::MisfirePolicy, Invalid> {
+        Ok(match self {
             MisfirePolicy::RunOnce => schedule::MisfirePolicy::RunOnce,
             MisfirePolicy::Skip => schedule::MisfirePolicy::Skip,
             MisfirePolicy::CatchUp { limit } => schedule::MisfirePolicy::CatchUp { limit },
-        };
-        Ok(schedule::Misfire { policy, grace_ms: self.grace_ms })
+        })
     }
 }
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::definition::{Definition, Digest};
 use super::outcome::Outcome;
+use super::scope::{LimitsChanged, ScopePaused, ScopeResumed};
 use super::state::{AbandonReason, Change, MovedOn, Passed, Progress, Then, Work};
 use super::{IntoEvent, Invalid, Stored};
 use crate::codec::bytes::Bytes;
@@ -28,6 +29,9 @@ pub(in crate::codec) enum Record<'a> {
     TaskResumed(TaskResumed<'a>),
     TaskDisabled(TaskDisabled<'a>),
     ClockCorrected(ClockCorrected<'a>),
+    LimitsChanged(LimitsChanged<'a>),
+    ScopePaused(ScopePaused<'a>),
+    ScopeResumed(ScopeResumed<'a>),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -95,6 +99,7 @@ pub(in crate::codec) struct TaskCancelled<'a> {
 pub(in crate::codec) struct TaskPaused<'a> {
     reason: &'a str,
     by: &'a str,
+    until: Option<i64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -168,8 +173,9 @@ impl<'a> Record<'a> {
                 let (reason, by) = (reason.as_str(), by.as_str());
                 Self::TaskCancelled(TaskCancelled { reason, by, execution: execution.map(id) })
             }
-            Event::TaskPaused { reason, by } => {
-                Self::TaskPaused(TaskPaused { reason: reason.as_str(), by: by.as_str() })
+            Event::TaskPaused { reason, by, until } => {
+                let (reason, by) = (reason.as_str(), by.as_str());
+                Self::TaskPaused(TaskPaused { reason, by, until: Option::store(until) })
             }
             Event::TaskResumed { by, then } => {
                 Self::TaskResumed(TaskResumed { by: by.as_str(), then: Option::store(then) })
@@ -181,6 +187,15 @@ impl<'a> Record<'a> {
                 let (ahead, defined_at) = (i64::store(ahead), i64::store(defined_at));
                 let (then, progress) = (Option::store(then), Progress::store(progress));
                 Self::ClockCorrected(ClockCorrected { ahead, defined_at, then, progress })
+            }
+            Event::LimitsChanged { scope, change, by } => {
+                Self::LimitsChanged(LimitsChanged::of(scope, change, by))
+            }
+            Event::ScopePaused { scope, reason, by, until } => {
+                Self::ScopePaused(ScopePaused::of(scope, reason, by, until))
+            }
+            Event::ScopeResumed { scope, misfire, by } => {
+                Self::ScopeResumed(ScopeResumed::of(scope, misfire, by))
             }
         }
     }
@@ -257,7 +272,8 @@ impl IntoEvent for TaskCancelled<'_> {
 
 impl IntoEvent for TaskPaused<'_> {
     fn into_event(self) -> Result<Event, Invalid> {
-        Ok(Event::TaskPaused { reason: self.reason.restore()?, by: Actor::new(self.by)? })
+        let (reason, by) = (self.reason.restore()?, Actor::new(self.by)?);
+        Ok(Event::TaskPaused { reason, by, until: self.until.restore()? })
     }
 }
 

@@ -5,17 +5,24 @@
 mod definition;
 mod event;
 mod outcome;
+mod scope;
+#[cfg(feature = "sqlite")]
+mod scope_state;
 mod state;
 
 use azoth_scheduler_core::event::Event;
 use azoth_scheduler_core::execution::ErrorText;
 use azoth_scheduler_core::id::NameError;
+use azoth_scheduler_core::scope::RATE_PER_MS_MAX;
 use azoth_scheduler_core::time::{Timestamp, TimestampError};
 
 pub(super) use self::event::{
     ClockCorrected, ExecutionAbandoned, ExecutionStarted, OccurrencesPassed, Record, TaskCancelled,
     TaskDisabled, TaskEventEmitted, TaskExecuted, TaskPaused, TaskResumed, TaskScheduled,
 };
+pub(super) use self::scope::{LimitsChanged, ScopePaused, ScopeResumed};
+#[cfg(feature = "sqlite")]
+pub(super) use self::scope_state::ScopeState;
 
 /// The stored form of one of core's types.
 trait Stored<'a>: Sized {
@@ -41,6 +48,8 @@ pub(super) enum Invalid {
     Time(#[from] TimestampError),
     #[error(transparent)]
     Name(#[from] NameError),
+    #[error("a rate over {ms} ms is over the limit of {RATE_PER_MS_MAX}")]
+    Rate { ms: u64 },
     #[error("a text of {bytes} bytes is over the limit of {limit}", limit = ErrorText::BYTES_MAX)]
     Text { bytes: usize },
 }

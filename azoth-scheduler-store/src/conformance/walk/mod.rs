@@ -130,11 +130,11 @@ impl Walk<'_> {
     async fn apply(&mut self, place: &str) {
         let commands: Vec<TaskCommand> = (0..self.chance.below(5)).map(|_| self.command()).collect();
         let offer = self.offer();
-        let batch = Batch { commands, now: self.now, offer };
+        let batch = Batch { offer, ..Batch::new(commands.iter().cloned(), self.now) };
         let [a, b] = self.stores();
         let (left, right) = (ok(a.apply(batch.clone()).await), ok(b.apply(batch.clone()).await));
         assert_eq!(seen(&left), seen(&right), "{place}: {batch:#?}");
-        for task in batch.commands.iter().map(|command| &command.task) {
+        for task in commands.iter().map(|command| &command.task) {
             assert_eq!(a.task(task).await, b.task(task).await, "{place}: {batch:#?}");
             let (left, right) = (a.history(task, None, 10).await, b.history(task, None, 10).await);
             assert_eq!(left, right, "{place}: {batch:#?}");
@@ -193,7 +193,7 @@ impl Walk<'_> {
             TaskCommand { task, wish: Wish::Abandon { execution, why, last_seen } }
         };
         let commands: Vec<_> = orphans.iter().skip(1).map(abandon).collect();
-        let batch = Batch { commands, now: self.now, offer: None };
+        let batch = Batch::new(commands, self.now);
         let (left, right) = (ok(a.apply(batch.clone()).await), ok(b.apply(batch.clone()).await));
         assert_eq!(seen(&left), seen(&right), "{place}: {batch:#?}");
         // It may show up again, and is told that it has ended.

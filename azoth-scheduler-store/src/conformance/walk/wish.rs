@@ -22,7 +22,7 @@ impl Walk<'_> {
         let wish = match self.chance.below(25) {
             0 => Wish::Cancel { reason, by },
             1 => Wish::Disable { reason, by },
-            2 => Wish::Pause { reason, by },
+            2 => Wish::Pause { reason, by, until: None },
             3 | 4 => Wish::Resume { misfire: self.policy(), by },
             5 => return self.direct_claim(task),
             24 => Wish::CorrectClock,
@@ -89,6 +89,8 @@ impl Walk<'_> {
             timeout_ms: NonZeroU64::MIN.saturating_add(self.chance.below(3) as u64),
             priority: self.chance.pick(self.priorities),
             group: self.chance.pick(&[None, None, Some("left"), Some("right")]).map(group),
+
+            concurrency_key: None,
         };
         let on_conflict = self.chance.pick(&[
             OnConflict::Redefine,

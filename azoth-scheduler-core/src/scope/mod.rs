@@ -1,0 +1,105 @@
+//! What is said of many tasks at once: limits and pauses of a task type, of a concurrency key, or of everything.
+//!
+//! A scope is a subject of its own, with its own decisions and events; a claim looks at the scopes of each task.
+
+mod decide;
+mod evolve;
+mod limits;
+mod line;
+mod rate;
+
+use core::fmt;
+
+pub use self::decide::decide;
+pub use self::evolve::evolve;
+pub use self::limits::{Limits, LimitsChange, LimitsError};
+pub use self::line::{Line, PER_KEY_DEFAULT, per_key};
+pub use self::rate::{RATE_PER_MS_MAX, Rate, Spent};
+use crate::id::{ConcurrencyKey, TaskType};
+use crate::schedule::MisfirePolicy;
+use crate::state::Pause;
+use crate::task::TaskDefinition;
+use crate::time::Timestamp;
+
+/// Which tasks are meant.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Scope {
+    /// All of them.
+    Everything,
+    /// Those of a type.
+    TaskType(TaskType),
+    /// Those with a concurrency key, of whatever type.
+    Key(ConcurrencyKey),
+}
+
+/// What the events of a scope add up to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScopeState {
+    /// Which tasks are meant.
+    pub scope: Scope,
+    /// The limits that a program declared for it.
+    pub declared: Limits,
+    /// The limits that somebody set; they hold instead of those that were declared.
+    pub set: Option<Limits>,
+    /// Who paused it, when and why; `None` while it is not paused.
+    pub pause: Option<Pause>,
+    /// The last pause that is over.
+    pub stood_still: Option<StoodStill>,
+    /// What is used up of its rate. Claims add to it, so it changes with the events of tasks.
+    pub spent: Option<Spent>,
+}
+
+/// A pause that is over. What came due within it and has not been decided goes to its misfire policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoodStill {
+    /// When it began.
+    pub from: Timestamp,
+    /// When it ended.
+    pub to: Timestamp,
+    /// What becomes of the occurrences between.
+    pub misfire: MisfirePolicy,
+}
+
+impl Scope {
+    /// The scopes that a task of this definition is in.
+    pub fn all_of(definition: &TaskDefinition) -> impl Iterator<Item = Scope> + '_ {
+        let key = definition.concurrency_key.clone().map(Scope::Key);
+        [Scope::Everything, Scope::TaskType(definition.task_type.clone())].into_iter().chain(key)
+    }
+}
+
+impl ScopeState {
+    /// A scope of which nothing was said yet.
+    pub fn new(scope: Scope) -> Self {
+        let declared = Limits::default();
+        Self { scope, declared, set: None, pause: None, stood_still: None, spent: None }
+    }
+
+    /// The limits that hold.
+    pub fn limits(&self) -> &Limits {
+        self.set.as_ref().unwrap_or(&self.declared)
+    }
+
+    /// The instant from which its rate allows the next claim; `None` where it allows one at once.
+    pub fn free_at(&self, now: Timestamp) -> Option<Timestamp> {
+        let (rate, spent) = (self.limits().rate?, self.spent?);
+        Some(rate.free_at(spent, now)).filter(|free_at| *free_at > now)
+    }
+
+    /// Counts a claim at this instant against its rate.
+    pub fn spend(&mut self, at: Timestamp) {
+        if let Some(rate) = self.limits().rate {
+            self.spent = Some(rate.spend(self.spent, at));
+        }
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Scope::Everything => f.write_str("everything"),
+            Scope::TaskType(name) => write!(f, "task type {name:?}"),
+            Scope::Key(key) => write!(f, "concurrency key {key:?}"),
+        }
+    }
+}

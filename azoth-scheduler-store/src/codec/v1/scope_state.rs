@@ -1,0 +1,95 @@
+//! A whole scope, as a derived table keeps it.
+
+use azoth_scheduler_core::id::Actor;
+use azoth_scheduler_core::{scope, state};
+use serde::{Deserialize, Serialize};
+
+use super::definition::MisfirePolicy;
+use super::scope::{Limits, Scope};
+use super::{Invalid, Stored};
+
+/// A whole scope. It stands in a derived table, never in the log.
+#[derive(Serialize, Deserialize)]
+pub(in crate::codec) struct ScopeState<'a> {
+    #[serde(borrow)]
+    scope: Scope<'a>,
+    declared: Limits,
+    set: Option<Limits>,
+    #[serde(borrow)]
+    pause: Option<Pause<'a>>,
+    stood_still: Option<StoodStill>,
+    spent: Option<i64>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Pause<'a> {
+    at: i64,
+    reason: &'a str,
+    by: &'a str,
+    until: Option<i64>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoodStill {
+    from: i64,
+    to: i64,
+    misfire: MisfirePolicy,
+}
+
+impl<'a> ScopeState<'a> {
+    /// The stored form of a scope.
+    pub(in crate::codec) fn of(state: &'a scope::ScopeState) -> Self {
+        Self {
+            scope: Scope::store(&state.scope),
+            declared: Limits::store(&state.declared),
+            set: Option::store(&state.set),
+            pause: Option::store(&state.pause),
+            stood_still: Option::store(&state.stood_still),
+            spent: state.spent.map(scope::Spent::unix_us),
+        }
+    }
+
+    /// The scope that was stored, if it can be one.
+    pub(in crate::codec) fn restore(self) -> Result<scope::ScopeState, Invalid> {
+        Ok(scope::ScopeState {
+            scope: self.scope.restore()?,
+            declared: self.declared.restore()?,
+            set: self.set.restore()?,
+            pause: self.pause.restore()?,
+            stood_still: self.stood_still.restore()?,
+            spent: self.spent.map(scope::Spent::from_unix_us),
+        })
+    }
+}
+
+impl<'a> Stored<'a> for Pause<'a> {
+    type Core = state::Pause;
+
+    fn store(core: &'a state::Pause) -> Self {
+        let (reason, by) = (core.reason.as_str(), core.by.as_str());
+        Self { at: i64::store(&core.at), reason, by, until: Option::store(&core.until) }
+    }
+
+    fn restore(self) -> Result<state::Pause, Invalid> {
+        Ok(state::Pause {
+            at: self.at.restore()?,
+            reason: self.reason.restore()?,
+            by: Actor::new(self.by)?,
+            until: self.until.restore()?,
+        })
+    }
+}
+
+impl Stored<'_> for StoodStill {
+    type Core = scope::StoodStill;
+
+    fn store(core: &scope::StoodStill) -> Self {
+        let misfire = MisfirePolicy::store(&core.misfire);
+        Self { from: i64::store(&core.from), to: i64::store(&core.to), misfire }
+    }
+
+    fn restore(self) -> Result<scope::StoodStill, Invalid> {
+        let misfire = self.misfire.restore()?;
+        Ok(scope::StoodStill { from: self.from.restore()?, to: self.to.restore()?, misfire })
+    }
+}

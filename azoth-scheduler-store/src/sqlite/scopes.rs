@@ -1,0 +1,93 @@
+//! The scopes that a writer or a fold has met: remembered, changed, and written when all is decided.
+
+use std::collections::HashMap;
+
+use azoth_scheduler_core::scope::Scope;
+use azoth_scheduler_core::task::TaskDefinition;
+use azoth_scheduler_core::time::Timestamp;
+use rusqlite::Connection;
+
+use super::scope_row::{self, ScopeCells, ScopeEntry};
+use crate::error::StoreError;
+
+/// Scopes by what they mean.
+#[derive(Debug, Default)]
+pub(super) struct Scopes {
+    met: HashMap<Scope, Slot>,
+    unwritten: Vec<Scope>,
+}
+
+/// A scope; `entry` is `None` where nothing was said of it.
+#[derive(Debug)]
+struct Slot {
+    entry: Option<ScopeEntry>,
+    written: bool,
+}
+
+impl Scopes {
+    /// A scope, from memory or from its row; `None` where nothing was said of it.
+    pub(super) fn get(
+        &mut self,
+        conn: &Connection,
+        scope: &Scope,
+    ) -> Result<Option<&ScopeEntry>, StoreError> {
+        if !self.met.contains_key(scope) {
+            let entry = scope_row::by_scope(conn, scope)?;
+            self.met.insert(scope.clone(), Slot { entry, written: true });
+        }
+        Ok(self.met.get(scope).and_then(|slot| slot.entry.as_ref()))
+    }
+
+    /// Changes what is known of a scope; its row is written by [`flush`](Self::flush).
+    pub(super) fn put(&mut self, entry: ScopeEntry) {
+        let scope = entry.state.scope.clone();
+        self.unwritten.push(scope.clone());
+        self.met.insert(scope, Slot { entry: Some(entry), written: false });
+    }
+
+    /// A start counts against the rate of every scope of the task.
+    pub(super) fn spend(
+        &mut self,
+        conn: &Connection,
+        definition: &TaskDefinition,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        for scope in Scope::all_of(definition) {
+            let limited = self.get(conn, &scope)?.filter(|entry| entry.state.limits().rate.is_some());
+            if let Some(mut entry) = limited.cloned() {
+                entry.state.spend(at);
+                self.put(entry);
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the rows of all scopes that changed.
+    pub(super) fn flush(&mut self, conn: &Connection) -> Result<(), StoreError> {
+        for scope in self.unwritten.drain(..) {
+            let Some(slot) = self.met.get_mut(&scope).filter(|slot| !slot.written) else { continue };
+            if let Some(entry) = &slot.entry {
+                ScopeCells::of(entry).write(conn)?;
+            }
+            slot.written = true;
+        }
+        Ok(())
+    }
+
+    /// Keeps memory bounded, once all is written.
+    pub(super) fn trim(&mut self) {
+        debug_assert!(self.unwritten.is_empty(), "what is forgotten is written");
+        if self.met.len() > SCOPES_MAX {
+            self.met.clear();
+        }
+    }
+
+    /// Forgets everything.
+    pub(super) fn forget(&mut self) {
+        self.met.clear();
+        self.unwritten.clear();
+    }
+}
+
+/// At most so many scopes are remembered from one transaction to the next.
+const SCOPES_MAX: usize = 4_096;
