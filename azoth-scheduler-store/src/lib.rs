@@ -6,6 +6,7 @@
 //! | `sqlite` | the `SqliteStore`: log and projection in one SQLite file (feature `sqlite`) |
 //! | [`memory`] | the [`MemoryStore`]: plain maps, the reference for all others |
 //! | `conformance` | what every store must pass (feature `conformance`) |
+//! | [`standing`] | offers that a worker leaves with its store |
 //! | [`record`], [`report`], [`filter`], [`error`] | events in their envelopes, answers, questions, errors |
 #![warn(clippy::indexing_slicing, clippy::wildcard_enum_match_arm)]
 #![cfg_attr(test, allow(clippy::indexing_slicing, reason = "a panic in a test is its failure"))]
@@ -22,6 +23,7 @@ pub mod record;
 pub mod report;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+pub mod standing;
 pub mod store;
 
 pub use error::StoreError;
@@ -34,6 +36,7 @@ pub use report::{
 };
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;
+pub use standing::StandingOffer;
 pub use store::{
     Applied, Batch, ClaimOffer, Claimed, Claims, DeadLetter, Orphan, Prepared, ProcessIdentity, Renewal,
     StartFrom, Store, StoredTask, WorkerInfo, WorkerRow,

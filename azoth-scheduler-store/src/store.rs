@@ -17,6 +17,7 @@ use crate::error::StoreError;
 use crate::filter::TaskFilter;
 use crate::record::{LogPosition, RecordedEvent, RecordedPayload};
 use crate::report::{RebuildProgress, RebuildReport, StoreStats, VerifyReport};
+use crate::standing::StandingOffer;
 
 /// The canonical log and its projection, wherever they are kept.
 ///
@@ -32,6 +33,11 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// A refused command does not hinder the others; its answer says why it was refused.
     async fn apply(&self, batch: Batch) -> Result<Applied, StoreError>;
+
+    /// Lets an offer stand: the next commit of this process that makes a task of its types due claims for it in the same
+    /// transaction, under the rules of [`apply`](Store::apply). `seen` is how far the worker has looked itself, as
+    /// [`Claims::seen`] told it. Several workers may have one each; the oldest goes first.
+    fn stand(&self, offer: ClaimOffer, seen: LogPosition) -> StandingOffer;
 
     /// One task with its payload, or `None`.
     async fn task(&self, id: &TaskId) -> Result<Option<StoredTask>, StoreError>;
@@ -201,6 +207,8 @@ pub struct Claims {
     pub next_due: Option<Timestamp>,
     /// The worker is not registered (any more): it was declared dead and must end its executions.
     pub worker_ended: bool,
+    /// Everything up to this position was looked at.
+    pub seen: LogPosition,
 }
 
 /// An execution that a worker is to start. Its claim is durable.

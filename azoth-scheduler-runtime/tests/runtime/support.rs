@@ -17,9 +17,9 @@ use azoth_scheduler_runtime::{
     TaskContext, TaskEvent, TaskHandler, TaskResult,
 };
 use azoth_scheduler_store::{
-    Applied, Batch, DeadLetter, LogPosition, MemoryStore, Orphan, RebuildProgress, RebuildReport,
-    RecordedEvent, Renewal, StartFrom, Store, StoreError, StoreStats, StoredTask, TaskFilter, VerifyReport,
-    WorkerInfo, WorkerRow,
+    Applied, Batch, ClaimOffer, DeadLetter, LogPosition, MemoryStore, Orphan, RebuildProgress, RebuildReport,
+    RecordedEvent, Renewal, StandingOffer, StartFrom, Store, StoreError, StoreStats, StoredTask, TaskFilter,
+    VerifyReport, WorkerInfo, WorkerRow,
 };
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -246,6 +246,10 @@ impl Store for FaultyStore {
             Some(Fault::After(error)) => self.inner.apply(batch).await.and(Err(error)),
             None => self.inner.apply(batch).await,
         }
+    }
+
+    fn stand(&self, offer: ClaimOffer, seen: LogPosition) -> StandingOffer {
+        self.inner.stand(offer, seen)
     }
 
     async fn task(&self, id: &TaskId) -> Result<Option<StoredTask>, StoreError> {

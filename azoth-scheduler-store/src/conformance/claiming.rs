@@ -185,7 +185,7 @@ async fn prioritised(bench: &Bench, task: &str, priority: Priority, run_at: Time
     bench.does(new, at(0)).await;
 }
 
-fn names(claims: &Claims) -> Vec<String> {
+pub(super) fn names(claims: &Claims) -> Vec<String> {
     claims.claimed.iter().map(|claimed| claimed.task.as_str().to_owned()).collect()
 }
 

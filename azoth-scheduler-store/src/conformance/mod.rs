@@ -40,6 +40,7 @@ mod pausing;
 mod reading;
 mod scheduling;
 mod scopes;
+mod standing;
 mod verify;
 mod walk;
 mod workers;
@@ -172,6 +173,14 @@ cases! { ($)
         an_unregistered_or_ended_worker_claims_nothing,
         one_run_stands_for_all_that_an_outage_missed,
         catching_up_runs_the_newest_one_by_one,
+    }
+    standing {
+        what_is_scheduled_while_an_offer_stands_is_claimed_in_the_same_transaction,
+        an_offer_stands_until_something_of_its_types_is_due,
+        a_standing_offer_brings_no_more_than_it_has_ids_for,
+        an_offer_that_was_withdrawn_or_dropped_brings_nothing,
+        an_offer_of_a_worker_that_has_ended_claims_nothing,
+        what_an_offer_may_have_missed_is_not_called_seen,
     }
     completing {
         a_one_time_task_that_succeeds_finishes,

@@ -1,16 +1,18 @@
 //! Claims: due tasks for a worker that has room.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use azoth_scheduler_core::command::{TaskCommand, Wish};
 use azoth_scheduler_core::decide::Answer;
+use azoth_scheduler_core::event::Event;
 use azoth_scheduler_core::id::{ExecutionId, TaskId, TaskType, WorkerId};
 use azoth_scheduler_core::time::Timestamp;
 
 use super::due::Order;
 use super::tables::Tables;
 use crate::error::StoreError;
-use crate::record::RecordedPayload;
+use crate::record::{LogPosition, RecordedPayload, Subject};
+use crate::standing::StandingOffers;
 use crate::store::{CLAIM_BATCH_MAX, ClaimOffer, Claimed, Claims};
 
 impl Tables {
@@ -28,7 +30,62 @@ impl Tables {
             claimed.push(claim);
         }
         let next_due = self.projection.due.next_due(&types);
-        Ok(Claims { claimed, next_due, worker_ended: false })
+        Ok(Claims { claimed, next_due, worker_ended: false, seen: self.head() })
+    }
+
+    /// Claims for the offers that stand, as part of the transaction that led here from `before`.
+    pub(super) fn take_up(&mut self, standing: &StandingOffers, before: LogPosition, now: Timestamp) {
+        let head = self.head();
+        if head == before {
+            return;
+        }
+        let (waiting, by_scheduling_alone) = self.opened_since(before);
+        for in_hand in standing.take() {
+            let types = &in_hand.offer().task_types;
+            let mut next_due = types.iter().filter_map(|wanted| waiting.get(wanted)).min().copied();
+            if next_due.is_some_and(|due| due <= now) {
+                let length = self.log.len();
+                match self.claim(in_hand.offer(), now) {
+                    Ok(claims) if !claims.claimed.is_empty() || claims.worker_ended => {
+                        in_hand.bring(claims);
+                        continue;
+                    }
+                    Ok(claims) => next_due = claims.next_due.filter(|due| *due > now),
+                    // The offer stands again, and its worker meets the same error when it looks itself.
+                    Err(_) => {
+                        self.undo_to(length);
+                        continue;
+                    }
+                }
+            }
+            if by_scheduling_alone {
+                in_hand.stand_on(before, head, next_due);
+            }
+        }
+    }
+
+    /// The earliest `run_at`, by type, among the tasks that were made to wait since a position; and whether nothing else
+    /// happened since that may let a task be claimed.
+    fn opened_since(&self, before: LogPosition) -> (BTreeMap<TaskType, Timestamp>, bool) {
+        let mut waiting = BTreeMap::<TaskType, Timestamp>::new();
+        let mut by_scheduling_alone = true;
+        let skipped = usize::try_from(before.number()).unwrap_or(usize::MAX);
+        for recorded in self.log.iter().skip(skipped) {
+            by_scheduling_alone &= matches!(
+                recorded.event,
+                Event::TaskScheduled { .. }
+                    | Event::ExecutionStarted { .. }
+                    | Event::OccurrencesPassed { .. }
+            );
+            let Subject::Task(task) = &recorded.subject;
+            let state = self.projection.row(task).map(|row| &row.state);
+            let Some((state, work)) = state.and_then(|state| Some((state, state.waiting()?))) else {
+                continue;
+            };
+            let earliest = waiting.entry(state.definition.task_type.clone()).or_insert(work.run_at);
+            *earliest = work.run_at.min(*earliest);
+        }
+        (waiting, by_scheduling_alone)
     }
 
     /// Starts the execution on the first due task that runs. Those whose occurrences all passed have moved on by it.

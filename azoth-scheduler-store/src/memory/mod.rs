@@ -29,8 +29,10 @@ use crate::error::StoreError;
 use crate::filter::TaskFilter;
 use crate::record::{LogPosition, RecordedEvent};
 use crate::report::{RebuildProgress, RebuildReport, StoreStats, VerifyReport};
+use crate::standing::{StandingOffer, StandingOffers};
 use crate::store::{
-    Applied, Batch, DeadLetter, Orphan, Renewal, StartFrom, Store, StoredTask, WorkerInfo, WorkerRow,
+    Applied, Batch, ClaimOffer, DeadLetter, Orphan, Renewal, StartFrom, Store, StoredTask, WorkerInfo,
+    WorkerRow,
 };
 
 /// A store in memory. Clones share it; it is gone with the last of them.
@@ -52,6 +54,7 @@ pub struct MemoryStore {
 
 struct Shared {
     tables: Mutex<Tables>,
+    standing: StandingOffers,
     head: watch::Sender<LogPosition>,
 }
 
@@ -59,7 +62,9 @@ impl MemoryStore {
     /// An empty store.
     pub fn new() -> Self {
         let head = watch::Sender::new(LogPosition::START);
-        Self { shared: Arc::new(Shared { tables: Mutex::default(), head }) }
+        Self {
+            shared: Arc::new(Shared { tables: Mutex::default(), standing: StandingOffers::default(), head }),
+        }
     }
 
     fn tables(&self) -> MutexGuard<'_, Tables> {
@@ -85,10 +90,16 @@ impl fmt::Debug for MemoryStore {
 impl Store for MemoryStore {
     async fn apply(&self, batch: Batch) -> Result<Applied, StoreError> {
         let mut tables = self.tables();
+        let before = tables.head();
         let applied = tables.apply(&batch)?;
+        tables.take_up(&self.shared.standing, before, batch.now);
         let head = tables.head();
         self.shared.head.send_if_modified(|seen| std::mem::replace(seen, head) != head);
         Ok(applied)
+    }
+
+    fn stand(&self, offer: ClaimOffer, seen: LogPosition) -> StandingOffer {
+        self.shared.standing.leave(offer, seen)
     }
 
     async fn task(&self, id: &TaskId) -> Result<Option<StoredTask>, StoreError> {

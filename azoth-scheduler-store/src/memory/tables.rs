@@ -42,12 +42,20 @@ impl Tables {
         let before = self.log.len();
         let applied = self.apply_all(batch);
         if applied.is_err() {
-            self.log.truncate(before);
-            self.projection = Projection::replay(&self.log).map_err(|(_, error)| damaged(&error))?;
+            self.undo_to(before);
         } else if self.log.len() > before {
             self.commits = self.commits.saturating_add(1);
         }
         applied
+    }
+
+    /// Forgets all events but so many.
+    pub(super) fn undo_to(&mut self, events: usize) {
+        self.log.truncate(events);
+        match Projection::replay(&self.log) {
+            Ok(projection) => self.projection = projection,
+            Err((position, error)) => unreachable!("event {position} was folded before: {error}"),
+        }
     }
 
     fn apply_all(&mut self, batch: &Batch) -> Result<Applied, StoreError> {

@@ -22,6 +22,7 @@ use super::log;
 use super::task_row::priority_code;
 use super::worker;
 use crate::error::StoreError;
+use crate::record::LogPosition;
 use crate::store::{CLAIM_BATCH_MAX, ClaimOffer, Claimed, Claims};
 
 /// Every so many-th claim goes to the task that has been due for longest, whatever its priority.
@@ -58,7 +59,45 @@ pub(super) fn claim(group: &mut Group<'_>, offer: &ClaimOffer, now: Timestamp) -
     let claimed = take(group, offer, &mut lanes, now)?;
     group.flush()?;
     let next_due = next_due(group.conn(), &types)?;
-    Ok(Claims { claimed, next_due, worker_ended: false })
+    let seen = LogPosition::from_number(group.head().position);
+    Ok(Claims { claimed, next_due, worker_ended: false, seen })
+}
+
+/// What a transaction came to for an offer that stands.
+#[derive(Debug)]
+pub(super) enum Standing {
+    /// The claims are the worker's once it is committed.
+    Brought(Claims),
+    /// Nothing for this worker; when the first of its tasks comes due that were made to wait.
+    Nothing { next_due: Option<Timestamp> },
+    /// Something happened that may let tasks be claimed which waited before: the worker is to look itself.
+    Unseen,
+}
+
+/// Claims for an offer that stands, if this transaction has made a task of its types due. One append to the chain.
+pub(super) fn claim_for_standing(group: &mut Group<'_>, offer: &ClaimOffer) -> Result<Standing, StoreError> {
+    let mut types = Vec::with_capacity(offer.task_types.len());
+    let conn = group.conn();
+    for name in offer.task_types.iter() {
+        types.extend(group.memory().type_key(conn, name)?);
+    }
+    let opened = group.opened();
+    let next_due = types.iter().filter_map(|key| opened.waiting.get(key)).min().copied();
+    let Some(now) = opened.now.filter(|now| next_due.is_some_and(|due| due <= *now)) else {
+        return Ok(if opened.by_scheduling_alone {
+            Standing::Nothing { next_due }
+        } else {
+            Standing::Unseen
+        });
+    };
+    let by_scheduling_alone = opened.by_scheduling_alone;
+    let claims = claim(group, offer, now)?;
+    group.append()?;
+    if claims.claimed.is_empty() && !claims.worker_ended {
+        let next_due = claims.next_due.filter(|due| *due > now);
+        return Ok(if by_scheduling_alone { Standing::Nothing { next_due } } else { Standing::Unseen });
+    }
+    Ok(Standing::Brought(claims))
 }
 
 fn take(

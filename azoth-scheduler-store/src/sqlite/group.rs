@@ -1,6 +1,8 @@
 //! What happens inside one write transaction: commands are decided, their events folded and appended, due tasks
 //! claimed. Nothing here begins or ends a transaction, so it works in anybody's.
 
+use std::collections::BTreeMap;
+
 use azoth_scheduler_core::command::{Command, ScopeCommand, TaskCommand};
 use azoth_scheduler_core::decide::{Answer, Decision, decide};
 use azoth_scheduler_core::event::Event;
@@ -31,6 +33,18 @@ pub(super) struct Group<'a> {
     pending: Vec<LogRow>,
     found: Head,
     moved: bool,
+    opened: Opened,
+}
+
+/// What a transaction gives to be claimed.
+#[derive(Debug)]
+pub(super) struct Opened {
+    /// The earliest `run_at` among the tasks that it made to wait, by the key of their type.
+    pub(super) waiting: BTreeMap<u64, Timestamp>,
+    /// The latest instant at which one of them was decided.
+    pub(super) now: Option<Timestamp>,
+    /// Nothing else happened that may let a task be claimed.
+    pub(super) by_scheduling_alone: bool,
 }
 
 impl<'a> Group<'a> {
@@ -44,7 +58,8 @@ impl<'a> Group<'a> {
         if !known {
             head.check_log(conn)?;
         }
-        Ok(Self { conn, memory, found: head.clone(), head, pending: Vec::new(), moved })
+        let opened = Opened { waiting: BTreeMap::new(), now: None, by_scheduling_alone: true };
+        Ok(Self { conn, memory, found: head.clone(), head, pending: Vec::new(), moved, opened })
     }
 
     /// Decides and records a batch, then claims for its offer. One append to the chain.
@@ -132,6 +147,16 @@ impl<'a> Group<'a> {
         self.moved
     }
 
+    /// What can be claimed because of this transaction.
+    pub(super) fn opened(&self) -> &Opened {
+        &self.opened
+    }
+
+    /// Where the log ended when the transaction began.
+    pub(super) fn began_at(&self) -> u64 {
+        self.found.position
+    }
+
     pub(super) fn conn(&self) -> &'a Connection {
         self.conn
     }
@@ -161,7 +186,13 @@ impl<'a> Group<'a> {
             entry = Some(self.fold(entry, event, payload, now)?);
         }
         let entry = entry.filter(|entry| entry.state.id == *task);
-        self.memory.put(entry.ok_or_else(|| cell::corrupt("events of another task"))?);
+        let entry = entry.ok_or_else(|| cell::corrupt("events of another task"))?;
+        if let Some(work) = entry.state.waiting() {
+            let earliest = self.opened.waiting.entry(entry.type_key).or_insert(work.run_at);
+            *earliest = work.run_at.min(*earliest);
+            self.opened.now = self.opened.now.max(Some(now));
+        }
+        self.memory.put(entry);
         Ok(())
     }
 
@@ -198,6 +229,7 @@ impl<'a> Group<'a> {
         at: Timestamp,
     ) -> Result<(), StoreError> {
         let mut record = Vec::new();
+        self.opened.by_scheduling_alone &= only_schedules(event);
         codec::encode(event, &mut record).map_err(codec::CodecError::writing)?;
         self.head.position = self.head.position.saturating_add(1);
         self.head.ordered_at = self.head.ordered_at.max(at);
@@ -215,7 +247,7 @@ impl<'a> Group<'a> {
     }
 
     /// Appends what is pending under one link of the chain.
-    fn append(&mut self) -> Result<(), StoreError> {
+    pub(super) fn append(&mut self) -> Result<(), StoreError> {
         self.flush()?;
         if self.pending.is_empty() {
             return Ok(());
@@ -230,6 +262,14 @@ impl<'a> Group<'a> {
         self.head.hash = link;
         Ok(())
     }
+}
+
+/// Whether an event lets no other task be claimed than its own. After all others a worker looks itself.
+fn only_schedules(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::TaskScheduled { .. } | Event::ExecutionStarted { .. } | Event::OccurrencesPassed { .. }
+    )
 }
 
 /// Keeps the bytes that an event refers to. They come from the command, and are those of the event's digest.

@@ -107,6 +107,7 @@ use crate::error::StoreError;
 use crate::filter::TaskFilter;
 use crate::record::{LogPosition, RecordedEvent};
 use crate::report::{RebuildProgress, RebuildReport, StoreStats, VerifyReport};
+use crate::standing::StandingOffer;
 use crate::store::{
     Applied, BATCH_COMMANDS_MAX, Batch, ClaimOffer, DeadLetter, Orphan, Renewal, StartFrom, Store,
     StoredTask, WorkerInfo, WorkerRow,
@@ -234,6 +235,10 @@ impl Store for SqliteStore {
             },
         })
         .await?
+    }
+
+    fn stand(&self, offer: ClaimOffer, seen: LogPosition) -> StandingOffer {
+        self.shared.writer.standing().leave(offer, seen)
     }
 
     async fn task(&self, id: &TaskId) -> Result<Option<StoredTask>, StoreError> {

@@ -23,6 +23,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::cell;
 use super::checkpoint;
+use super::claim::{self, Standing};
 use super::error::of_file;
 use super::files::Files;
 use super::group::Group;
@@ -33,6 +34,7 @@ use super::wake::Wake;
 use super::worker;
 use crate::error::StoreError;
 use crate::record::LogPosition;
+use crate::standing::{OfferInHand, StandingOffers};
 
 /// Something to be done in a write transaction. It may be done several times before it is answered, once.
 pub(super) trait Job: Send {
@@ -51,6 +53,7 @@ pub(super) struct Writer {
     thread: Option<JoinHandle<()>>,
     stopping: Arc<AtomicBool>,
     wake: Arc<Wake>,
+    standing: Arc<StandingOffers>,
     counters: Arc<Counters>,
 }
 
@@ -70,12 +73,15 @@ impl Writer {
         let counters = Arc::new(Counters::default());
         let wake = Arc::new(Wake::new(LogPosition::from_number(head.position)));
         let files = Arc::clone(&place.files);
+        let standing = Arc::new(StandingOffers::default());
         let mut thread = WriterThread {
             place,
             conn: Some(conn),
             database: head.database,
             memory: Memory::default(),
             wake: Arc::clone(&wake),
+            standing: Arc::clone(&standing),
+            claims_for_standing: false,
             stopping: Arc::clone(&stopping),
             counters: Arc::clone(&counters),
         };
@@ -84,7 +90,7 @@ impl Writer {
             .spawn(move || thread.serve(jobs))
             .map_err(|error| StoreError::Io { detail: format!("no thread for the writer: {error}") })?;
         let (queue, thread) = (Some(queue), Some(thread));
-        Ok(Self { files, queue, thread, stopping, wake, counters })
+        Ok(Self { files, queue, thread, stopping, wake, standing, counters })
     }
 
     /// Has something done in a write transaction, and waits until that is committed.
@@ -102,6 +108,11 @@ impl Writer {
 
     pub(super) fn wake(&self) -> &Arc<Wake> {
         &self.wake
+    }
+
+    /// The offers that stand, to be taken up by whatever is committed.
+    pub(super) fn standing(&self) -> &StandingOffers {
+        &self.standing
     }
 
     pub(super) fn counters(&self) -> &Arc<Counters> {
@@ -161,6 +172,9 @@ struct WriterThread {
     database: [u8; 16],
     memory: Memory,
     wake: Arc<Wake>,
+    standing: Arc<StandingOffers>,
+    /// What is done at the moment is done for offers that stand, not for a job.
+    claims_for_standing: bool,
     stopping: Arc<AtomicBool>,
     counters: Arc<Counters>,
 }
@@ -178,7 +192,7 @@ impl WriterThread {
             let mut jobs = vec![first];
             let outcome = self.transaction(&mut jobs, Some(&mut queue));
             match outcome {
-                Err(failure) if failure.by_a_job && jobs.len() > 1 => {
+                Err(failure) if failure.by_a_job && (jobs.len() > 1 || self.claims_for_standing) => {
                     for job in jobs {
                         let mut alone = vec![job];
                         let outcome = self.transaction(&mut alone, None);
@@ -232,6 +246,8 @@ impl WriterThread {
         mut queue: Option<&mut mpsc::Receiver<Box<dyn Job>>>,
     ) -> Result<Filled, StoreError> {
         let begun = Instant::now();
+        self.claims_for_standing = false;
+        let alone = queue.is_none();
         let head = Head::read(conn)?;
         self.place.check_layout(Some(head.layout))?;
         let mut group = Group::new(conn, &mut self.memory, head)?;
@@ -248,28 +264,50 @@ impl WriterThread {
             let Ok(job) = queue.try_recv() else { break };
             jobs.push(job);
         }
+        let mut offers = Vec::new();
+        // Jobs that are done again alone do without: what failed may have been a claim.
+        if group.events() > 0 && !alone {
+            self.claims_for_standing = true;
+            for in_hand in self.standing.take() {
+                let standing = claim::claim_for_standing(&mut group, in_hand.offer())?;
+                offers.push((in_hand, standing));
+            }
+            self.claims_for_standing = false;
+        }
         let others = group.others_wrote() || worker::living(conn)? > group.memory().own_workers.len();
-        let events = group.events();
-        Ok(Filled { events, others, head: group.finish()? })
+        let (events, began_at) = (group.events(), LogPosition::from_number(group.began_at()));
+        Ok(Filled { events, others, offers, began_at, head: group.finish()? })
     }
 
     fn commit(&mut self, conn: Connection, filled: Filled) -> Result<(), Failure> {
         if let Err(error) = conn.execute_batch("COMMIT") {
             self.memory.forget();
-            return Err(Failure::of_all(self.commit_failed(conn, &error)));
+            let error = self.commit_failed(conn, &error);
+            put_down(filled.offers, &error);
+            return Err(Failure::of_all(error));
         }
         self.conn = Some(conn);
         if let Err(error) = self.place.committed(filled.events) {
             // What has the name now does not hold this commit.
             self.memory.forget();
-            return Err(Failure::of_all(StoreError::Unknown { detail: error.to_string() }));
+            let error = StoreError::Unknown { detail: error.to_string() };
+            put_down(filled.offers, &error);
+            return Err(Failure::of_all(error));
         }
         self.memory.keep(&filled.head);
         if filled.events > 0 {
             self.counters.commits.fetch_add(1, Ordering::Relaxed);
             self.counters.events.fetch_add(filled.events, Ordering::Relaxed);
         }
-        self.wake.publish(LogPosition::from_number(filled.head.position));
+        let head = LogPosition::from_number(filled.head.position);
+        for (in_hand, standing) in filled.offers {
+            match standing {
+                Standing::Brought(claims) => in_hand.bring(claims),
+                Standing::Nothing { next_due } => in_hand.stand_on(filled.began_at, head, next_due),
+                Standing::Unseen => {}
+            }
+        }
+        self.wake.publish(head);
         if filled.others {
             // Without this gap another process would hardly ever find the lock free.
             thread::sleep(GAP);
@@ -324,11 +362,22 @@ struct Filled {
     head: Head,
     events: u64,
     others: bool,
+    began_at: LogPosition,
+    offers: Vec<(OfferInHand, Standing)>,
 }
 
 impl Failure {
     fn of_all(error: StoreError) -> Self {
         Self { error, by_a_job: false }
+    }
+}
+
+/// Offers for which a failed commit may have claimed are answered by its error; all others stand again.
+fn put_down(offers: Vec<(OfferInHand, Standing)>, error: &StoreError) {
+    for (in_hand, standing) in offers {
+        if error.is_unknown() && matches!(standing, Standing::Brought(_)) {
+            in_hand.fail(error.clone());
+        }
     }
 }
 
