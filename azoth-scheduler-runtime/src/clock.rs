@@ -19,6 +19,17 @@ pub trait Clock: Send + Sync + 'static {
     /// Waits until [`elapsed`](Self::elapsed) has come to this. Dropping the wait ends it.
     fn sleep_until(&self, elapsed: Duration) -> Sleep;
 
+    /// How long it takes until this instant has come, as the wall clock stands; zero once it has.
+    fn until(&self, instant: Timestamp) -> Duration {
+        Duration::from_millis(u64::try_from(instant.ms_since(self.now())).unwrap_or(0))
+    }
+
+    /// The same as [`sleep_until`](Self::sleep_until), as exactly as the clock is able to and whatever it takes: one wait
+    /// of each scheduler is for the next due task.
+    fn wake_at(&self, elapsed: Duration) -> Sleep {
+        self.sleep_until(elapsed)
+    }
+
     /// Waits for so long.
     fn sleep(&self, span: Duration) -> Sleep {
         self.sleep_until(self.elapsed().saturating_add(span))
@@ -92,7 +103,38 @@ impl Clock for SystemClock {
             None => Box::pin(std::future::pending()),
         }
     }
+
+    fn until(&self, instant: Timestamp) -> Duration {
+        let due = Duration::from_millis(u64::try_from(instant.unix_ms()).unwrap_or(0));
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        due.saturating_sub(now)
+    }
+
+    /// The timer of the async runtime counts whole milliseconds and is late by up to two. So the last of them are slept
+    /// on a thread.
+    fn wake_at(&self, elapsed: Duration) -> Sleep {
+        let Some(at) = self.started.checked_add(elapsed) else {
+            return Box::pin(std::future::pending());
+        };
+        Box::pin(async move {
+            if at <= Instant::now() {
+                return;
+            }
+            tokio::time::sleep_until((at - FINE_WAIT.min(elapsed)).into()).await;
+            let exact = tokio::task::spawn_blocking(move || {
+                std::thread::sleep(at.saturating_duration_since(Instant::now()));
+            });
+            // No thread may be free for it.
+            tokio::select! {
+                _ = exact => {}
+                () = tokio::time::sleep_until(at.into()) => {}
+            }
+        })
+    }
 }
+
+/// So much before an exact wait ends, a thread takes it over.
+const FINE_WAIT: Duration = Duration::from_millis(3);
 
 impl ManualClock {
     /// A clock that stands at this instant.

@@ -50,6 +50,7 @@ mod task_set;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod threads;
+mod transaction;
 mod upkeep;
 mod view;
 mod worker;

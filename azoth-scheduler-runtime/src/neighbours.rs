@@ -86,7 +86,7 @@ impl Poller {
         }
     }
 
-    async fn unstarted(&self) -> Result<Vec<(TaskId, ExecutionId)>, StoreError> {
+    async fn unstarted(&mut self) -> Result<Vec<(TaskId, ExecutionId)>, StoreError> {
         let under_way = self.shared.running.ids();
         let mut unstarted = Vec::new();
         let running = TaskFilter::new().phase(PhaseKind::Running).limit(TaskFilter::LIMIT_MAX);

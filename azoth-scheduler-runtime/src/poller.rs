@@ -1,8 +1,13 @@
 //! The one loop: when to wake, what to record, how much to claim.
 //!
 //! It only sleeps and asks. It wakes for a task that comes due, a commit, a result, the poll interval, and whatever
-//! was told from outside; then one transaction records what has ended and claims for the slots that are free. A pass
-//! that brings nothing is not repeated before something has happened.
+//! was told from outside; then one transaction records what has ended and claims for the slots that are free. While that
+//! is under way handlers go on, and what ends meanwhile is collected for the next one. A transaction that brings nothing
+//! is not repeated before something has happened.
+//!
+//! While the loop sleeps, free slots stand as an offer with the store: see [`Store::stand`].
+//!
+//! [`Store::stand`]: azoth_scheduler_store::Store::stand
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,10 +17,10 @@ use azoth_scheduler_core::command::AbandonReason;
 use azoth_scheduler_core::execution::Outcome;
 use azoth_scheduler_core::id::{ExecutionId, WorkerId};
 use azoth_scheduler_core::time::Timestamp;
-use azoth_scheduler_store::store::CLAIM_BATCH_MAX;
-use azoth_scheduler_store::{Batch, ClaimOffer, Claimed, Claims, LogPosition, StoreError, WorkerInfo};
+use azoth_scheduler_store::{Claimed, LogPosition, StandingOffer, StoreError, WorkerInfo};
 use tokio::sync::watch;
 
+use crate::clock::Sleep;
 use crate::error::Result;
 use crate::lease::{Heartbeat, Watchtower};
 use crate::observe;
@@ -23,6 +28,7 @@ use crate::process;
 use crate::recorder::{Recorder, patience};
 use crate::shared::Shared;
 use crate::task_set::{Joined, TaskSet};
+use crate::transaction::{Transaction, answer_to, answered};
 use crate::worker::{Cancel, Ended, Ending, Execution};
 
 pub(crate) struct Poller {
@@ -42,7 +48,12 @@ pub(crate) struct Poller {
     pub(crate) look_at: Duration,
     pub(crate) check_held_at: Duration,
     /// When the next task is due.
-    due_at: Option<Duration>,
+    pub(crate) due_at: Option<Duration>,
+    /// Up to here it was looked for due tasks.
+    pub(crate) seen: LogPosition,
+    /// Something has happened since the store was asked last.
+    pub(crate) ask: bool,
+    pub(crate) transaction: Option<Transaction>,
     head: Option<watch::Receiver<LogPosition>>,
     nudge: watch::Receiver<u64>,
 }
@@ -73,6 +84,9 @@ impl Poller {
             look_at: now,
             check_held_at: now,
             due_at: None,
+            seen: LogPosition::START,
+            ask: true,
+            transaction: None,
             head: Some(shared.store.watch_head()),
             nudge: shared.listen_for_nudges(),
             shared,
@@ -83,56 +97,107 @@ impl Poller {
     pub(crate) async fn serve(&mut self) -> Result<()> {
         while !self.shared.shutdown.is_requested() {
             if *self.heartbeat.lost.borrow() {
+                self.finish().await;
                 self.start_anew().await?;
                 continue;
             }
             let ticket = *self.nudge.borrow_and_update();
             self.look_around().await;
-            let again = self.pass().await;
-            if !again {
-                let due_at = self.trouble.as_ref().map(|trouble| trouble.until).or(self.due_at);
-                self.shared.pulse(0, ticket, self.executions.is_empty(), due_at);
-                self.wait().await;
-            }
+            self.begin().await;
+            self.wait(ticket).await;
         }
         Ok(())
     }
 
-    /// Waits for whatever is next.
-    async fn wait(&mut self) {
+    /// Waits for whatever is next. `ticket` is the newest nudge that was heard before it was looked for work.
+    async fn wait(&mut self, ticket: u64) {
         let shared = Arc::clone(&self.shared);
-        let deadline = shared.clock().sleep_until(self.wake_at());
-        tokio::select! {
-            biased;
-            Some(joined) = self.executions.join_next() => self.collect(joined),
-            moved = moved(&mut self.head) => self.head_moved(moved),
-            _ = self.nudge.changed() => {}
-            _ = self.heartbeat.lost.changed() => {}
-            () = shared.slots.returned.notified() => {}
-            () = shared.shutdown.requested() => {}
-            () = deadline => {}
+        let standing = self.stand();
+        loop {
+            let deadline = self.deadline(standing.as_deref());
+            let at_rest = self.transaction.is_none();
+            if at_rest {
+                let trouble = self.trouble.as_ref().map(|trouble| trouble.until);
+                let due_at = trouble.or(self.due_at_of(standing.as_deref()));
+                shared.pulse(0, ticket, self.executions.is_empty(), due_at);
+            }
+            tokio::select! {
+                biased;
+                answer = answer_to(&mut self.transaction) => self.settle(answer),
+                () = answered(standing.as_deref()) => {}
+                Some(joined) = self.executions.join_next() => self.collect(joined),
+                moved = moved(&mut self.head), if at_rest => {
+                    if !self.head_moved(&moved, standing.as_deref()) {
+                        continue;
+                    }
+                }
+                _ = self.nudge.changed() => self.ask = true,
+                _ = self.heartbeat.lost.changed() => {}
+                () = shared.slots.returned.notified() => self.ask = true,
+                () = shared.shutdown.requested() => {}
+                () = deadline => self.ask = true,
+            }
+            break;
         }
+        self.take_back(standing).await;
         self.collect_ended();
     }
 
-    fn wake_at(&self) -> Duration {
-        let now = self.shared.clock().elapsed();
-        if let Some(trouble) = self.trouble.as_ref().filter(|trouble| trouble.until > now) {
-            return trouble.until;
+    /// Sleeps until something is to be done that nobody tells of.
+    fn deadline(&self, standing: Option<&StandingOffer>) -> Sleep {
+        let clock = self.shared.clock();
+        let now = clock.elapsed();
+        let check_held_at = (!self.executions.is_empty()).then_some(self.check_held_at);
+        let look_at = check_held_at.into_iter().fold(self.look_at, Duration::min);
+        let resting_until = self.resting_until();
+        if self.transaction.is_some() {
+            // What is asked of the store is asked already.
+            return clock.sleep_until(look_at.max(resting_until));
+        }
+        if resting_until > now {
+            return clock.sleep_until(resting_until);
         }
         // Bounded also because the wall clock may be set while this sleeps.
         let poll_at = now.saturating_add(self.shared.config.poll_interval.min(SLEEP_MAX));
-        let check_held_at = (!self.executions.is_empty()).then_some(self.check_held_at);
-        let first = [self.due_at, check_held_at].into_iter().flatten().fold(poll_at, Duration::min);
-        first.min(self.look_at)
+        let others_at = look_at.min(poll_at);
+        match self.due_at_of(standing) {
+            Some(due_at) if due_at < others_at => clock.wake_at(due_at),
+            Some(_) | None => clock.sleep_until(others_at),
+        }
     }
 
-    fn head_moved(&mut self, moved: Moved) {
+    /// When the next task is due, as far as this loop and the offer that stands know.
+    pub(crate) fn due_at_of(&self, standing: Option<&StandingOffer>) -> Option<Duration> {
+        let due_at = standing.and_then(StandingOffer::next_due).map(|due| self.elapsed_at(due));
+        [self.due_at, due_at].into_iter().flatten().min()
+    }
+
+    fn resting_until(&self) -> Duration {
+        self.trouble.as_ref().map_or(Duration::ZERO, |trouble| trouble.until)
+    }
+
+    /// When this instant comes, by the monotonic clock, as the wall clock stands now.
+    fn elapsed_at(&self, instant: Timestamp) -> Duration {
+        let clock = self.shared.clock();
+        clock.elapsed().saturating_add(clock.until(instant))
+    }
+
+    /// Whether that is a reason to ask the store.
+    fn head_moved(&mut self, moved: &Moved, standing: Option<&StandingOffer>) -> bool {
         match moved {
-            // Somebody may have cancelled what runs here. Our own commits come by here too, so not at each of them.
-            Moved::Yes => self.check_held_at = self.check_held_at.min(self.next_check_of_held()),
+            Moved::To(head) => {
+                // Somebody may have cancelled what runs here. Our own commits come by here too, so not at each of them.
+                self.check_held_at = self.check_held_at.min(self.next_check_of_held());
+                self.seen = standing.map_or(self.seen, |standing| self.seen.max(standing.seen()));
+                let news = *head > self.seen;
+                self.ask |= news;
+                news
+            }
             // The store's side is gone: the poll interval is left.
-            Moved::Never => self.head = None,
+            Moved::Never => {
+                self.head = None;
+                false
+            }
         }
     }
 
@@ -140,70 +205,7 @@ impl Poller {
         self.shared.clock().elapsed().saturating_add(HELD_CHECK_EVERY)
     }
 
-    /// Records and claims, in one transaction. Whether to do it again at once.
-    pub(crate) async fn pass(&mut self) -> bool {
-        if self.rests() {
-            return false;
-        }
-        if self.unsure && !self.find_unstarted().await {
-            return false;
-        }
-        let commands = self.recorder.batch();
-        let offer = self.offer();
-        if commands.is_empty() && offer.is_none() {
-            self.due_at = None;
-            return false;
-        }
-        let (sent, offered) = (commands.len(), offer.is_some());
-        let now = self.shared.clock().now();
-        match self.shared.in_time(self.shared.store.apply(Batch { offer, ..Batch::new(commands, now) })).await
-        {
-            Ok(applied) => {
-                self.store_works();
-                self.recorder.settle(&applied.answers);
-                let claimed = applied.claims.is_some_and(|claims| self.take(claims, now));
-                claimed || !self.recorder.is_empty()
-            }
-            Err(error) => {
-                self.unsure |= offered && error.is_unknown();
-                self.recorder.failed(sent, &error);
-                self.store_fails(&error);
-                false
-            }
-        }
-    }
-
-    fn offer(&self) -> Option<ClaimOffer> {
-        // What is recorded in the same transaction makes room for what is claimed in it.
-        let free = (self.shared.slots.free() + self.recorder.releases()).min(CLAIM_BATCH_MAX);
-        let task_types = &self.shared.task_types;
-        if free == 0 || task_types.is_empty() || self.shared.shutdown.is_requested() {
-            return None;
-        }
-        let now = self.shared.clock().now();
-        let executions = (0..free).map(|_| ExecutionId::from(self.shared.mint(now))).collect();
-        Some(ClaimOffer { worker: self.worker, task_types: Arc::clone(task_types), executions })
-    }
-
-    /// Starts what was claimed. Whether there is more to be had at once.
-    fn take(&mut self, claims: Claims, now: Timestamp) -> bool {
-        if claims.worker_ended {
-            self.heartbeat.give_up();
-        }
-        let some = !claims.claimed.is_empty();
-        for claimed in claims.claimed {
-            self.start_execution(claimed, now);
-        }
-        let due_in_ms = claims.next_due.map(|due| due.ms_since(now));
-        let (has_room, is_due) = (self.shared.slots.free() > 0, due_in_ms.is_some_and(|ms| ms <= 0));
-        // What is due and was not given to us is none of our business until something changes.
-        let ahead = due_in_ms.filter(|ms| has_room && *ms > 0).and_then(|ms| u64::try_from(ms).ok());
-        let elapsed = self.shared.clock().elapsed();
-        self.due_at = ahead.map(|ms| elapsed.saturating_add(Duration::from_millis(ms)));
-        some && has_room && is_due
-    }
-
-    fn start_execution(&mut self, claimed: Claimed, now: Timestamp) {
+    pub(crate) fn start_execution(&mut self, claimed: Claimed, now: Timestamp) {
         let slot = self.shared.slots.take();
         let registered = self.shared.registry.find(&claimed.task_type);
         let Some(registered) = registered.filter(|_| !self.shared.shutdown.is_requested()) else {
@@ -230,6 +232,7 @@ impl Poller {
 
     /// Takes in what came of an execution.
     pub(crate) fn collect(&mut self, joined: Joined<Ended>) {
+        self.ask = true;
         let Some(Ended { execution, started_at, ending }) = self.ended(joined) else {
             return;
         };
@@ -276,7 +279,7 @@ impl Poller {
         }
     }
 
-    fn store_works(&mut self) {
+    pub(crate) fn store_works(&mut self) {
         if self.trouble.take().is_some() {
             observe::store_works_again();
         }
@@ -309,7 +312,7 @@ pub(crate) async fn incarnate(shared: &Shared) -> Result<Option<(WorkerId, Heart
 
 /// What became of a wait for a commit.
 enum Moved {
-    Yes,
+    To(LogPosition),
     Never,
 }
 
@@ -317,7 +320,7 @@ async fn moved(head: &mut Option<watch::Receiver<LogPosition>>) -> Moved {
     let Some(head) = head else {
         return std::future::pending().await;
     };
-    if head.changed().await.is_ok() { Moved::Yes } else { Moved::Never }
+    if head.changed().await.is_ok() { Moved::To(*head.borrow_and_update()) } else { Moved::Never }
 }
 
 /// No sleep is longer than this, whatever the poll interval.

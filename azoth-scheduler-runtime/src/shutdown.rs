@@ -1,11 +1,12 @@
 //! Coming to an end: asked for once, hurried by asking again.
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use azoth_scheduler_core::command::AbandonReason;
+use azoth_scheduler_store::StandingOffer;
 use tokio::sync::watch;
 
 use crate::clock::Clock;
@@ -17,6 +18,8 @@ use crate::poller::Poller;
 pub(crate) struct Shutdown {
     /// When the grace ends, by the monotonic clock; `None` as long as nobody asked.
     deadline: watch::Sender<Option<Duration>>,
+    /// The slots that stand with the store: nothing is claimed for them once the end was asked for.
+    standing: Mutex<Weak<StandingOffer>>,
 }
 
 /// The end of [`Scheduler::run`](crate::Scheduler::run). Shutting down goes on whether or not this is awaited, so a
@@ -27,7 +30,7 @@ pub struct ShutdownComplete {
 
 impl Shutdown {
     pub(crate) fn new() -> Self {
-        Self { deadline: watch::Sender::new(None) }
+        Self { deadline: watch::Sender::new(None), standing: Mutex::default() }
     }
 
     /// Asks for the end after `grace`; asked again, at the earlier of both deadlines.
@@ -36,6 +39,23 @@ impl Shutdown {
         self.deadline.send_modify(|deadline| {
             *deadline = Some(deadline.map_or(asked, |earlier| earlier.min(asked)));
         });
+        if let Some(standing) = self.standing().upgrade() {
+            standing.withhold();
+        }
+    }
+
+    /// Lets the offer end with the first word of the end.
+    pub(crate) fn ends(&self, standing: StandingOffer) -> Arc<StandingOffer> {
+        let standing = Arc::new(standing);
+        *self.standing() = Arc::downgrade(&standing);
+        if self.is_requested() {
+            standing.withhold();
+        }
+        standing
+    }
+
+    fn standing(&self) -> MutexGuard<'_, Weak<StandingOffer>> {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn is_requested(&self) -> bool {

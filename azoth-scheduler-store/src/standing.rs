@@ -46,8 +46,8 @@ struct State {
     seen: LogPosition,
     /// When the first of those comes due that were made to wait since the offer was left.
     next_due: Option<Timestamp>,
-    /// The worker has let go of it.
-    dropped: bool,
+    /// The worker has withdrawn it, or let go of it.
+    withheld: bool,
 }
 
 #[derive(Debug)]
@@ -76,15 +76,21 @@ impl StandingOffer {
         self.shared.state().next_due
     }
 
+    /// Lets no transaction take the offer up any more. One that holds it already goes on.
+    pub fn withhold(&self) {
+        self.shared.state().withheld = true;
+    }
+
     /// Takes the offer back: with what it has brought, or `None`. While a transaction holds it, this waits for its end,
     /// so that no claim is made or lost behind the worker's back.
     ///
     /// # Errors
     /// That of the transaction that claimed, where nothing is known of what became of it.
-    pub async fn withdraw(self) -> Result<Option<Claims>, StoreError> {
+    pub async fn withdraw(&self) -> Result<Option<Claims>, StoreError> {
         loop {
             {
                 let mut state = self.shared.state();
+                state.withheld = true;
                 match std::mem::replace(&mut state.stage, Stage::Stands) {
                     Stage::Stands => return Ok(None),
                     Stage::Answered(answer) => return answer.map(Some),
@@ -98,14 +104,14 @@ impl StandingOffer {
 
 impl Drop for StandingOffer {
     fn drop(&mut self) {
-        self.shared.state().dropped = true;
+        self.withhold();
     }
 }
 
 impl StandingOffers {
     /// Lets an offer stand. `seen` is the position up to which its worker has looked for due tasks itself.
     pub fn leave(&self, offer: ClaimOffer, seen: LogPosition) -> StandingOffer {
-        let state = State { stage: Stage::Stands, seen, next_due: None, dropped: false };
+        let state = State { stage: Stage::Stands, seen, next_due: None, withheld: false };
         let shared = Arc::new(Shared { offer, state: Mutex::new(state), settled: Notify::new() });
         let mut offers = self.offers();
         offers.retain(|offer| offer.may_be_taken_up());
@@ -128,7 +134,7 @@ impl StandingOffers {
 impl OfferInHand {
     fn take(shared: &Arc<Shared>) -> Option<Self> {
         let mut state = shared.state();
-        if state.dropped || !matches!(state.stage, Stage::Stands) {
+        if state.withheld || !matches!(state.stage, Stage::Stands) {
             return None;
         }
         state.stage = Stage::InHand;
@@ -191,7 +197,7 @@ impl Shared {
 
     fn may_be_taken_up(&self) -> bool {
         let state = self.state();
-        !state.dropped && !matches!(state.stage, Stage::Answered(_))
+        !state.withheld && !matches!(state.stage, Stage::Answered(_))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -242,7 +248,7 @@ mod tests {
         in_hand.bring(Claims { next_due: Some(Timestamp::MAX), ..Claims::default() });
         match poll(withdrawn.as_mut()) {
             Poll::Ready(Ok(Some(claims))) => assert_eq!(claims.next_due, Some(Timestamp::MAX)),
-            other => panic!("{other:?}"),
+            other @ (Poll::Ready(_) | Poll::Pending) => panic!("{other:?}"),
         }
     }
 
@@ -256,6 +262,8 @@ mod tests {
         );
         assert!(matches!(poll(pin!(a.withdraw())), Poll::Ready(Ok(None))));
         drop(b);
+        let d = offers.leave(offer(), position(0));
+        d.withhold();
         offers.take().remove(0).fail(StoreError::Full);
         assert!(poll(pin!(c.answered())).is_ready());
         assert!(offers.take().is_empty());

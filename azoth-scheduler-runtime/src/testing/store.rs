@@ -13,10 +13,11 @@ use azoth_scheduler_core::id::{ConsumerName, ExecutionId, TaskId, WorkerId};
 use azoth_scheduler_core::scope::ScopeState;
 use azoth_scheduler_core::state::TaskState;
 use azoth_scheduler_core::time::Timestamp;
+use azoth_scheduler_store::standing::StandingOffers;
 use azoth_scheduler_store::{
-    Applied, Batch, DeadLetter, LogPosition, Orphan, ProcessIdentity, RebuildProgress, RebuildReport,
-    RecordedEvent, Renewal, StartFrom, Store, StoreError, StoreStats, StoredTask, TaskFilter, VerifyReport,
-    WorkerInfo, WorkerRow,
+    Applied, Batch, ClaimOffer, DeadLetter, LogPosition, Orphan, ProcessIdentity, RebuildProgress,
+    RebuildReport, RecordedEvent, Renewal, StandingOffer, StartFrom, Store, StoreError, StoreStats,
+    StoredTask, TaskFilter, VerifyReport, WorkerInfo, WorkerRow,
 };
 use tokio::sync::watch;
 
@@ -65,6 +66,7 @@ pub(super) struct SteppedStore {
     head: Head,
     fate: Arc<Mutex<Option<Fate>>>,
     registered: Arc<Mutex<BTreeSet<WorkerId>>>,
+    standing: Arc<StandingOffers>,
     /// Workers whose process is gone, for all schedulers of the simulation.
     gone: Arc<Mutex<BTreeSet<WorkerId>>>,
 }
@@ -76,7 +78,15 @@ impl SteppedStore {
         head: Head,
         gone: Arc<Mutex<BTreeSet<WorkerId>>>,
     ) -> Self {
-        Self { inner, clock, head, fate: Arc::default(), registered: Arc::default(), gone }
+        Self {
+            inner,
+            clock,
+            head,
+            fate: Arc::default(),
+            registered: Arc::default(),
+            standing: Arc::default(),
+            gone,
+        }
     }
 
     pub(super) fn set_fate(&self, fate: Option<Fate>) {
@@ -116,8 +126,28 @@ impl SteppedStore {
 
 #[async_trait]
 impl Store for SteppedStore {
-    async fn apply(&self, batch: Batch) -> Result<Applied, StoreError> {
-        self.call(StoreCall::Apply, self.inner.apply(batch)).await
+    /// Offers that stand are those of one process, so only its own commits take them up.
+    async fn apply(&self, mut batch: Batch) -> Result<Applied, StoreError> {
+        if batch.offer.is_some() {
+            return self.call(StoreCall::Apply, self.inner.apply(batch)).await;
+        }
+        let in_hand = self.standing.take().into_iter().next();
+        batch.offer = in_hand.as_ref().map(|in_hand| in_hand.offer().clone());
+        let mut applied = self.call(StoreCall::Apply, self.inner.apply(batch)).await;
+        let claims = applied.as_mut().map(|applied| applied.claims.take()).map_err(|error| error.clone());
+        match (in_hand, claims) {
+            (Some(in_hand), Ok(Some(claims))) if !claims.claimed.is_empty() || claims.worker_ended => {
+                in_hand.bring(claims);
+            }
+            (Some(in_hand), Err(error)) if error.is_unknown() => in_hand.fail(error),
+            // It stands again.
+            _ => {}
+        }
+        applied
+    }
+
+    fn stand(&self, offer: ClaimOffer, seen: LogPosition) -> StandingOffer {
+        self.standing.leave(offer, seen)
     }
 
     async fn task(&self, id: &TaskId) -> Result<Option<StoredTask>, StoreError> {

@@ -6,6 +6,7 @@ mod declaring;
 mod event_handlers;
 mod leases;
 mod outcomes;
+mod prompt;
 mod running;
 mod scheduling;
 mod shutting_down;

@@ -8,7 +8,7 @@ use azoth_scheduler_core::state::PhaseKind;
 use azoth_scheduler_runtime::{BlockingTaskHandler, Result, Scheduler, TaskContext, TaskEvent, TaskHandler};
 use azoth_scheduler_store::{MemoryStore, Store};
 
-use crate::support::{Fixture, Gate, SECOND, clock, done, handler, immediate, within};
+use crate::support::{Fixture, Gate, SECOND, clock, done, due_in_a_second, handler, immediate, within};
 
 fn waits_at(gate: &Gate) -> impl TaskHandler {
     let gate = gate.clone();
@@ -75,9 +75,10 @@ async fn what_was_claimed_while_the_end_was_asked_for_is_given_back_without_a_st
     let client =
         Scheduler::builder(fixture.store.inner.clone()).with_clock(fixture.clock.clone()).build().unwrap();
     fixture.idle().await;
-    client.schedule_task(immediate("a").build().unwrap()).await.unwrap();
+    client.schedule_task(due_in_a_second("a").build().unwrap()).await.unwrap();
     let scheduler = fixture.scheduler.clone();
     fixture.store.meanwhile(move || drop(scheduler.shutdown()));
+    fixture.clock.advance(SECOND);
     within(async {
         while !fixture.running.is_finished() {
             tokio::task::yield_now().await;

@@ -9,7 +9,7 @@ use azoth_scheduler_core::event::Event;
 use azoth_scheduler_core::state::PhaseKind;
 use azoth_scheduler_store::StoreError;
 
-use crate::support::{Fault, Fixture, Gate, SECOND, done, handler, immediate};
+use crate::support::{Fault, Fixture, Gate, SECOND, done, due_in_a_second, handler, immediate};
 
 fn counting(runs: &Arc<AtomicUsize>, gate: &Gate) -> impl azoth_scheduler_runtime::TaskHandler {
     let (runs, gate) = (Arc::clone(runs), gate.clone());
@@ -79,11 +79,9 @@ async fn claim_of_a_commit_that_took_place_unknown_to_us_is_given_back_and_runs(
     gate.open();
     let fixture = Fixture::with(counting(&runs, &gate));
     fixture.idle().await;
-    let request = immediate("a").build().unwrap();
-    // The first batch is the request's own, the second one claims.
-    fixture.store.fail_next(2, &Fault::After(unknown()));
-    assert!(fixture.scheduler.schedule_task(request).await.unwrap_err().is_unknown());
-    fixture.idle().await;
+    fixture.schedule(due_in_a_second("a")).await;
+    fixture.store.fail_next(1, &Fault::After(unknown()));
+    fixture.pass(SECOND).await;
     assert_eq!(runs.load(Ordering::SeqCst), 0);
     outlast(&fixture).await;
     let events = fixture.events("a").await;
@@ -103,7 +101,7 @@ async fn nothing_new_is_started_while_the_store_fails_and_it_is_not_hammered() {
     let fixture = Fixture::with(counting(&runs, &gate));
     fixture.schedule(immediate("a")).await;
     fixture.idle().await;
-    let requests = ["b", "c"].map(|id| immediate(id).build().unwrap()).to_vec();
+    let requests = ["b", "c"].map(|id| due_in_a_second(id).build().unwrap()).to_vec();
     fixture.scheduler.schedule_tasks(requests).await.unwrap();
     fixture.store.fail_next(1000, &Fault::Before(StoreError::Busy { waited_ms: 5000 }));
     fixture.idle().await;

@@ -111,6 +111,11 @@ pub(crate) fn immediate(id: &str) -> ScheduleTaskRequestBuilder {
     ScheduleTaskRequest::builder(id).task_type("work").immediate()
 }
 
+/// Due a second after the clock's [`start`], so that nobody claims it as it is scheduled.
+pub(crate) fn due_in_a_second(id: &str) -> ScheduleTaskRequestBuilder {
+    ScheduleTaskRequest::builder(id).task_type("work").one_time(start().unix_seconds() + 1)
+}
+
 type Work = dyn Fn(TaskContext, Vec<u8>) -> Pin<Box<dyn Future<Output = TaskResult> + Send>> + Send + Sync;
 
 /// A handler of the type `work` that does what the closure says.

@@ -77,7 +77,7 @@ impl Tables {
                     | Event::ExecutionStarted { .. }
                     | Event::OccurrencesPassed { .. }
             );
-            let Subject::Task(task) = &recorded.subject;
+            let Subject::Task(task) = &recorded.subject else { continue };
             let state = self.projection.row(task).map(|row| &row.state);
             let Some((state, work)) = state.and_then(|state| Some((state, state.waiting()?))) else {
                 continue;

@@ -1,0 +1,172 @@
+//! The loop's transactions: what has ended is recorded and what is due is claimed, in one, while handlers go on.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use azoth_scheduler_core::id::ExecutionId;
+use azoth_scheduler_core::time::Timestamp;
+use azoth_scheduler_store::store::CLAIM_BATCH_MAX;
+use azoth_scheduler_store::{Applied, Batch, ClaimOffer, Claims, StandingOffer, StoreError};
+
+use crate::poller::Poller;
+
+/// A transaction that the store was asked for.
+pub(crate) struct Transaction {
+    /// So many results are recorded in it.
+    sent: usize,
+    /// It may claim.
+    offered: bool,
+    now: Timestamp,
+    answer: Pin<Box<dyn Future<Output = Result<Applied, StoreError>> + Send>>,
+}
+
+/// The store's answer to one.
+pub(crate) struct Answer {
+    sent: usize,
+    offered: bool,
+    now: Timestamp,
+    applied: Result<Applied, StoreError>,
+}
+
+impl Poller {
+    /// Records and claims, in one transaction, and waits for it. Whether to do it again at once.
+    pub(crate) async fn pass(&mut self) -> bool {
+        self.ask = true;
+        self.begin().await;
+        self.finish().await && std::mem::take(&mut self.ask)
+    }
+
+    /// Asks for a transaction that records and claims, unless one is under way or there is no reason to.
+    pub(crate) async fn begin(&mut self) {
+        if self.transaction.is_some() || !self.ask || self.rests() {
+            return;
+        }
+        if self.unsure && !self.find_unstarted().await {
+            return;
+        }
+        self.ask = false;
+        let commands = self.recorder.batch();
+        // What is recorded in the same transaction makes room for what is claimed in it.
+        let offer = self.offer(self.recorder.releases(), CLAIM_BATCH_MAX);
+        if commands.is_empty() && offer.is_none() {
+            self.due_at = None;
+            return;
+        }
+        let (sent, offered) = (commands.len(), offer.is_some());
+        let now = self.shared.clock().now();
+        let shared = Arc::clone(&self.shared);
+        let batch = Batch { offer, ..Batch::new(commands, now) };
+        let answer = Box::pin(async move { shared.in_time(shared.store.apply(batch)).await });
+        self.transaction = Some(Transaction { sent, offered, now, answer });
+    }
+
+    /// Waits for the transaction that is under way. Whether there was one.
+    pub(crate) async fn finish(&mut self) -> bool {
+        if self.transaction.is_none() {
+            return false;
+        }
+        let answer = answer_to(&mut self.transaction).await;
+        self.settle(answer);
+        true
+    }
+
+    /// Takes in what a transaction came to.
+    pub(crate) fn settle(&mut self, answer: Answer) {
+        let Answer { sent, offered, now, applied } = answer;
+        match applied {
+            Ok(applied) => {
+                self.store_works();
+                self.recorder.settle(&applied.answers);
+                if let Some(claims) = applied.claims {
+                    self.take(claims, now);
+                }
+                self.ask |= !self.recorder.is_empty();
+            }
+            Err(error) => {
+                self.unsure |= offered && error.is_unknown();
+                self.recorder.failed(sent, &error);
+                self.store_fails(&error);
+                self.ask = true;
+            }
+        }
+    }
+
+    /// Leaves the free slots with the store while the loop sleeps.
+    pub(crate) fn stand(&self) -> Option<Arc<StandingOffer>> {
+        if self.transaction.is_some() || self.unsure || self.rests() {
+            return None;
+        }
+        let offer = self.offer(0, STANDING_MAX)?;
+        Some(self.shared.shutdown.ends(self.shared.store.stand(offer, self.seen)))
+    }
+
+    /// Takes back what the slots that stood with the store have brought.
+    pub(crate) async fn take_back(&mut self, standing: Option<Arc<StandingOffer>>) {
+        let Some(standing) = standing else { return };
+        self.seen = self.seen.max(standing.seen());
+        self.due_at = self.due_at_of(Some(&*standing));
+        let shared = Arc::clone(&self.shared);
+        match shared.in_time(standing.withdraw()).await {
+            Ok(Some(claims)) => self.take(claims, shared.clock().now()),
+            Ok(None) => {}
+            Err(error) => {
+                self.unsure |= error.is_unknown();
+                self.store_fails(&error);
+                self.ask = true;
+            }
+        }
+    }
+
+    /// An offer of the slots that are free, and of those that will be.
+    fn offer(&self, released: usize, at_most: usize) -> Option<ClaimOffer> {
+        let free = (self.shared.slots.free() + released).min(at_most);
+        let task_types = &self.shared.task_types;
+        if free == 0 || task_types.is_empty() || self.shared.shutdown.is_requested() {
+            return None;
+        }
+        let now = self.shared.clock().now();
+        let executions = (0..free).map(|_| ExecutionId::from(self.shared.mint(now))).collect();
+        Some(ClaimOffer { worker: self.worker, task_types: Arc::clone(task_types), executions })
+    }
+
+    /// Starts what was claimed, and asks again if there is more to be had at once.
+    fn take(&mut self, claims: Claims, now: Timestamp) {
+        if claims.worker_ended {
+            self.heartbeat.give_up();
+        }
+        self.seen = self.seen.max(claims.seen);
+        let some = !claims.claimed.is_empty();
+        for claimed in claims.claimed {
+            self.start_execution(claimed, now);
+        }
+        let has_room = self.shared.slots.free() > 0;
+        let due_in = claims.next_due.map(|due| self.shared.clock().until(due));
+        // What is due and was not given to us is none of our business until something changes.
+        self.ask |= some && has_room && due_in == Some(Duration::ZERO);
+        let ahead = due_in.filter(|wait| has_room && *wait > Duration::ZERO);
+        self.due_at = ahead.map(|wait| self.shared.clock().elapsed().saturating_add(wait));
+    }
+}
+
+/// The answer to a transaction, once it is there; never where there is none.
+pub(crate) async fn answer_to(transaction: &mut Option<Transaction>) -> Answer {
+    let Some(under_way) = transaction else {
+        return std::future::pending().await;
+    };
+    let applied = under_way.answer.as_mut().await;
+    let (sent, offered, now) = (under_way.sent, under_way.offered, under_way.now);
+    *transaction = None;
+    Answer { sent, offered, now, applied }
+}
+
+/// Returns once the offer that stands has brought something.
+pub(crate) async fn answered(standing: Option<&StandingOffer>) {
+    match standing {
+        Some(standing) => standing.answered().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// So many slots stand with the store while the loop sleeps; what more is due is claimed by the transaction that follows.
+const STANDING_MAX: usize = 16;

@@ -1,0 +1,100 @@
+//! How soon a due task starts, and at what price.
+
+use std::time::Duration;
+
+use azoth_scheduler_runtime::{Clock, ScheduleTaskRequest, SystemClock};
+use azoth_scheduler_store::Store;
+
+use crate::support::{Closure, Fixture, Gate, SECOND, done, handler, immediate, within};
+
+fn passing(gate: &Gate) -> Closure {
+    let gate = gate.clone();
+    handler(move |_, _| {
+        let gate = gate.clone();
+        async move {
+            gate.pass().await;
+            done()
+        }
+    })
+}
+
+#[tokio::test]
+async fn task_scheduled_on_an_idle_scheduler_starts_without_another_transaction() {
+    let gate = Gate::new();
+    let fixture = Fixture::with(passing(&gate));
+    fixture.idle().await;
+    let before = fixture.store.applies();
+    fixture.schedule(immediate("a")).await;
+    gate.wait_for(1).await;
+    assert_eq!(fixture.store.applies() - before, 1, "the one that scheduled it");
+    gate.open();
+    fixture.idle().await;
+    let expected = ["TaskScheduled", "ExecutionStarted", "TaskExecuted", "TaskEventEmitted"];
+    assert_eq!(fixture.history("a").await, expected);
+    fixture.end().await;
+}
+
+#[tokio::test]
+async fn no_more_is_claimed_by_those_who_schedule_than_there_are_free_slots() {
+    // I27
+    let gate = Gate::new();
+    let fixture =
+        Fixture::building(|builder| builder.with_task_handler(passing(&gate)).with_max_concurrent_tasks(2));
+    fixture.idle().await;
+    let requests = (0..5).map(|number| immediate(&format!("task-{number}")).build().unwrap()).collect();
+    within(fixture.scheduler.schedule_tasks(requests)).await.unwrap();
+    gate.wait_for(2).await;
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    let worker = fixture.store.workers().await.unwrap().remove(0).info.worker;
+    assert_eq!(fixture.store.held_by(worker).await.unwrap().len(), 2);
+    gate.open();
+    fixture.idle().await;
+    assert_eq!(gate.arrived(), 5);
+    fixture.end().await;
+}
+
+#[tokio::test]
+async fn nothing_is_claimed_once_the_end_was_asked_for() {
+    // I27, T9
+    let gate = Gate::new();
+    let fixture = Fixture::with(passing(&gate));
+    fixture.idle().await;
+    let ended = fixture.scheduler.shutdown();
+    // The loop has not heard of it yet.
+    fixture.schedule(immediate("a")).await;
+    within(ended).await;
+    assert_eq!((fixture.history("a").await, gate.arrived()), (vec!["TaskScheduled"], 0));
+    fixture.end().await;
+}
+
+#[tokio::test]
+async fn task_that_is_due_sooner_than_all_others_is_waited_for() {
+    let fixture = Fixture::with(handler(|_, _| async { done() }));
+    let at = |id: &str, second| ScheduleTaskRequest::builder(id).task_type("work").one_time(second);
+    fixture.schedule(at("later", 1_700_000_900)).await;
+    fixture.idle().await;
+    let before = fixture.store.applies();
+    fixture.schedule(at("sooner", 1_700_000_000 + 1)).await;
+    fixture.idle().await;
+    assert_eq!(fixture.history("sooner").await, ["TaskScheduled"]);
+    fixture.pass(SECOND).await;
+    assert_eq!(fixture.history("sooner").await.len(), 4);
+    assert!(fixture.store.applies() - before <= 6, "{} transactions", fixture.store.applies() - before);
+    fixture.end().await;
+}
+
+#[tokio::test]
+async fn machine_clock_wakes_at_the_instant_and_not_before() {
+    let clock = SystemClock::new();
+    for ms in [1, 2, 5, 10] {
+        let at = clock.elapsed() + Duration::from_millis(ms);
+        clock.wake_at(at).await;
+        assert!(clock.elapsed() >= at);
+    }
+    let soon = clock.now().saturating_add_ms(20);
+    clock.wake_at(clock.elapsed() + clock.until(soon)).await;
+    assert!(clock.now() >= soon, "what is due then is due now");
+    assert_eq!(clock.until(clock.now()), Duration::ZERO);
+}
