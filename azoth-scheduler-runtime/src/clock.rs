@@ -66,6 +66,8 @@ pub struct ManualClock {
 #[derive(Debug)]
 struct Hands {
     now: Timestamp,
+    /// What has passed since the millisecond at which `now` stands, less than one.
+    beyond_now: Duration,
     elapsed: Duration,
     /// Who waits, by when and then in the order of arrival.
     sleepers: BTreeMap<(Duration, u64), Waker>,
@@ -139,15 +141,18 @@ const FINE_WAIT: Duration = Duration::from_millis(3);
 impl ManualClock {
     /// A clock that stands at this instant.
     pub fn starting_at(now: Timestamp) -> Self {
-        let hands = Hands { now, elapsed: Duration::ZERO, sleepers: BTreeMap::new(), arrivals: 0 };
+        let (elapsed, beyond_now) = (Duration::ZERO, Duration::ZERO);
+        let hands = Hands { now, beyond_now, elapsed, sleepers: BTreeMap::new(), arrivals: 0 };
         Self { hands: Arc::new(Mutex::new(hands)) }
     }
 
     /// Lets time pass: both clocks move, and whoever has waited long enough is woken.
     pub fn advance(&self, span: Duration) {
         let mut hands = self.hands();
-        let ms = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
+        let passed = hands.beyond_now.saturating_add(span);
+        let ms = i64::try_from(passed.as_millis()).unwrap_or(i64::MAX);
         hands.now = hands.now.saturating_add_ms(ms);
+        hands.beyond_now = Duration::from_nanos(u64::from(passed.subsec_nanos() % NANOS_PER_MS));
         hands.elapsed = hands.elapsed.saturating_add(span);
         let later = (hands.elapsed.saturating_add(Duration::from_nanos(1)), 0);
         let waiting = hands.sleepers.split_off(&later);
@@ -204,6 +209,8 @@ impl<C: Clock + ?Sized> Clock for Arc<C> {
     }
 }
 
+const NANOS_PER_MS: u32 = 1_000_000;
+
 struct ManualSleep {
     clock: ManualClock,
     key: (Duration, u64),
@@ -247,6 +254,17 @@ mod tests {
         assert!(!sleeper.is_finished());
         clock.advance(Duration::from_secs(1));
         sleeper.await.unwrap();
+    }
+
+    /// Each part of a millisecond was lost: woken by sleepers between the milliseconds, the wall clock never moved, and what
+    /// was due in a millisecond stayed so for ever.
+    #[test]
+    fn parts_of_a_millisecond_add_up() {
+        let clock = clock();
+        for _ in 0..30 {
+            clock.advance(Duration::from_micros(100));
+        }
+        assert_eq!(clock.now().unix_ms(), 3);
     }
 
     #[tokio::test]

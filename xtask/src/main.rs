@@ -6,6 +6,7 @@ mod examples;
 mod finding;
 mod floor;
 mod layers;
+mod simulate;
 mod source;
 mod steps;
 mod test_all;
@@ -29,6 +30,11 @@ const COMMANDS: &[Command] = &[
         name: "test-all",
         about: "the gate: every check a change must pass; edits nothing",
         run: test_all::run,
+    },
+    Command {
+        name: "simulate",
+        about: "the simulation of ourselves, over as many seeds as asked",
+        run: simulate::run,
     },
     Command { name: "bench", about: "the benchmarks, and what changed since a saved run", run: bench::run },
 ];

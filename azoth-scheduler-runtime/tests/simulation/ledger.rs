@@ -1,0 +1,230 @@
+//! The log held against what it promises.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use azoth_scheduler_core::event::Event;
+use azoth_scheduler_core::execution::Outcome;
+use azoth_scheduler_core::id::{ExecutionId, TaskId, WorkerId};
+use azoth_scheduler_core::testing::audit;
+use azoth_scheduler_core::time::Timestamp;
+use azoth_scheduler_store::{LogPosition, RecordedEvent, Subject};
+
+/// All that was read of the log so far, and what was promised about it.
+#[derive(Default)]
+pub(crate) struct Ledger {
+    pub(crate) log: Vec<RecordedEvent>,
+    tasks: BTreeMap<TaskId, Account>,
+    started: BTreeSet<ExecutionId>,
+    open: BTreeMap<ExecutionId, WorkerId>,
+    /// How often scheduling a task was acknowledged as having changed something.
+    acknowledged: BTreeMap<TaskId, usize>,
+    slots: usize,
+}
+
+/// One task's events, and what follows from them.
+#[derive(Default)]
+struct Account {
+    events: Vec<(Timestamp, Event)>,
+    definitions: usize,
+    attempts: Option<(Timestamp, u32)>,
+    succeeded: Option<Timestamp>,
+}
+
+impl Ledger {
+    pub(crate) fn new(slots: usize) -> Self {
+        Self { slots, ..Self::default() }
+    }
+
+    pub(crate) fn head(&self) -> LogPosition {
+        self.log.last().map_or(LogPosition::START, |last| last.position)
+    }
+
+    /// The store said `Ok` to the scheduling of a task.
+    pub(crate) fn acknowledge(&mut self, task: &TaskId) {
+        *self.acknowledged.entry(task.clone()).or_default() += 1;
+    }
+
+    /// Takes in what was appended, and checks it.
+    pub(crate) fn read(&mut self, appended: Vec<RecordedEvent>) -> Result<(), String> {
+        let mut changed = BTreeSet::new();
+        for recorded in appended {
+            let position = recorded.position;
+            let task = self.enter(&recorded).map_err(|what| format!("event {position}: {what}"))?;
+            changed.extend(task);
+            self.log.push(recorded);
+        }
+        // Both come in one commit, so the log never ends between them.
+        if self.log.last().is_some_and(|last| is_success(&last.event)) {
+            return Err("a success without the handler's event".to_owned());
+        }
+        for task in changed {
+            let account = &self.tasks[&task];
+            audit(&account.events).map_err(|fault| format!("task {task:?}: {fault}"))?;
+        }
+        self.check_acknowledged()
+    }
+
+    fn check_acknowledged(&self) -> Result<(), String> {
+        for (task, times) in &self.acknowledged {
+            let found = self.tasks.get(task).map_or(0, |account| account.definitions);
+            if found < *times {
+                return Err(format!("task {task:?} was acknowledged {times} times, the log has {found}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// What handlers started was claimed, and each execution was started once.
+    pub(crate) fn check_started(&self, started: &BTreeMap<ExecutionId, u32>) -> Result<(), String> {
+        for (execution, times) in started {
+            if !self.started.contains(execution) {
+                return Err(format!("{execution} ran and was never claimed"));
+            }
+            if *times > 1 {
+                return Err(format!("{execution} was started {times} times"));
+            }
+        }
+        Ok(())
+    }
+
+    fn enter(&mut self, recorded: &RecordedEvent) -> Result<Option<TaskId>, String> {
+        let last = self.log.last();
+        let expected = last.map_or(1, |last| last.position.number() + 1);
+        if recorded.position.number() != expected {
+            return Err(format!("its position is not {expected}"));
+        }
+        if last.is_some_and(|last| last.ordered_at > recorded.ordered_at) {
+            return Err("the ordered instant went back".to_owned());
+        }
+        let Subject::Task(task) = &recorded.subject else {
+            return Ok(None);
+        };
+        let emitted = matches!(recorded.event, Event::TaskEventEmitted { .. });
+        let before = last.filter(|last| is_success(&last.event)).map(|last| &last.subject);
+        if emitted != before.is_some() || before.is_some_and(|before| *before != recorded.subject) {
+            return Err("a success and the handler's event do not stand together".to_owned());
+        }
+        let account = self.tasks.entry(task.clone()).or_default();
+        account.enter(&recorded.event)?;
+        account.events.push((recorded.at, recorded.event.clone()));
+        self.count(&recorded.event)?;
+        Ok(Some(task.clone()))
+    }
+
+    fn count(&mut self, event: &Event) -> Result<(), String> {
+        let ended = match event {
+            Event::ExecutionStarted { execution, worker, .. } => {
+                if !self.started.insert(*execution) {
+                    return Err(format!("{execution} was claimed before"));
+                }
+                self.open.insert(*execution, *worker);
+                let held = self.open.values().filter(|holder| *holder == worker).count();
+                if held > self.slots {
+                    return Err(format!(
+                        "worker {worker} holds {held} executions, {} are its limit",
+                        self.slots
+                    ));
+                }
+                return Ok(());
+            }
+            Event::TaskExecuted { execution, .. } | Event::ExecutionAbandoned { execution, .. } => *execution,
+            Event::TaskCancelled { execution: Some(execution), .. } => *execution,
+            _ => return Ok(()),
+        };
+        match self.open.remove(&ended) {
+            Some(_) => Ok(()),
+            None => Err(format!("{ended} ended and was not open")),
+        }
+    }
+}
+
+impl Account {
+    fn enter(&mut self, event: &Event) -> Result<(), String> {
+        match event {
+            Event::TaskScheduled { .. } => {
+                self.definitions += 1;
+                (self.attempts, self.succeeded) = (None, None);
+            }
+            Event::ExecutionStarted { occurrence, attempt, .. } => {
+                if self.succeeded == Some(*occurrence) {
+                    return Err(format!("the occurrence at {occurrence} has succeeded and runs again"));
+                }
+                let before = self.attempts.filter(|(of, _)| of == occurrence).map(|(_, attempt)| attempt);
+                let expected = before.map_or(1, |attempt| attempt + 1);
+                if attempt.get() != expected {
+                    return Err(format!("attempt {attempt} at {occurrence} after {before:?}"));
+                }
+                self.attempts = Some((*occurrence, attempt.get()));
+            }
+            Event::TaskExecuted { outcome: Outcome::Succeeded(()), .. } => {
+                self.succeeded = self.attempts.map(|(occurrence, _)| occurrence);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+fn is_success(event: &Event) -> bool {
+    matches!(event, Event::TaskExecuted { outcome: Outcome::Succeeded(()), .. })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Simulation, Storage};
+
+    /// The log of a run that went well.
+    fn log() -> Vec<RecordedEvent> {
+        let mut simulation = Simulation::of_seed(4, Storage::Memory);
+        simulation.run().unwrap();
+        simulation.world.log(LogPosition::START).unwrap()
+    }
+
+    fn fault(log: Vec<RecordedEvent>) -> String {
+        Ledger::new(10).read(log).unwrap_err()
+    }
+
+    /// Puts the positions in order again, as whoever forged it would.
+    fn renumbered(mut log: Vec<RecordedEvent>) -> Vec<RecordedEvent> {
+        for (at, event) in log.iter_mut().enumerate() {
+            event.position = LogPosition::from_number(at as u64 + 1);
+        }
+        log
+    }
+
+    fn place(log: &[RecordedEvent], of: impl Fn(&Event) -> bool) -> usize {
+        log.iter().position(|recorded| of(&recorded.event)).unwrap()
+    }
+
+    #[test]
+    fn log_that_kept_its_promises_has_no_fault_and_each_broken_promise_is_found() {
+        crate::hush();
+        let good = log();
+        Ledger::new(10).read(good.clone()).unwrap();
+
+        let mut gap = good.clone();
+        gap.remove(3);
+        assert!(fault(gap).contains("its position is not 4"));
+
+        let mut doubled = good.clone();
+        let at = place(&good, |event| matches!(event, Event::ExecutionAbandoned { .. }));
+        doubled.insert(at, good[at].clone());
+        assert!(fault(renumbered(doubled)).contains("was not open"));
+
+        let mut lost = good.clone();
+        lost.remove(place(&good, |event| matches!(event, Event::TaskEventEmitted { .. })));
+        assert!(fault(renumbered(lost)).contains("do not stand together"));
+
+        assert!(Ledger::new(0).read(good.clone()).unwrap_err().contains("are its limit"));
+
+        let mut ledger = Ledger::new(10);
+        ledger.acknowledge(&"never".parse().unwrap());
+        assert!(ledger.read(good.clone()).unwrap_err().contains("was acknowledged 1 times"));
+
+        let mut ledger = Ledger::new(10);
+        ledger.read(good).unwrap();
+        let unknown = BTreeMap::from([(ExecutionId::from_u128(1), 1)]);
+        assert!(ledger.check_started(&unknown).unwrap_err().contains("never claimed"));
+    }
+}
