@@ -13,6 +13,7 @@
 //! | [`command`], [`event`], [`rejection`] | the vocabularies: wishes, facts, and lawful refusals |
 //! | [`scope`] | limits and pauses of a task type, a concurrency key, or everything |
 //! | [`state`], [`decide`], [`evolve`] | what events add up to, every rule, and the reducer that only copies |
+//! | [`ledger`] | whether the events of a task account for every occurrence |
 #![no_std]
 #![warn(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::wildcard_enum_match_arm)]
 #![cfg_attr(
@@ -42,6 +43,8 @@ pub mod event;
 pub mod evolve;
 #[cfg(feature = "engine")]
 pub mod execution;
+#[cfg(feature = "engine")]
+pub mod ledger;
 #[cfg(feature = "engine")]
 pub mod payload;
 #[cfg(feature = "engine")]

@@ -255,7 +255,7 @@ fn moved_on() -> BoxedStrategy<MovedOn> {
 }
 
 fn passed() -> BoxedStrategy<Passed> {
-    let misses = [Miss::Late, Miss::Paused, Miss::OverLimit, Miss::Redefined, Miss::Ended];
+    let misses = [Miss::Late, Miss::Paused, Miss::OverLimit, Miss::Redefined, Miss::Ended, Miss::Withdrawn];
     let fate = prop_oneof![
         proptest::sample::select(misses.to_vec()).prop_map(Fate::Missed),
         timestamp().prop_map(|into| Fate::Merged { into }),

@@ -179,7 +179,7 @@ fn next_of_schedule(state: &TaskState, now: Timestamp) -> End {
         Ok(calendar) => calendar,
         Err(error) => {
             let because = DisabledReason::Schedule { error: ErrorText::new(error.to_string()) };
-            return End::plain(Then::Disable(because), state.progress);
+            return End::last(state, Then::Disable(because), now);
         }
     };
     let mut progress = state.progress;
@@ -215,8 +215,12 @@ pub(super) fn choose(
     (then, progress)
 }
 
-/// What is left of a run of occurrences once its first one is taken.
+/// What is left of a run of occurrences once its first one is taken. Its last one was promised, and runs also where the
+/// schedule is read otherwise by now.
 pub(super) fn rest_of(calendar: &Calendar, run: Run) -> Option<Run> {
-    let next = calendar.next(run.next)?;
-    (next <= run.through).then_some(Run { next, through: run.through })
+    if run.next >= run.through {
+        return None;
+    }
+    let next = calendar.next(run.next).filter(|next| *next <= run.through);
+    Some(Run { next: next.unwrap_or(run.through), through: run.through })
 }

@@ -4,7 +4,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::ended::{End, after_loss, after_outcome, choose, judge_late, rest_of};
-use super::plan::{calendar_of, passed_events};
+use super::plan::{calendar_of, passed_events, withdrawn};
 use super::{Answer, Decision};
 use crate::command::AbandonReason;
 use crate::event::{Event, MovedOn};
@@ -37,7 +37,8 @@ pub(super) fn claim(
         let progress = Progress { decided_through: work.occurrence, ..state.progress };
         return Ok(Decision::one(start(work, progress), Answer::Started));
     };
-    let mut events = passed_events(reckoning.passed);
+    let withdrawn = withdrawn(work, reckoning.oldest());
+    let mut events = passed_events(withdrawn.into_iter().chain(reckoning.passed));
     let decided = Progress { decided_through: reckoning.newest, ..state.progress };
     if let Some(run) = reckoning.run {
         let progress = Progress { backlog: rest_of(&calendar, run), ..decided };

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use super::ended::{choose, judge_late};
 use super::left::left_events;
-use super::plan::{calendar_of, passed_events};
+use super::plan::{calendar_of, passed_events, withdrawn};
 use super::{Answer, Decision};
 use crate::event::{Event, MovedOn, Then};
 use crate::execution::ErrorText;
@@ -125,7 +125,8 @@ fn resumed(state: &TaskState, work: Work, policy: MisfirePolicy, now: Timestamp)
     };
     let decided = Progress { decided_through: late.newest, backlog: late.run, ..progress };
     let (then, progress) = choose(state, &calendar, decided, now);
-    (MovedOn { then, progress }, late.passed)
+    let withdrawn = withdrawn(work, late.oldest());
+    (MovedOn { then, progress }, withdrawn.into_iter().chain(late.passed).collect())
 }
 
 fn ended(state: &TaskState) -> Rejection {

@@ -5,7 +5,7 @@ use core::num::NonZeroU32;
 
 use crate::event::Event;
 use crate::id::TaskId;
-use crate::schedule::{Calendar, Passed, Schedule, ScheduleError, jitter_ms};
+use crate::schedule::{Calendar, Fate, Miss, Passed, Schedule, ScheduleError, jitter_ms};
 use crate::state::{TaskState, Work};
 use crate::time::Timestamp;
 
@@ -21,6 +21,11 @@ pub(super) fn calendar_of(state: &TaskState) -> Result<Calendar, ScheduleError> 
 }
 
 /// Occurrences that passed, as events from which nothing follows.
-pub(super) fn passed_events(passed: Vec<Passed>) -> Vec<Event> {
+pub(super) fn passed_events(passed: impl IntoIterator<Item = Passed>) -> Vec<Event> {
     passed.into_iter().map(|passed| Event::OccurrencesPassed { passed, then: None }).collect()
+}
+
+/// The occurrence for which a task waited, where the schedule as it is read now has a later one instead, its `oldest`.
+pub(super) fn withdrawn(work: Work, oldest: Timestamp) -> Option<Passed> {
+    (work.occurrence < oldest).then(|| Passed::one(work.occurrence, Fate::Missed(Miss::Withdrawn)))
 }

@@ -68,6 +68,9 @@ pub enum Miss {
     Redefined,
     /// It was due, but had not started when the task was cancelled or disabled, or had made its last run.
     Ended,
+    /// The task waited for it, but newer zone data or a newer library reads the schedule otherwise and has no such
+    /// occurrence.
+    Withdrawn,
 }
 
 /// Why an occurrence was skipped.
@@ -96,6 +99,12 @@ impl From<LateCause> for Miss {
 }
 
 impl Reckoning {
+    /// The oldest occurrence that it decides.
+    pub(crate) fn oldest(&self) -> Timestamp {
+        let passed = self.passed.first().map(|passed| passed.from);
+        passed.or(self.run.map(|run| run.next)).unwrap_or(self.newest)
+    }
+
     /// The ranges lie within `(last, now]`, apart from each other and in order; the last one ends with the newest.
     pub(super) fn check(&self, last: Timestamp, now: Timestamp) {
         debug_assert!(last < self.newest && self.newest <= now, "{self:?} outside ({last}, {now}]");
@@ -110,6 +119,11 @@ impl Reckoning {
 }
 
 impl Passed {
+    /// A single occurrence.
+    pub(crate) fn one(at: Timestamp, fate: Fate) -> Self {
+        Self { from: at, to: at, count: Count { number: 1, exact: true }, fate }
+    }
+
     /// All occurrences in `(after, through]`, or `None` when there are none.
     pub(crate) fn all(calendar: &Calendar, after: Timestamp, through: Timestamp, fate: Fate) -> Option<Self> {
         let from = calendar.next(after).filter(|from| *from <= through)?;

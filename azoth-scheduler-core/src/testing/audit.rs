@@ -7,6 +7,7 @@ use alloc::string::String;
 use crate::event::{Event, MovedOn};
 use crate::evolve::evolve;
 use crate::id::ExecutionId;
+use crate::ledger::{Asks, Ledger};
 use crate::schedule::{Calendar, Fate, Passed};
 use crate::state::{DisabledReason, Progress, TaskPhase, TaskState, Work};
 use crate::time::Timestamp;
@@ -47,26 +48,36 @@ pub struct Fault {
 ///
 /// - each can follow the ones before it;
 /// - each execution that was started has one end, or holds the task;
-/// - the newest decided occurrence never goes back under one definition, but where a clock was corrected;
+/// - they balance in a [`Ledger`] that asks every schedule;
 /// - each occurrence of a recurring task that is decided, or was due when its definition ended, ran, passed or is
 ///   pending: exactly one of these, and exactly once.
 ///
-/// Occurrences are looked at one by one, so a test's schedule should not ask for millions.
+/// The ledger looks at ranges; here every occurrence is looked up one by one as well, so a test's schedule should not ask
+/// for millions.
 ///
 /// # Errors
 /// [`Fault`] names the first event at which one of these does not hold.
 pub fn audit(events: &[(Timestamp, Event)]) -> Result<Audit, Fault> {
-    let mut auditor = Auditor::default();
+    let mut auditor = Auditor {
+        ledger: Ledger::new(Asks::All),
+        state: None,
+        holder: None,
+        calendar: None,
+        decided_through: None,
+        ended_at: None,
+        audit: Audit::default(),
+    };
     for (index, (at, event)) in events.iter().enumerate() {
         auditor.read(event, *at).map_err(|what| Fault { index, what })?;
     }
     let index = events.len().saturating_sub(1);
     auditor.close_definition(None).map_err(|what| Fault { index, what })?;
+    auditor.ledger.close().map_err(|imbalance| Fault { index, what: imbalance.what })?;
     Ok(auditor.audit)
 }
 
-#[derive(Default)]
 struct Auditor {
+    ledger: Ledger,
     state: Option<TaskState>,
     holder: Option<ExecutionId>,
     calendar: Option<Calendar>,
@@ -80,7 +91,8 @@ impl Auditor {
         if let Event::TaskScheduled { .. } = event {
             self.close_definition(Some(at))?;
         }
-        let state = evolve(self.state.take(), event, at).map_err(|error| format!("{error}"))?;
+        let before = self.state.take();
+        let state = evolve(before.clone(), event, at).map_err(|error| format!("{error}"))?;
         self.count_execution(event)?;
         match event {
             Event::TaskScheduled { definition, .. } => {
@@ -108,8 +120,10 @@ impl Auditor {
             | Event::ScopeResumed { .. } => {}
         }
         if let Some(progress) = progress_of(event) {
-            self.progress(progress)?;
+            self.decided_through = Some(progress.decided_through);
         }
+        let entered = self.ledger.enter(0, at, before.as_ref(), event, &state);
+        entered.map_err(|imbalance| imbalance.what)?;
         if !state.phase.kind().is_live() && self.ended_at.is_none() {
             self.ended_at = Some(at);
         }
@@ -147,16 +161,6 @@ impl Auditor {
         }
         audit.ended = audit.ended.saturating_add(u64::from(ended.is_some()));
         Ok(())
-    }
-
-    fn progress(&mut self, progress: &Progress) -> Result<(), String> {
-        let before = self.decided_through.replace(progress.decided_through);
-        match before {
-            Some(before) if before > progress.decided_through => {
-                Err(format!("decided through {} after {before}", progress.decided_through))
-            }
-            Some(_) | None => Ok(()),
-        }
     }
 
     /// What was decided for later is void, and will be decided once more.

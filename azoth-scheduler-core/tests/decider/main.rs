@@ -5,5 +5,6 @@ mod clock;
 mod conflict;
 mod failure;
 mod history;
+mod ledger;
 mod life;
 mod walk;

@@ -127,7 +127,7 @@ fn audit_notices_a_lost_and_a_doubled_occurrence() {
     let mut lost = events.clone();
     lost.remove(merged);
     let fault = audit(&lost).unwrap_err();
-    assert!(fault.what.starts_with("nobody says what became of"), "{fault}");
+    assert!(fault.what.starts_with("nothing says what became of"), "{fault}");
     let mut doubled = events.clone();
     doubled.insert(merged, events[merged].clone());
     assert!(audit(&doubled).unwrap_err().what.contains("already"));

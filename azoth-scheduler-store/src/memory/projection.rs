@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use azoth_scheduler_core::event::Event;
 use azoth_scheduler_core::evolve::{OutOfOrder, evolve};
 use azoth_scheduler_core::id::TaskId;
+use azoth_scheduler_core::ledger::{Imbalance, Ledger};
 use azoth_scheduler_core::scope::{self, Scope, ScopeState};
 use azoth_scheduler_core::state::TaskState;
 use azoth_scheduler_core::time::Timestamp;
@@ -43,6 +44,33 @@ impl Projection {
             projection.apply(event).map_err(|error| (event.position, error))?;
         }
         Ok(projection)
+    }
+
+    /// Folds a whole log, and keeps the book of each task.
+    pub(super) fn audit(log: &[RecordedEvent]) -> Vec<Imbalance> {
+        let mut projection = Self::default();
+        let mut books = BTreeMap::<TaskId, Ledger>::new();
+        let mut found = Vec::new();
+        for event in log {
+            let task = match &event.subject {
+                Subject::Task(task) => Some(task),
+                Subject::Scope(_) => None,
+            };
+            let before = task.and_then(|task| projection.row(task)).map(|row| row.state.clone());
+            if projection.apply(event).is_err() {
+                return found;
+            }
+            if let Some((task, Row { state: after, .. })) =
+                task.and_then(|task| Some((task, projection.row(task)?)))
+            {
+                let book = books.entry(task.clone()).or_default();
+                let position = event.position.number();
+                found.extend(book.enter(position, event.at, before.as_ref(), &event.event, after).err());
+            }
+        }
+        found.extend(books.into_values().filter_map(|mut book| book.close().err()));
+        found.sort_by_key(|imbalance| imbalance.position);
+        found
     }
 
     /// Folds one event. After an error the projection is of no more use.

@@ -7,7 +7,7 @@ use azoth_scheduler_core::id::TaskType;
 use azoth_scheduler_core::schedule::Schedule;
 use azoth_scheduler_core::state::{Counts, TaskPhase};
 use azoth_scheduler_core::task::Priority;
-use azoth_scheduler_core::testing::{at, schedule, task_type};
+use azoth_scheduler_core::testing::{at, claim, complete, schedule, succeeded, task_type};
 use azoth_scheduler_core::time::Timestamp;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -43,6 +43,36 @@ fn damage_of_the_log_is_found_with_its_position() {
         assert!(findings.iter().any(|finding| finding.what.contains(what)), "{what}: {findings:?}");
         let first = findings.first().and_then(|finding| finding.position).unwrap();
         assert!([2, 9].contains(&first.number()), "{findings:?}");
+    }
+}
+
+/// I17
+#[test]
+fn log_that_loses_or_doubles_an_occurrence_is_found_with_its_position() {
+    let mut tables = Tables::default();
+    let every_minute = Schedule::cron("0 * * * * *").unwrap();
+    for (command, now) in [
+        (schedule("task", every_minute, OnConflict::Redefine), at(0)),
+        (claim("task", 1), at(630)),
+        (complete("task", 1, succeeded(), at(630)), at(670)),
+    ] {
+        tables.apply(&Batch { commands: vec![command.into()], now, offer: None }).unwrap();
+    }
+    assert_eq!(tables.verify().findings, []);
+    let damages: [(u64, usize, bool); 4] = [(2, 1, false), (4, 5, false), (3, 1, true), (7, 5, true)];
+    for (position, index, twice) in damages {
+        let mut damaged = Tables::default();
+        damaged.log.clone_from(&tables.log);
+        let event = damaged.log.remove(index);
+        assert_eq!(event.event.name(), "OccurrencesPassed");
+        damaged.log.splice(index..index, std::iter::repeat_n(event, if twice { 2 } else { 0 }));
+        for (event, number) in damaged.log.iter_mut().zip(1..) {
+            event.position = LogPosition::from_number(number);
+        }
+        damaged.rebuild_projection().unwrap();
+        let findings = damaged.verify().findings;
+        assert_eq!(findings.len(), 1, "{findings:?}");
+        assert_eq!(findings[0].position, Some(LogPosition::from_number(position)), "{findings:?}");
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use azoth_scheduler_core::ledger::Imbalance;
 use azoth_scheduler_core::payload::PayloadDigest;
 
 use super::projection::Projection;
@@ -14,10 +15,17 @@ use crate::report::{Finding, RebuildReport, VerifyReport};
 impl Tables {
     pub(super) fn verify(&self) -> VerifyReport {
         let mut findings = self.check_log();
+        // I17
+        findings.extend(
+            Projection::audit(&self.log)
+                .into_iter()
+                .map(|Imbalance { position, what }| found(Some(LogPosition::from_number(position)), what)),
+        );
         match Projection::replay(&self.log) {
             Ok(replayed) => findings.extend(self.check_projection(&replayed)),
             Err((position, error)) => findings.push(found(Some(position), error.to_string())),
         }
+        findings.sort_by_key(|finding| (finding.position.is_none(), finding.position));
         findings.truncate(VerifyReport::FINDINGS_MAX);
         VerifyReport {
             events: self.log.len() as u64,

@@ -2,7 +2,7 @@
 //!
 //! The log is read in pages, and of the tasks at most [`TASKS_MAX`] are in memory; the others are in the tables.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map};
 
 use azoth_scheduler_core::event::Event;
 use azoth_scheduler_core::id::{TaskId, TaskType};
@@ -38,6 +38,9 @@ struct Slot {
     written: bool,
 }
 
+/// A task before and after an event; `None` for the event of another subject.
+pub(super) type Folded<'a> = Option<(Option<Entry>, &'a Entry)>;
+
 /// Why an event was left out.
 #[derive(Debug)]
 pub(super) enum Unfoldable {
@@ -57,10 +60,16 @@ impl From<StoreError> for Unfoldable {
 }
 
 impl Fold {
-    /// Folds one more event. One that is refused is left out.
-    pub(super) fn add(&mut self, conn: &Connection, row: &LogRow, event: &Event) -> Result<(), Unfoldable> {
+    /// Folds one more event, and gives back its task, if it is of one, as it was before and as it is now. One that is
+    /// refused is left out.
+    pub(super) fn add(
+        &mut self,
+        conn: &Connection,
+        row: &LogRow,
+        event: &Event,
+    ) -> Result<Folded<'_>, Unfoldable> {
         if let Some(scope) = event.scope() {
-            return self.add_to_scope(conn, scope, row, event);
+            return self.add_to_scope(conn, scope, row, event).map(|()| None);
         }
         let before = self.task(conn, row.subject)?;
         let previous = before.as_ref().map(|entry| entry.last);
@@ -90,8 +99,7 @@ impl Fold {
         if let Event::ExecutionStarted { .. } = event {
             self.scopes.spend(conn, &entry.state.definition, row.at)?;
         }
-        self.put(entry);
-        Ok(())
+        Ok(Some(self.put(entry)))
     }
 
     fn add_to_scope(
@@ -131,16 +139,26 @@ impl Fold {
         Ok(())
     }
 
-    fn task(&self, conn: &Connection, key: u64) -> Result<Option<Entry>, StoreError> {
-        match self.tasks.get(&key) {
-            Some(slot) => Ok(Some(slot.entry.clone())),
-            None => task_row::by_key(conn, key),
+    fn put(&mut self, entry: Entry) -> (Option<Entry>, &Entry) {
+        self.unwritten.push(entry.key);
+        match self.tasks.entry(entry.key) {
+            hash_map::Entry::Occupied(slot) => {
+                let slot = slot.into_mut();
+                let before = std::mem::replace(slot, Slot { entry, written: false });
+                (Some(before.entry), &slot.entry)
+            }
+            hash_map::Entry::Vacant(slot) => (None, &slot.insert(Slot { entry, written: false }).entry),
         }
     }
 
-    fn put(&mut self, entry: Entry) {
-        self.unwritten.push(entry.key);
-        self.tasks.insert(entry.key, Slot { entry, written: false });
+    /// A copy of a task, which is in memory then.
+    fn task(&mut self, conn: &Connection, key: u64) -> Result<Option<Entry>, StoreError> {
+        if let Some(slot) = self.tasks.get(&key) {
+            return Ok(Some(slot.entry.clone()));
+        }
+        let entry = task_row::by_key(conn, key)?;
+        self.tasks.extend(entry.clone().map(|entry| (key, Slot { entry, written: true })));
+        Ok(entry)
     }
 
     /// Notes the name of a new task, which no other may have.
@@ -212,7 +230,8 @@ impl Replay {
             if row.position != expected {
                 return Err(broken(format!("event {expected} is missing before it")));
             }
-            self.fold.add(conn, row, &row.event()?).map_err(|unfoldable| match unfoldable {
+            let folded = self.fold.add(conn, row, &row.event()?);
+            folded.map_err(|unfoldable| match unfoldable {
                 Unfoldable::Wrong(what) => broken(what),
                 Unfoldable::Failed(error) => error,
             })?;

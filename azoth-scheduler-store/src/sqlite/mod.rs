@@ -48,6 +48,8 @@ mod export;
 mod fence;
 mod files;
 mod fold;
+#[cfg(test)]
+mod forged_tests;
 mod group;
 mod head;
 mod hints;

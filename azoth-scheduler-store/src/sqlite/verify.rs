@@ -8,6 +8,7 @@ use std::collections::HashMap;
 
 use azoth_scheduler_core::event::Event;
 use azoth_scheduler_core::id::ExecutionId;
+use azoth_scheduler_core::ledger::{Imbalance, Ledger};
 use azoth_scheduler_core::payload::PayloadDigest;
 use rusqlite::Connection;
 
@@ -56,6 +57,9 @@ struct Check {
     ordered_at: i64,
     append: Vec<LogRow>,
     fold: Fold,
+    /// The task whose events are read, and its book.
+    subject: u64,
+    ledger: Ledger,
     running: HashMap<ExecutionId, u64>,
     tasks: u64,
     findings: Vec<Finding>,
@@ -70,6 +74,8 @@ impl Check {
             ordered_at: i64::MIN,
             append: Vec::new(),
             fold: Fold::default(),
+            subject: 0,
+            ledger: Ledger::default(),
             running: HashMap::new(),
             tasks: 0,
             findings: Vec::new(),
@@ -94,6 +100,7 @@ impl Check {
     }
 
     fn last_append(&mut self) {
+        self.book(0);
         if !self.append.is_empty() {
             self.find(Some(self.position), "no link of the chain ends the last append");
         }
@@ -116,8 +123,14 @@ impl Check {
         match row.event() {
             Err(error) => self.find(Some(position), error.to_string()),
             Ok(event) => {
+                self.book(row.subject);
                 match self.fold.add(conn, &row, &event) {
-                    Ok(()) => {}
+                    Ok(None) => {}
+                    Ok(Some((before, after))) => {
+                        let before = before.as_ref().map(|entry| &entry.state);
+                        let entered = self.ledger.enter(position, row.at, before, &event, &after.state);
+                        self.balance(entered);
+                    }
                     Err(Unfoldable::Wrong(what)) => self.find(Some(position), what),
                     Err(Unfoldable::Failed(error)) => return Err(error),
                 }
@@ -127,6 +140,21 @@ impl Check {
         }
         self.link(row);
         Ok(())
+    }
+
+    /// Opens the book of a task (I17). The events of a decision stand together, so one book at a time is enough.
+    fn book(&mut self, subject: u64) {
+        if self.subject != subject {
+            self.subject = subject;
+            let closed = std::mem::take(&mut self.ledger).close();
+            self.balance(closed);
+        }
+    }
+
+    fn balance(&mut self, entered: Result<(), Imbalance>) {
+        if let Err(Imbalance { position, what }) = entered {
+            self.find(Some(position), what);
+        }
     }
 
     /// Each execution that starts has exactly one end.

@@ -75,7 +75,7 @@ enum Fate {
 }
 
 stored_words! {
-    Miss = schedule::Miss { Late, Paused, OverLimit, Redefined, Ended }
+    Miss = schedule::Miss { Late, Paused, OverLimit, Redefined, Ended, Withdrawn }
     Skip = schedule::Skip { Overlap }
     AbandonReason = command::AbandonReason { WorkerLost, ShutDown, NotStarted }
     Change = event::Change { Created, Redefined, Anew }
