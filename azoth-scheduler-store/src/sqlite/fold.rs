@@ -14,7 +14,7 @@ use super::log::{self, LogRow};
 use super::scope_row::ScopeEntry;
 use super::scopes::Scopes;
 use super::scratch::Scratch;
-use super::task_row::{self, Cells};
+use super::task_row::{self, Cells, RowWriter, Updates};
 use super::{cell, type_row};
 use crate::error::StoreError;
 
@@ -26,6 +26,7 @@ pub(super) const REPLAY_PAGE_EVENTS: usize = 1_000;
 pub(super) struct Fold {
     tasks: HashMap<u64, Slot>,
     unwritten: Vec<u64>,
+    updates: Updates,
     /// Names of tasks that have no row yet.
     created: HashMap<TaskId, u64>,
     types: HashMap<TaskType, u64>,
@@ -35,6 +36,8 @@ pub(super) struct Fold {
 #[derive(Debug)]
 struct Slot {
     entry: Entry,
+    /// The row as it stands in its table; `None` where there is none yet.
+    row: Option<Cells>,
     written: bool,
 }
 
@@ -122,9 +125,10 @@ impl Fold {
 
     /// Writes all rows that are not written yet, and keeps memory bounded.
     pub(super) fn flush(&mut self, conn: &Connection) -> Result<(), StoreError> {
+        let mut rows = RowWriter::new(conn, &mut self.updates);
         for key in self.unwritten.drain(..) {
             let Some(slot) = self.tasks.get_mut(&key).filter(|slot| !slot.written) else { continue };
-            Cells::of(&slot.entry).write(conn)?;
+            slot.row = Some(rows.write(slot.row.as_ref(), Cells::of(&slot.entry))?);
             slot.written = true;
         }
         self.scopes.flush(conn)?;
@@ -144,10 +148,13 @@ impl Fold {
         match self.tasks.entry(entry.key) {
             hash_map::Entry::Occupied(slot) => {
                 let slot = slot.into_mut();
-                let before = std::mem::replace(slot, Slot { entry, written: false });
-                (Some(before.entry), &slot.entry)
+                slot.written = false;
+                let before = std::mem::replace(&mut slot.entry, entry);
+                (Some(before), &slot.entry)
             }
-            hash_map::Entry::Vacant(slot) => (None, &slot.insert(Slot { entry, written: false }).entry),
+            hash_map::Entry::Vacant(slot) => {
+                (None, &slot.insert(Slot { entry, row: None, written: false }).entry)
+            }
         }
     }
 
@@ -156,9 +163,9 @@ impl Fold {
         if let Some(slot) = self.tasks.get(&key) {
             return Ok(Some(slot.entry.clone()));
         }
-        let entry = task_row::by_key(conn, key)?;
-        self.tasks.extend(entry.clone().map(|entry| (key, Slot { entry, written: true })));
-        Ok(entry)
+        let Some((row, entry)) = task_row::by_key(conn, key)? else { return Ok(None) };
+        self.tasks.insert(key, Slot { entry: entry.clone(), row: Some(row), written: true });
+        Ok(Some(entry))
     }
 
     /// Notes the name of a new task, which no other may have.

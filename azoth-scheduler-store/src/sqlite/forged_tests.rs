@@ -60,7 +60,7 @@ fn append(conn: &Connection, events: &Told) {
         };
         head.hash = chain::link(&head.hash, &head.database, std::slice::from_ref(&row));
         row.link = Some(head.hash);
-        log::append(conn, &row).unwrap();
+        log::append(conn, [&row]).unwrap();
     }
     head.write(conn).unwrap();
 }

@@ -19,7 +19,7 @@ use super::claim;
 use super::entry::{Entry, Place};
 use super::head::Head;
 use super::log::{self, LogRow};
-use super::memory::{Check, Memory};
+use super::memory::{Check, Memory, Slot};
 use super::scope_row::ScopeEntry;
 use crate::codec::{self, EventKind};
 use crate::error::StoreError;
@@ -86,14 +86,15 @@ impl<'a> Group<'a> {
         command: &TaskCommand,
         now: Timestamp,
     ) -> Result<Result<Answer, Rejection>, StoreError> {
-        let entry = self.memory.task(self.conn, &command.task)?;
-        let Decision { events, answer } = match decide(entry.map(|entry| &entry.state), command, now) {
+        let slot = self.memory.take(self.conn, &command.task)?;
+        let Decision { events, answer } = match decide(slot.state(), command, now) {
             Ok(decision) => decision,
-            Err(rejection) => return Ok(Err(rejection)),
+            Err(rejection) => {
+                self.memory.put_back(slot);
+                return Ok(Err(rejection));
+            }
         };
-        if !events.is_empty() {
-            self.record(&command.task, &events, command.wish.payload(), now)?;
-        }
+        self.record(slot, &command.task, &events, command.wish.payload(), now)?;
         Ok(Ok(answer))
     }
 
@@ -176,23 +177,30 @@ impl<'a> Group<'a> {
 
     fn record(
         &mut self,
+        mut slot: Slot,
         task: &TaskId,
         events: &[Event],
         payload: Option<&Payload>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let mut entry = self.memory.take(self.conn, task)?;
         for event in events {
-            entry = Some(self.fold(entry, event, payload, now)?);
+            slot.entry = Some(self.fold(slot.entry, event, payload, now)?);
         }
-        let entry = entry.filter(|entry| entry.state.id == *task);
-        let entry = entry.ok_or_else(|| cell::corrupt("events of another task"))?;
-        if let Some(work) = entry.state.waiting() {
+        if slot.entry.as_ref().is_some_and(|entry| entry.state.id != *task) {
+            return Err(cell::corrupt("events of another task"));
+        }
+        if events.is_empty() {
+            self.memory.put_back(slot);
+            return Ok(());
+        }
+        if let Some((entry, work)) =
+            slot.entry.as_ref().and_then(|entry| Some((entry, entry.state.waiting()?)))
+        {
             let earliest = self.opened.waiting.entry(entry.type_key).or_insert(work.run_at);
             *earliest = work.run_at.min(*earliest);
             self.opened.now = self.opened.now.max(Some(now));
         }
-        self.memory.put(entry);
+        self.memory.put(slot);
         Ok(())
     }
 
@@ -228,7 +236,7 @@ impl<'a> Group<'a> {
         previous: Option<u64>,
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        let mut record = Vec::new();
+        let mut record = Vec::with_capacity(RECORD_BYTES_USUAL);
         self.opened.by_scheduling_alone &= only_schedules(event);
         codec::encode(event, &mut record).map_err(codec::CodecError::writing)?;
         self.head.position = self.head.position.saturating_add(1);
@@ -256,9 +264,8 @@ impl<'a> Group<'a> {
         if let Some(last) = self.pending.last_mut() {
             last.link = Some(link);
         }
-        for row in self.pending.drain(..) {
-            log::append(self.conn, &row)?;
-        }
+        log::append(self.conn, &self.pending)?;
+        self.pending.clear();
         self.head.hash = link;
         Ok(())
     }
@@ -284,3 +291,6 @@ fn keep_payload(
     assert_eq!(payload.digest(), digest, "an event refers to the bytes of its command");
     log::put_payload(conn, position, payload.bytes())
 }
+
+/// Most records are not larger.
+const RECORD_BYTES_USUAL: usize = 192;

@@ -150,7 +150,7 @@ impl Import<'_> {
         if row.ordered_at != ordered_at.max(row.at) {
             return Err(Refused::Line("has an ordered instant that is not the greatest so far".to_owned()));
         }
-        log::append(self.conn, &row).map_err(|error| Refused::Line(format!("cannot be a row: {error}")))?;
+        log::append(self.conn, [&row]).map_err(|error| Refused::Line(format!("cannot be a row: {error}")))?;
         log::put_payload(self.conn, row.position, payload.as_deref().unwrap_or_default())?;
         let link = row.link;
         self.append.push(row);

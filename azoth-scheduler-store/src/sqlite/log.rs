@@ -2,7 +2,7 @@
 
 use azoth_scheduler_core::event::Event;
 use azoth_scheduler_core::time::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, Statement, params};
 
 use super::cell;
 use super::chain::Hash;
@@ -74,8 +74,19 @@ impl RawRow {
     }
 }
 
-/// Appends one row.
-pub(super) fn append(conn: &Connection, row: &LogRow) -> Result<(), StoreError> {
+/// Appends rows, all by one statement.
+pub(super) fn append<'a>(
+    conn: &Connection,
+    rows: impl IntoIterator<Item = &'a LogRow>,
+) -> Result<(), StoreError> {
+    let mut statement = conn.prepare_cached(APPEND)?;
+    for row in rows {
+        append_one(&mut statement, row)?;
+    }
+    Ok(())
+}
+
+fn append_one(statement: &mut Statement<'_>, row: &LogRow) -> Result<(), StoreError> {
     let cells = params![
         cell::int(row.position),
         row.at.unix_ms(),
@@ -86,7 +97,7 @@ pub(super) fn append(conn: &Connection, row: &LogRow) -> Result<(), StoreError> 
         row.record,
         row.link,
     ];
-    let rows = conn.prepare_cached(APPEND)?.execute(cells)?;
+    let rows = statement.execute(cells)?;
     assert_eq!(rows, 1, "an event is one row");
     Ok(())
 }

@@ -6,13 +6,14 @@
 use std::collections::{BTreeSet, HashMap};
 
 use azoth_scheduler_core::id::{TaskId, TaskType, WorkerId};
+use azoth_scheduler_core::state::TaskState;
 use rusqlite::Connection;
 
 use super::chain::Hash;
 use super::entry::Entry;
 use super::head::Head;
 use super::scopes::Scopes;
-use super::task_row::{self, Cells};
+use super::task_row::{self, Cells, RowWriter, Updates};
 use super::type_row;
 use crate::error::StoreError;
 
@@ -21,6 +22,7 @@ use crate::error::StoreError;
 pub(super) struct Memory {
     tasks: HashMap<TaskId, Slot>,
     unwritten: Vec<TaskId>,
+    updates: Updates,
     types: HashMap<TaskType, u64>,
     pub(super) scopes: Scopes,
     left: Option<Mark>,
@@ -37,10 +39,13 @@ pub(super) struct Check {
     pub(super) moved: bool,
 }
 
-#[derive(Debug)]
-struct Slot {
-    entry: Entry,
-    written: bool,
+/// A task and its row. Empty for a task that does not exist.
+#[derive(Debug, Default)]
+pub(super) struct Slot {
+    pub(super) entry: Option<Entry>,
+    /// The row as it stands in its table; `None` where there is none yet.
+    row: Option<Cells>,
+    is_written: bool,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -91,32 +96,48 @@ impl Memory {
     /// A task, from memory or from its row.
     pub(super) fn task(&mut self, conn: &Connection, id: &TaskId) -> Result<Option<&Entry>, StoreError> {
         if !self.tasks.contains_key(id) {
-            let Some(entry) = task_row::by_id(conn, id)? else { return Ok(None) };
-            self.tasks.insert(id.clone(), Slot { entry, written: true });
+            let slot = Slot::read(conn, id)?;
+            self.put_back(slot);
         }
-        Ok(self.tasks.get(id).map(|slot| &slot.entry))
+        Ok(self.tasks.get(id).and_then(|slot| slot.entry.as_ref()))
     }
 
-    /// Takes a task out, to fold an event into it and [`put`](Self::put) it back.
-    pub(super) fn take(&mut self, conn: &Connection, id: &TaskId) -> Result<Option<Entry>, StoreError> {
-        self.task(conn, id)?;
-        Ok(self.tasks.remove(id).map(|slot| slot.entry))
+    /// Takes a task out, to decide about it. It is either [`put`](Self::put) back changed or [`put_back`](Self::put_back)
+    /// as it is.
+    pub(super) fn take(&mut self, conn: &Connection, id: &TaskId) -> Result<Slot, StoreError> {
+        match self.tasks.remove(id) {
+            Some(slot) => Ok(slot),
+            None => Slot::read(conn, id),
+        }
+    }
+
+    /// Puts a task back that did not change.
+    pub(super) fn put_back(&mut self, slot: Slot) {
+        if let Some(entry) = &slot.entry {
+            self.tasks.insert(entry.state.id.clone(), slot);
+        }
     }
 
     /// Puts a changed task back; its row is written by [`flush`](Self::flush).
-    pub(super) fn put(&mut self, entry: Entry) {
+    pub(super) fn put(&mut self, mut slot: Slot) {
+        let Some(entry) = &slot.entry else { return };
         let id = entry.state.id.clone();
-        self.unwritten.push(id.clone());
-        let before = self.tasks.insert(id, Slot { entry, written: false });
+        if slot.is_written || slot.row.is_none() {
+            self.unwritten.push(id.clone());
+        }
+        slot.is_written = false;
+        let before = self.tasks.insert(id, slot);
         debug_assert!(before.is_none(), "a task that is put back was taken out");
     }
 
-    /// Writes the rows of all tasks that changed.
+    /// Writes the rows of all tasks that changed: of each what is not in its row yet.
     pub(super) fn flush(&mut self, conn: &Connection) -> Result<(), StoreError> {
+        let mut rows = RowWriter::new(conn, &mut self.updates);
         for id in self.unwritten.drain(..) {
-            let Some(slot) = self.tasks.get_mut(&id).filter(|slot| !slot.written) else { continue };
-            Cells::of(&slot.entry).write(conn)?;
-            slot.written = true;
+            let Some(slot) = self.tasks.get_mut(&id).filter(|slot| !slot.is_written) else { continue };
+            let Some(entry) = &slot.entry else { continue };
+            slot.row = Some(rows.write(slot.row.as_ref(), Cells::of(entry))?);
+            slot.is_written = true;
         }
         self.scopes.flush(conn)
     }
@@ -146,6 +167,17 @@ impl Memory {
         type_row::add(conn, position, name.as_str())?;
         self.types.insert(name.clone(), position);
         Ok(position)
+    }
+}
+
+impl Slot {
+    fn read(conn: &Connection, id: &TaskId) -> Result<Self, StoreError> {
+        let Some((row, entry)) = task_row::with_cells(conn, id)? else { return Ok(Self::default()) };
+        Ok(Self { entry: Some(entry), row: Some(row), is_written: true })
+    }
+
+    pub(super) fn state(&self) -> Option<&TaskState> {
+        self.entry.as_ref().map(|entry| &entry.state)
     }
 }
 

@@ -188,6 +188,8 @@ fn encoded(bytes: &[u8]) -> String {
 pub(super) fn settle(conn: &Connection) -> rusqlite::Result<()> {
     wait_for_locks(conn)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    // Else the engine plans a statement with `LIMIT ?` anew each time that it is used.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     conn.execute_batch(
         "PRAGMA temp_store = MEMORY; PRAGMA mmap_size = 0; PRAGMA trusted_schema = OFF;
          PRAGMA cell_size_check = ON;",

@@ -1,8 +1,8 @@
 //! Whether each statement that runs often goes along the index that it was written for.
 
-use rusqlite::{Connection, params_from_iter};
+use rusqlite::{Connection, StatementStatus, params_from_iter};
 
-use super::{claim, log, read, schema, task_row, worker};
+use super::{claim, log, open, read, schema, task_row, worker};
 
 fn plan(sql: &str) -> String {
     let conn = Connection::open_in_memory().unwrap();
@@ -53,15 +53,30 @@ fn orphans_are_looked_for_among_the_running_tasks_only() {
 
 #[test]
 fn single_rows_are_one_seek() {
-    for sql in [task_row::by_id_sql(), task_row::PLACE.to_owned()] {
-        let plan = plan(&sql);
+    for sql in [task_row::by_id_sql(), task_row::PLACE] {
+        let plan = plan(sql);
         assert!(
             plan.starts_with("SEARCH azoth_p_tasks USING INDEX sqlite_autoindex_azoth_p_tasks_1"),
             "{plan}"
         );
     }
-    for sql in [log::row_sql(), log::page_sql(), log::PAYLOAD.to_owned(), task_row::by_key_sql()] {
+    for sql in [log::row_sql(), log::page_sql(), log::PAYLOAD.to_owned(), task_row::by_key_sql().to_owned()] {
         let plan = plan(&sql);
         assert!(plan.contains("USING INTEGER PRIMARY KEY") && !plan.contains("TEMP B-TREE"), "{plan}");
+    }
+}
+
+#[test]
+fn statements_are_planned_once_whatever_is_bound() {
+    let conn = Connection::open_in_memory().unwrap();
+    open::settle(&conn).unwrap();
+    schema::create(&conn).unwrap();
+    for sql in [claim::DUE, worker::ORPHANS, &log::page_sql(), &read::tasks_sql("0, 1, 2", false)] {
+        let mut statement = conn.prepare(sql).unwrap();
+        for limit in [16_i64, 32, 64] {
+            let cells = vec![limit; statement.parameter_count()];
+            assert!(!statement.exists(params_from_iter(cells)).unwrap());
+        }
+        assert_eq!(statement.get_status(StatementStatus::RePrepare), 0, "{sql}");
     }
 }

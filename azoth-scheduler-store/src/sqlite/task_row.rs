@@ -1,6 +1,9 @@
 //! A task's row in `azoth_p_tasks`: plain columns for what is asked for often; the definition and the words of an
 //! operator stay in the log, at positions that the row holds.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 use azoth_scheduler_core::event::Event;
 use azoth_scheduler_core::id::{GroupName, TaskId};
 use azoth_scheduler_core::schedule::Run;
@@ -9,7 +12,7 @@ use azoth_scheduler_core::state::{
 };
 use azoth_scheduler_core::task::{Priority, TaskDefinition};
 use azoth_scheduler_core::time::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Row, ToSql, params_from_iter};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, ToSql, params_from_iter};
 
 use super::cell::{self, IdCell, filled};
 use super::entry::{Entry, cancelling_in, disabled_in, disabling_in, pause_in};
@@ -55,17 +58,17 @@ pub(super) const COLUMNS: &str = "key, id, type, priority, phase, run_at_ms, occ
      defined_at_ms, decided_ms, backlog_next_ms, backlog_through_ms, buffered_ms, failures, losses, runs, \
      moved_at_ms, group_name";
 
-const WRITE: &str = "INSERT INTO azoth_p_tasks (key, id, type, priority, phase, run_at_ms, occurrence_ms, attempt,
-    execution, worker, claimed_at_ms, superseded, afterwards, said, ended_at_ms, defined, last_position,
-    created_at_ms, defined_at_ms, decided_ms, backlog_next_ms, backlog_through_ms, buffered_ms, failures,
-    losses, runs, moved_at_ms, group_name)
-  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,
-    ?23, ?24, ?25, ?26, ?27, ?28)
-  ON CONFLICT (key) DO UPDATE SET type = ?3, priority = ?4, phase = ?5, run_at_ms = ?6, occurrence_ms = ?7,
-    attempt = ?8, execution = ?9, worker = ?10, claimed_at_ms = ?11, superseded = ?12, afterwards = ?13,
-    said = ?14, ended_at_ms = ?15, defined = ?16, last_position = ?17, defined_at_ms = ?19, decided_ms = ?20,
-    backlog_next_ms = ?21, backlog_through_ms = ?22, buffered_ms = ?23, failures = ?24, losses = ?25, runs = ?26,
-    moved_at_ms = ?27, group_name = ?28";
+/// The names of the columns.
+static NAMES: LazyLock<Vec<&str>> = LazyLock::new(|| COLUMNS.split(", ").map(str::trim).collect());
+static INSERT: LazyLock<String> = LazyLock::new(|| {
+    let marks: Vec<String> = (1..=WIDTH).map(|number| format!("?{number}")).collect();
+    format!("INSERT INTO azoth_p_tasks ({COLUMNS}) VALUES ({})", marks.join(", "))
+});
+static BY_ID: LazyLock<String> =
+    LazyLock::new(|| format!("SELECT {COLUMNS} FROM azoth_p_tasks WHERE id = ?1"));
+static BY_KEY: LazyLock<String> =
+    LazyLock::new(|| format!("SELECT {COLUMNS} FROM azoth_p_tasks WHERE key = ?1"));
+const WIDTH: usize = 28;
 
 pub(super) const PLACE: &str = "SELECT key, last_position FROM azoth_p_tasks WHERE id = ?1";
 
@@ -155,9 +158,9 @@ impl Cells {
         })
     }
 
-    /// Writes the row, over the one with the same key.
-    pub(super) fn write(&self, conn: &Connection) -> Result<(), StoreError> {
-        let cells: [&dyn ToSql; 28] = [
+    /// The cells in the order of the columns, as the engine takes them.
+    fn values(&self) -> [&dyn ToSql; WIDTH] {
+        [
             &self.key,
             &self.id,
             &self.type_key,
@@ -186,10 +189,42 @@ impl Cells {
             &self.runs,
             &self.moved_at,
             &self.group,
+        ]
+    }
+
+    /// Which cells differ, a bit for each in the order of the columns.
+    fn differing(&self, other: &Cells) -> u64 {
+        let differs: [bool; WIDTH] = [
+            self.key != other.key,
+            self.id != other.id,
+            self.type_key != other.type_key,
+            self.priority != other.priority,
+            self.phase != other.phase,
+            self.run_at != other.run_at,
+            self.occurrence != other.occurrence,
+            self.attempt != other.attempt,
+            self.execution != other.execution,
+            self.worker != other.worker,
+            self.claimed_at != other.claimed_at,
+            self.superseded != other.superseded,
+            self.afterwards != other.afterwards,
+            self.said != other.said,
+            self.ended_at != other.ended_at,
+            self.defined != other.defined,
+            self.last != other.last,
+            self.created_at != other.created_at,
+            self.defined_at != other.defined_at,
+            self.decided != other.decided,
+            self.backlog_next != other.backlog_next,
+            self.backlog_through != other.backlog_through,
+            self.buffered != other.buffered,
+            self.failures != other.failures,
+            self.losses != other.losses,
+            self.runs != other.runs,
+            self.moved_at != other.moved_at,
+            self.group != other.group,
         ];
-        let rows = conn.prepare_cached(WRITE)?.execute(params_from_iter(cells))?;
-        assert_eq!(rows, 1, "a task is one row");
-        Ok(())
+        differs.iter().enumerate().fold(0, |bits, (at, differs)| bits | (u64::from(*differs) << at))
     }
 
     /// The task of these cells; reads its definition and words from the log.
@@ -306,8 +341,85 @@ impl Cells {
     }
 }
 
-pub(super) fn by_id_sql() -> String {
-    format!("SELECT {COLUMNS} FROM azoth_p_tasks WHERE id = ?1")
+/// Statements that change some columns of a row and leave the others, and the indexes over them, alone. A task goes
+/// through few kinds of changes, so there are few of them.
+#[derive(Debug, Default)]
+pub(super) struct Updates {
+    /// By the columns that are written, a bit for each.
+    statements: HashMap<u64, String>,
+}
+
+impl Updates {
+    fn of(&mut self, bits: u64) -> &str {
+        if self.statements.len() >= UPDATES_KEPT && !self.statements.contains_key(&bits) {
+            self.statements.clear();
+        }
+        self.statements.entry(bits).or_insert_with(|| update_sql(bits))
+    }
+}
+
+/// Writes rows one after the other, and looks for a statement only where it is another one than before.
+pub(super) struct RowWriter<'a> {
+    conn: &'a Connection,
+    updates: &'a mut Updates,
+    insert: Option<CachedStatement<'a>>,
+    update: Option<(u64, CachedStatement<'a>)>,
+}
+
+impl<'a> RowWriter<'a> {
+    pub(super) fn new(conn: &'a Connection, updates: &'a mut Updates) -> Self {
+        Self { conn, updates, insert: None, update: None }
+    }
+
+    /// Makes the row that holds `before`, or the one that is not there yet, hold `after`. Gives that back.
+    pub(super) fn write(&mut self, before: Option<&Cells>, after: Cells) -> Result<Cells, StoreError> {
+        match before {
+            Some(before) => self.change(before, &after)?,
+            None => self.insert(&after)?,
+        }
+        Ok(after)
+    }
+
+    fn insert(&mut self, cells: &Cells) -> Result<(), StoreError> {
+        let statement = match self.insert.take() {
+            Some(statement) => statement,
+            None => self.conn.prepare_cached(&INSERT)?,
+        };
+        let rows = self.insert.insert(statement).execute(cells.values())?;
+        assert_eq!(rows, 1, "a task is one row");
+        Ok(())
+    }
+
+    fn change(&mut self, before: &Cells, after: &Cells) -> Result<(), StoreError> {
+        assert!(before.key == after.key && before.id == after.id, "a row stays that of its task");
+        let bits = after.differing(before);
+        if bits == 0 {
+            return Ok(());
+        }
+        let (_, statement) = match self.update.take() {
+            Some(same) if same.0 == bits => self.update.insert(same),
+            _ => self.update.insert((bits, self.conn.prepare_cached(self.updates.of(bits))?)),
+        };
+        let values = after.values();
+        let changed = columns_in(bits).filter_map(|column| values.get(column).copied());
+        let rows = statement.execute(params_from_iter(changed.chain([&after.key as &dyn ToSql])))?;
+        assert_eq!(rows, 1, "a task is one row");
+        Ok(())
+    }
+}
+
+fn columns_in(bits: u64) -> impl Iterator<Item = usize> {
+    (0..WIDTH).filter(move |column| bits & (1 << column) != 0)
+}
+
+fn update_sql(bits: u64) -> String {
+    let names = columns_in(bits).filter_map(|column| NAMES.get(column));
+    let set: Vec<String> = names.enumerate().map(|(at, name)| format!("{name} = ?{}", at + 1)).collect();
+    format!("UPDATE azoth_p_tasks SET {} WHERE key = ?{}", set.join(", "), set.len() + 1)
+}
+
+pub(super) fn by_id_sql() -> &'static str {
+    &BY_ID
 }
 
 /// How many tasks there are.
@@ -316,21 +428,26 @@ pub(super) fn count(conn: &Connection) -> Result<u64, StoreError> {
     cell::number(count, "a count")
 }
 
-pub(super) fn by_key_sql() -> String {
-    format!("SELECT {COLUMNS} FROM azoth_p_tasks WHERE key = ?1")
+pub(super) fn by_key_sql() -> &'static str {
+    &BY_KEY
 }
 
-/// The task of this key, by the primary key.
-pub(super) fn by_key(conn: &Connection, key: u64) -> Result<Option<Entry>, StoreError> {
-    let mut statement = conn.prepare_cached(&by_key_sql())?;
+/// The task of this key and its row, by the primary key.
+pub(super) fn by_key(conn: &Connection, key: u64) -> Result<Option<(Cells, Entry)>, StoreError> {
+    let mut statement = conn.prepare_cached(by_key_sql())?;
     let cells = statement.query_row([cell::int(key)], Cells::read).optional()?;
-    cells.map(|cells| cells.entry(conn)).transpose()
+    cells.map(|cells| Ok((cells.clone(), cells.entry(conn)?))).transpose()
 }
 
 /// The task of this id, by the unique index of `id`.
 pub(super) fn by_id(conn: &Connection, id: &TaskId) -> Result<Option<Entry>, StoreError> {
-    let cells = conn.prepare_cached(&by_id_sql())?.query_row([id.as_str()], Cells::read).optional()?;
-    cells.map(|cells| cells.entry(conn)).transpose()
+    Ok(with_cells(conn, id)?.map(|(_, entry)| entry))
+}
+
+/// The task of this id and its row, by the unique index of `id`.
+pub(super) fn with_cells(conn: &Connection, id: &TaskId) -> Result<Option<(Cells, Entry)>, StoreError> {
+    let cells = conn.prepare_cached(by_id_sql())?.query_row([id.as_str()], Cells::read).optional()?;
+    cells.map(|cells| Ok((cells.clone(), cells.entry(conn)?))).transpose()
 }
 
 /// The key and the newest position of the task of this id, by the unique index of `id`.
@@ -403,3 +520,5 @@ fn afterwards_code(afterwards: &Afterwards) -> i64 {
 const GO_ON: i64 = 0;
 const PAUSE: i64 = 1;
 const DISABLE: i64 = 2;
+/// So many statements that change a row are kept at most.
+const UPDATES_KEPT: usize = 64;
