@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! cargo bench -p azoth-scheduler-core --bench next_occurrence
-//! cargo xtask bench next_occurrence --compare FILE
+//! cargo xtask bench next_occurrence --against FILE
 //! ```
 
 mod harness;

@@ -149,7 +149,7 @@ impl Times {
     fn json(&self, case: &str) -> String {
         let Self { who, median, least, greatest } = self;
         format!(
-            "{{\"case\": {case:?}, \"who\": {who:?}, \"median_ns\": {median:.2}, \"least_ns\": {least:.2}, \"greatest_ns\": {greatest:.2}}}"
+            "{{\"case\": {case:?}, \"who\": {who:?}, \"unit\": \"ns\", \"median\": {median:.2}, \"least\": {least:.2}, \"greatest\": {greatest:.2}}}"
         )
     }
 }
