@@ -7,4 +7,5 @@ mod failure;
 mod history;
 mod ledger;
 mod life;
+mod protocol;
 mod walk;
