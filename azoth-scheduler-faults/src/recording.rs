@@ -60,6 +60,18 @@ impl Recording {
         moments
     }
 
+    /// What happened right before a moment, for a message.
+    pub fn before(&self, moment: usize, changes: usize) -> String {
+        let last = self.changes.iter().enumerate().take(moment).skip(moment.saturating_sub(changes));
+        let told = last.map(|(at, Change { file, what })| match what {
+            What::Write { offset, bytes } => format!("{at}: write {file} {offset}+{}", bytes.len()),
+            What::Truncate { bytes } => format!("{at}: truncate {file} {bytes}"),
+            What::Delete => format!("{at}: delete {file}"),
+            What::Sync => format!("{at}: sync {file}"),
+        });
+        told.collect::<Vec<_>>().join("\n")
+    }
+
     /// The files after a power cut at a moment.
     pub fn cut(&self, moment: usize, fate: Fate) -> Image {
         let mut chance = Chance::new(fate, moment);

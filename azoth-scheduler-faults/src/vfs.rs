@@ -40,7 +40,7 @@ unsafe impl Send for RealVfs {}
 unsafe impl Sync for RealVfs {}
 
 /// What the engine gets as an open file; that of the file system underneath stands right behind it.
-#[repr(C, align(16))]
+#[repr(C)]
 struct File {
     base: ffi::sqlite3_file,
     shared: &'static Shared,
@@ -420,6 +420,9 @@ unsafe extern "C" fn delete(vfs: *mut ffi::sqlite3_vfs, name: *const c_char, syn
     let code = real!(shared.real.0, vfs xDelete(name, sync));
     if let (Some(recording), ffi::SQLITE_OK) = (recording.as_mut(), code) {
         recording.push(&known, What::Delete);
+        if sync != 0 {
+            recording.push(&known, What::Sync);
+        }
     }
     code
 }

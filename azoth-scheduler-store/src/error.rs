@@ -116,6 +116,24 @@ pub enum StoreError {
         /// The file that is gone.
         path: PathBuf,
     },
+    /// The store has stopped writing, see [`Health::Failed`](crate::Health::Failed). Nothing was changed.
+    #[error("the store writes nothing any more ({detail}): mend the cause, then open the store again")]
+    Failed {
+        /// Why.
+        detail: String,
+    },
+    /// The log does not hold an event that it held before: it was cut short, or an older copy has taken its place.
+    #[error(
+        "{path:?} does not hold event {known} as it was known, its newest is event {found}: it was cut short, or is an older copy"
+    )]
+    HeadLost {
+        /// The file.
+        path: PathBuf,
+        /// The event that was known.
+        known: LogPosition,
+        /// The newest event that is there.
+        found: LogPosition,
+    },
     /// The store was opened by the process from which this one was forked. Nothing was changed.
     #[error(
         "the store was opened by process {opened_by}, this is process {here}: open it again after a fork"

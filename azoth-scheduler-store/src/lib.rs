@@ -31,8 +31,8 @@ pub use filter::TaskFilter;
 pub use memory::MemoryStore;
 pub use record::{LogPosition, RecordedEvent, RecordedPayload, Subject};
 pub use report::{
-    BackupReport, ConsumerLag, ExportReport, Finding, RebuildProgress, RebuildReport, StoreStats, TaskCount,
-    VerifyReport,
+    BackupReport, ConsumerLag, ExportReport, Finding, Health, RebuildProgress, RebuildReport, StoreStats,
+    TaskCount, VerifyReport,
 };
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;

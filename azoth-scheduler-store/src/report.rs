@@ -53,6 +53,28 @@ impl fmt::Display for Finding {
     }
 }
 
+/// Whether a store writes. Reads may succeed in each of these.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Health {
+    /// As far as is known, yes.
+    #[default]
+    Working,
+    /// The last writes failed in a way that puts the disk in doubt. The next one is tried all the same.
+    Troubled {
+        /// How many in a row.
+        failures: u32,
+        /// What the last one said.
+        detail: String,
+    },
+    /// Nothing is written any more: the file was found damaged when it was opened, or too many writes in a row have
+    /// failed. To go on, mend the cause and open the store again.
+    Failed {
+        /// Why.
+        detail: String,
+    },
+}
+
 /// What a rebuild did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use crate::error::StoreError;
 use crate::filter::TaskFilter;
 use crate::record::{LogPosition, RecordedEvent, RecordedPayload};
-use crate::report::{RebuildProgress, RebuildReport, StoreStats, VerifyReport};
+use crate::report::{Health, RebuildProgress, RebuildReport, StoreStats, VerifyReport};
 use crate::standing::StandingOffer;
 
 /// The canonical log and its projection, wherever they are kept.
@@ -107,6 +107,11 @@ pub trait Store: Send + Sync + 'static {
 
     /// Counts, sizes and lags.
     async fn stats(&self, now: Timestamp) -> Result<StoreStats, StoreError>;
+
+    /// Whether writes succeed. Asks nobody: it is what the last of them showed.
+    fn health(&self) -> Health {
+        Health::Working
+    }
 
     /// Reads the whole log and compares the projection with it. Changes nothing.
     async fn verify(&self) -> Result<VerifyReport, StoreError>;

@@ -5,8 +5,10 @@
 mod bad_input;
 mod defects;
 mod enqueue;
+mod full_disk;
 mod killed;
 mod macros;
 mod one_file;
+mod paused;
 mod support;
 mod ui;

@@ -5,7 +5,6 @@
 //! `data_version`, is looked at again and again for a short while, in ever longer steps; only when it has moved is the
 //! head read, and told to whoever waits. Without hints nothing is asked at all.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -13,6 +12,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
+use super::files::{Files, wal_of};
 use super::head::Head;
 use super::hints::{Bell, Hints};
 use super::open::Place;
@@ -23,6 +23,7 @@ use crate::record::LogPosition;
 
 /// A thread that watches the file. It ends when this is dropped.
 pub(super) struct Watch {
+    files: Arc<Files>,
     stopping: Arc<AtomicBool>,
     bell: Bell,
     thread: Option<JoinHandle<()>>,
@@ -42,7 +43,7 @@ impl Watch {
             };
             let thread = thread::Builder::new().name("azoth-watch".to_owned());
             let thread = Some(thread.spawn(move || watcher.serve(hints))?);
-            Ok(Self { stopping, bell, thread })
+            Ok(Self { files: Arc::clone(&place.files), stopping, bell, thread })
         });
         let told = |error: &std::io::Error| {
             tracing::warn!(%error, path = ?place.path, "commits of other processes are noticed by polling alone");
@@ -54,6 +55,10 @@ impl Watch {
 impl Drop for Watch {
     /// Lets the thread end and waits for it: it is at most one look away from its end.
     fn drop(&mut self) {
+        if self.files.check_process().is_err() {
+            // The thread is that of another process.
+            return;
+        }
         self.stopping.store(true, Ordering::Release);
         self.bell.ring();
         let Some(thread) = self.thread.take() else { return };
@@ -141,12 +146,6 @@ impl Watcher {
         self.wake.publish(LogPosition::from_number(head.position));
         Ok(true)
     }
-}
-
-fn wal_of(path: &Path) -> std::path::PathBuf {
-    let mut wal = path.as_os_str().to_owned();
-    wal.push("-wal");
-    wal.into()
 }
 
 /// No counter of the engine's has this value.

@@ -129,6 +129,7 @@ impl Delivery {
     }
 
     fn round_on(&self, conn: &Connection) -> Result<Round, StoreError> {
+        self.place.vitals.may_write()?;
         let (cursor, events) = in_snapshot(conn, |conn| self.next_events(conn))?;
         let Some(last) = events.last() else { return Ok(Round::Idle(cursor)) };
         let through = last.position;
@@ -252,7 +253,10 @@ impl Delivery {
 fn is_lasting(error: &StoreError) -> bool {
     matches!(
         error,
-        StoreError::Undecodable { .. } | StoreError::Corrupt { .. } | StoreError::NotADatabase { .. }
+        StoreError::Undecodable { .. }
+            | StoreError::Corrupt { .. }
+            | StoreError::NotADatabase { .. }
+            | StoreError::Failed { .. }
     )
 }
 

@@ -8,8 +8,8 @@ use std::ffi::OsString;
 use std::fs::{self, Metadata};
 use std::path::{Path, PathBuf};
 use std::process;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::error::StoreError;
 
@@ -19,8 +19,15 @@ pub(super) struct Files {
     database: PathBuf,
     wal: PathBuf,
     opened_by: u32,
-    opened: OnceLock<[Option<FileId>; 2]>,
+    opened: Mutex<Option<Opened>>,
     wal_bytes: AtomicU64,
+}
+
+/// The files of the open connections; `None` where the system does not tell files from each other.
+#[derive(Clone, Copy, Debug)]
+struct Opened {
+    database: Option<FileId>,
+    wal: Option<FileId>,
 }
 
 /// What a file is, whatever its name.
@@ -36,16 +43,24 @@ impl Files {
             database: database.to_owned(),
             wal: wal_of(database),
             opened_by: process::id(),
-            opened: OnceLock::new(),
+            opened: Mutex::new(None),
             wal_bytes: AtomicU64::new(0),
         }
     }
 
     /// Remembers the files that are there now: those of a connection that is open.
+    ///
+    /// # Errors
+    /// [`StoreError::Replaced`] where the database is not the one that was noted before. Another write-ahead log is
+    /// lawful then: whoever closes a file last removes it.
     pub(super) fn note(&self) -> Result<(), StoreError> {
-        let found = [&self.database, &self.wal].map(|path| look(path).map(|found| id_of(&found)));
-        let [database, wal] = found;
-        let _ = self.opened.set([database?, wal?]);
+        let [database, wal] = [look(&self.database)?, look(&self.wal)?].map(|found| id_of(&found));
+        let mut opened = self.lock();
+        if opened.is_some_and(|opened| opened.database != database) {
+            return Err(StoreError::Replaced { path: self.database.clone() });
+        }
+        *opened = Some(Opened { database, wal });
+        drop(opened);
         self.check()
     }
 
@@ -54,9 +69,9 @@ impl Files {
     /// # Errors
     /// [`StoreError::Replaced`] or [`StoreError::ReadOnly`].
     pub(super) fn check(&self) -> Result<(), StoreError> {
-        let Some([database, wal]) = self.opened.get() else { return Ok(()) };
+        let Some(Opened { database, wal }) = *self.lock() else { return Ok(()) };
         let found = look(&self.database)?;
-        if id_of(&found) != *database {
+        if id_of(&found) != database {
             return Err(StoreError::Replaced { path: self.database.clone() });
         }
         if found.permissions().readonly() {
@@ -64,7 +79,7 @@ impl Files {
             return Err(StoreError::ReadOnly { path: self.database.clone(), detail });
         }
         let found = look(&self.wal)?;
-        if id_of(&found) != *wal {
+        if id_of(&found) != wal {
             return Err(StoreError::Replaced { path: self.wal.clone() });
         }
         self.wal_bytes.store(found.len(), Ordering::Relaxed);
@@ -78,6 +93,10 @@ impl Files {
     pub(super) fn check_process(&self) -> Result<(), StoreError> {
         let (opened_by, here) = (self.opened_by, process::id());
         if here == opened_by { Ok(()) } else { Err(StoreError::Forked { opened_by, here }) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Opened>> {
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How long the write-ahead log was when the files were last looked at, in bytes.

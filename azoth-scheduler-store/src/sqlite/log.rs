@@ -59,6 +59,11 @@ pub(super) struct RawRow {
 }
 
 impl RawRow {
+    /// The cell of the primary key, whatever it holds.
+    pub(super) fn position(&self) -> i64 {
+        self.numbers[0]
+    }
+
     pub(super) fn check(self) -> Result<LogRow, StoreError> {
         let [position, at, ordered_at, subject, kind] = self.numbers;
         Ok(LogRow {
@@ -116,9 +121,14 @@ pub(super) fn row_known_at(conn: &Connection, position: u64) -> Result<LogRow, S
 
 /// At most `limit` rows behind a position, by the primary key. Stops before a gap.
 pub(super) fn page(conn: &Connection, after: u64, limit: usize) -> Result<Vec<LogRow>, StoreError> {
+    raw_page(conn, after, limit)?.into_iter().map(RawRow::check).collect()
+}
+
+/// As [`page`], whatever the rows hold.
+pub(super) fn raw_page(conn: &Connection, after: u64, limit: usize) -> Result<Vec<RawRow>, StoreError> {
     let mut statement = conn.prepare_cached(&page_sql())?;
     let rows = statement.query_map([cell::int(after), cell::int(limit as u64)], LogRow::read)?;
-    rows.map(|raw| raw?.check()).collect()
+    rows.map(|raw| Ok(raw?)).collect()
 }
 
 pub(super) fn row_sql() -> String {

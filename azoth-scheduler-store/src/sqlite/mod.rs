@@ -17,6 +17,7 @@
 //! |---|---|
 //! | `open`, `files`, `schema`, [`SqliteOptions`] | refusing and making files, noticing that they go, settings of connections, tables |
 //! | `writer`, `group`, `memory` | the one thread that writes, what it does in a transaction, what it remembers |
+//! | `integrity`, `vitals` | a first look for damage, and whether to go on after errors of the disk |
 //! | `checkpoint` | copying the write-ahead log into the file, and how long it may become |
 //! | `log`, `chain`, `head` | the canonical log, the hash chain over it, where it ends |
 //! | `entry`, `task_row`, `type_row`, `scope_row`, `scopes`, `claim` | the projection: folding, rows, due tasks |
@@ -54,6 +55,7 @@ mod group;
 mod head;
 mod hints;
 mod import;
+mod integrity;
 mod lines;
 mod log;
 mod memory;
@@ -75,6 +77,7 @@ mod task_row;
 mod type_row;
 mod upkeep;
 mod verify;
+mod vitals;
 mod wake;
 mod worker;
 mod writer;
@@ -108,7 +111,7 @@ use self::writer::Writer;
 use crate::error::StoreError;
 use crate::filter::TaskFilter;
 use crate::record::{LogPosition, RecordedEvent};
-use crate::report::{RebuildProgress, RebuildReport, StoreStats, VerifyReport};
+use crate::report::{Health, RebuildProgress, RebuildReport, StoreStats, VerifyReport};
 use crate::standing::StandingOffer;
 use crate::store::{
     Applied, BATCH_COMMANDS_MAX, Batch, ClaimOffer, DeadLetter, Orphan, Renewal, StartFrom, Store,
@@ -365,7 +368,12 @@ impl Store for SqliteStore {
         })
     }
 
+    fn health(&self) -> Health {
+        self.shared.place.vitals.health()
+    }
+
     async fn verify(&self) -> Result<VerifyReport, StoreError> {
+        self.shared.place.files.check_process()?;
         let place = self.shared.place.clone();
         in_background("verify", move || verify::verify(&place)).await
     }

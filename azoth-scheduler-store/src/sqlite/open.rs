@@ -10,13 +10,16 @@ use std::time::{Duration, Instant};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+use super::chain::GENESIS;
 use super::checkpoint::Wal;
 use super::error::{is_busy, of_file};
-use super::files::Files;
+use super::files::{Files, wal_of};
 use super::head::Head;
 use super::options::SqliteOptions;
-use super::{rebuild, schema};
+use super::vitals::Vitals;
+use super::{integrity, log, rebuild, schema};
 use crate::error::StoreError;
+use crate::record::LogPosition;
 
 /// The first SQLite that cannot lose commits in WAL mode; two older branches were mended too.
 pub(super) const SQLITE_NEEDED: &str = "3.51.3";
@@ -28,6 +31,7 @@ pub(super) struct Place {
     pub(super) options: SqliteOptions,
     pub(super) files: Arc<Files>,
     pub(super) wal: Arc<Wal>,
+    pub(super) vitals: Arc<Vitals>,
 }
 
 impl Place {
@@ -43,7 +47,7 @@ impl Place {
         check_file(&path)?;
         let files = Arc::new(Files::new(&path));
         let wal = Arc::new(Wal::new(options.wal_limits_in_bytes()));
-        Ok(Self { path, options, files, wal })
+        Ok(Self { path, options, files, wal, vitals: Arc::default() })
     }
 
     /// Opens the file, makes our tables where there are none, and gives the connection that writes.
@@ -52,22 +56,47 @@ impl Place {
     }
 
     fn try_establish(&self) -> Result<(Connection, Head), StoreError> {
+        // The last one who closes a file properly removes the log.
+        let unclean = fs::metadata(wal_of(&self.path)).is_ok_and(|log| log.len() > 0);
         let conn = self.connect()?;
         // A file that is refused is left as it is, its write-ahead log included.
         conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         self.check_layout(schema::layout(&conn)?)?;
+        // Until a new file has its write-ahead log the engine uses a journal. If its deletion were lost with the power, it
+        // would be taken for that of a transaction to be undone, and all that was written since would go with it.
+        set_sync_level(&conn, "EXTRA")?;
         self.use_wal(&conn)?;
+        set_sync_level(&conn, self.options.sync_level().word())?;
         conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
         self.begin(&conn, || false)?;
         match schema::layout(&conn)? {
             Some(layout) => self.check_layout(Some(layout))?,
             None => schema::create(&conn)?,
         }
+        let head = Head::read(&conn)?;
+        self.check_known_head(&conn, &head)?;
+        if let Some(damage) = integrity::damage(&conn, &head, unclean)? {
+            tracing::error!(damage, path = ?self.path, "the file is damaged: it can be read and verified, not written");
+            self.vitals.give_up(format!("the database is damaged: {damage}"));
+        }
         conn.execute_batch("COMMIT")?;
         self.files.note()?;
         rebuild::rebuild_if_needed(self)?;
         let head = Head::read(&conn)?;
         Ok((conn, head))
+    }
+
+    fn check_known_head(&self, conn: &Connection, head: &Head) -> Result<(), StoreError> {
+        let Some((known, hash)) = self.options.head_that_is_known() else { return Ok(()) };
+        let link = match known.number() {
+            0 => Some(GENESIS),
+            number => log::row_at(conn, number)?.and_then(|row| row.link),
+        };
+        if link == Some(hash) {
+            return Ok(());
+        }
+        let found = LogPosition::from_number(head.position);
+        Err(StoreError::HeadLost { path: self.path.clone(), known, found })
     }
 
     /// A connection that writes, to a file that was opened before.
@@ -169,6 +198,10 @@ impl Place {
             }
         }
     }
+}
+
+fn set_sync_level(conn: &Connection, level: &str) -> rusqlite::Result<()> {
+    conn.execute_batch(&format!("PRAGMA synchronous = {level}"))
 }
 
 /// The text of a URI in which only letters, digits and what a path needs stand for themselves.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::checkpoint::Limits;
+use crate::record::LogPosition;
 
 /// Settings of a [`SqliteStore`](super::SqliteStore). The defaults lose nothing that was acknowledged.
 ///
@@ -21,6 +22,7 @@ pub struct SqliteOptions {
     allow_old_sqlite: bool,
     wal_limits: Limits,
     vfs: Option<String>,
+    known_head: Option<(LogPosition, [u8; 32])>,
 }
 
 /// When the write-ahead log is synced to the disk.
@@ -57,6 +59,7 @@ impl SqliteOptions {
             allow_old_sqlite: false,
             wal_limits: Limits { soft: Self::WAL_SOFT_LIMIT_DEFAULT, hard: Self::WAL_HARD_LIMIT_DEFAULT },
             vfs: None,
+            known_head: None,
         }
     }
 
@@ -105,6 +108,18 @@ impl SqliteOptions {
     pub fn vfs(mut self, name: impl Into<String>) -> Self {
         self.vfs = Some(name.into());
         self
+    }
+
+    /// Position and hash of an event that the log must hold, as [`VerifyReport`](crate::VerifyReport) gave them and
+    /// somebody has kept them elsewhere: from the file alone one cannot tell that its end is missing. A log that does not
+    /// hold it is refused with [`StoreError::HeadLost`](crate::StoreError::HeadLost).
+    pub fn known_head(mut self, position: LogPosition, hash: [u8; 32]) -> Self {
+        self.known_head = Some((position, hash));
+        self
+    }
+
+    pub(super) fn head_that_is_known(&self) -> Option<(LogPosition, [u8; 32])> {
+        self.known_head
     }
 
     pub(super) fn wal_limits_in_bytes(&self) -> Limits {

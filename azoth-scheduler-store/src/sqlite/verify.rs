@@ -37,10 +37,10 @@ pub(super) fn verify(place: &Place) -> Result<VerifyReport, StoreError> {
     }
     scratch.within(|conn| {
         let head = Head::read(conn)?;
-        while check.is_open() && check.page(conn)? {}
+        while check.is_open() && check.whole && check.page(conn)? {}
         check.last_append();
         check.head(&head);
-        if check.is_open() {
+        if check.is_open() && check.whole {
             check.running(conn)?;
             check.payloads(conn)?;
             check.projection(conn)?;
@@ -63,6 +63,8 @@ struct Check {
     running: HashMap<ExecutionId, u64>,
     tasks: u64,
     findings: Vec<Finding>,
+    /// The log was read to its end.
+    whole: bool,
 }
 
 impl Check {
@@ -79,21 +81,31 @@ impl Check {
             running: HashMap::new(),
             tasks: 0,
             findings: Vec::new(),
+            whole: true,
         }
     }
 
     /// Whether there is more to read than the last snapshot should hold.
     fn far_behind(&self, conn: &Connection) -> Result<bool, StoreError> {
         let left = Head::read(conn)?.position.saturating_sub(self.position);
-        Ok(self.is_open() && left > REPLAY_PAGE_EVENTS as u64)
+        Ok(self.is_open() && self.whole && left > REPLAY_PAGE_EVENTS as u64)
     }
 
     /// Checks the next page of the log; says whether there may be another one.
     fn page(&mut self, conn: &Connection) -> Result<bool, StoreError> {
-        let page = log::page(conn, self.position, REPLAY_PAGE_EVENTS)?;
+        let page = log::raw_page(conn, self.position, REPLAY_PAGE_EVENTS)?;
         let more = page.len() == REPLAY_PAGE_EVENTS;
-        for row in page {
-            self.event(conn, row)?;
+        for raw in page {
+            let position = cell::number(raw.position(), "azoth_log.position")?;
+            match raw.check() {
+                Ok(row) => self.event(conn, row)?,
+                Err(error) => {
+                    // Nothing behind it can be held against the chain.
+                    (self.position, self.whole) = (position, false);
+                    self.find(Some(position), error.to_string());
+                    return Ok(false);
+                }
+            }
         }
         self.fold.flush(conn)?;
         Ok(more)

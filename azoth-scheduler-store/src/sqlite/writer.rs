@@ -78,6 +78,7 @@ impl Writer {
             place,
             conn: Some(conn),
             database: head.database,
+            newest: head.position,
             memory: Memory::default(),
             wake: Arc::clone(&wake),
             standing: Arc::clone(&standing),
@@ -170,6 +171,8 @@ struct WriterThread {
     /// `None` after an error that leaves open what is in the file.
     conn: Option<Connection>,
     database: [u8; 16],
+    /// The log went up to here when this writer last saw it.
+    newest: u64,
     memory: Memory,
     wake: Arc<Wake>,
     standing: Arc<StandingOffers>,
@@ -189,22 +192,44 @@ struct Failure {
 impl WriterThread {
     fn serve(&mut self, mut queue: mpsc::Receiver<Box<dyn Job>>) {
         while let Some(first) = queue.blocking_recv() {
-            let mut jobs = vec![first];
-            let outcome = self.transaction(&mut jobs, Some(&mut queue));
-            match outcome {
-                Err(failure) if failure.by_a_job && (jobs.len() > 1 || self.claims_for_standing) => {
-                    for job in jobs {
-                        let mut alone = vec![job];
-                        let outcome = self.transaction(&mut alone, None);
-                        answer(alone, outcome);
-                    }
-                }
-                outcome => answer(jobs, outcome),
-            }
-            if self.place.wal.take_rest() {
-                self.copy_rest();
+            let round = catch_unwind(AssertUnwindSafe(|| self.round(first, &mut queue)));
+            if let Err(panic) = round {
+                // Those whose jobs are gone learn that it is not known what became of them.
+                defect(panic.as_ref());
+                self.memory.forget();
+                self.conn = None;
             }
         }
+    }
+
+    fn round(&mut self, first: Box<dyn Job>, queue: &mut mpsc::Receiver<Box<dyn Job>>) {
+        let mut jobs = vec![first];
+        let outcome = self.watched(&mut jobs, Some(queue));
+        match outcome {
+            Err(failure) if failure.by_a_job && (jobs.len() > 1 || self.claims_for_standing) => {
+                for job in jobs {
+                    let mut alone = vec![job];
+                    let outcome = self.watched(&mut alone, None);
+                    answer(alone, outcome);
+                }
+            }
+            outcome => answer(jobs, outcome),
+        }
+        if self.place.wal.take_rest() {
+            self.copy_rest();
+        }
+    }
+
+    /// A transaction, unless too many have failed; how it ends is noted.
+    fn watched(
+        &mut self,
+        jobs: &mut Vec<Box<dyn Job>>,
+        queue: Option<&mut mpsc::Receiver<Box<dyn Job>>>,
+    ) -> Result<(), Failure> {
+        self.place.vitals.may_write().map_err(Failure::of_all)?;
+        let outcome = self.transaction(jobs, queue);
+        self.place.vitals.note(outcome.as_ref().err().map(|failure| &failure.error));
+        outcome
     }
 
     /// Does jobs in one transaction, and those that wait in the queue as far as they fit.
@@ -250,6 +275,12 @@ impl WriterThread {
         let alone = queue.is_none();
         let head = Head::read(conn)?;
         self.place.check_layout(Some(head.layout))?;
+        if head.position < self.newest {
+            let (found, newest) = (head.position, self.newest);
+            return Err(cell::corrupt(format!(
+                "the log ends at event {found}, and event {newest} was committed"
+            )));
+        }
         let mut group = Group::new(conn, &mut self.memory, head)?;
         let mut next = 0;
         loop {
@@ -265,8 +296,9 @@ impl WriterThread {
             jobs.push(job);
         }
         let mut offers = Vec::new();
-        // Jobs that are done again alone do without: what failed may have been a claim.
-        if group.events() > 0 && !alone {
+        // Jobs that are done again alone do without: what failed may have been a claim. So does everybody while the
+        // write-ahead log is too long for new work.
+        if group.events() > 0 && !alone && self.place.wal.hard_limit().is_none() {
             self.claims_for_standing = true;
             for in_hand in self.standing.take() {
                 let standing = claim::claim_for_standing(&mut group, in_hand.offer())?;
@@ -295,6 +327,7 @@ impl WriterThread {
             return Err(Failure::of_all(error));
         }
         self.memory.keep(&filled.head);
+        self.newest = filled.head.position;
         if filled.events > 0 {
             self.counters.commits.fetch_add(1, Ordering::Relaxed);
             self.counters.events.fetch_add(filled.events, Ordering::Relaxed);
@@ -344,13 +377,13 @@ impl WriterThread {
     /// A new connection to the same database, with a commit behind whatever there is.
     fn reopen(&mut self) -> Result<Connection, StoreError> {
         let conn = self.place.connect().map_err(|error| of_file(error, &self.place.path))?;
-        self.place.files.check()?;
         let stopping = Arc::clone(&self.stopping);
         self.place.begin(&conn, move || stopping.load(Ordering::Relaxed))?;
         let head = Head::read(&conn)?;
         if head.database != self.database {
             return Err(cell::corrupt("another database has taken the place of the one that was opened"));
         }
+        self.place.files.note()?;
         Head::touch(&conn)?;
         conn.execute_batch("COMMIT").map_err(|error| StoreError::Unknown { detail: error.to_string() })?;
         tracing::info!(path = ?self.place.path, head = head.position, "the database was opened again");
@@ -554,5 +587,36 @@ mod tests {
             let error = ours.write(veto).await.unwrap_err();
             assert!(matches!(error, StoreError::Replaced { .. }), "{error}");
         }
+    }
+
+    /// A job of which nobody hears again.
+    struct Bomb;
+
+    impl Job for Bomb {
+        fn is_abandoned(&self) -> bool {
+            false
+        }
+
+        fn run(&mut self, _group: &mut Group<'_>) -> Result<(), StoreError> {
+            Ok(())
+        }
+
+        fn answer(self: Box<Self>, _outcome: Result<(), StoreError>) {
+            panic!("outside of every transaction");
+        }
+    }
+
+    #[tokio::test]
+    async fn writer_that_panics_outside_of_a_transaction_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(&folder);
+        let queue = store.shared.writer.queue.clone().unwrap();
+        queue.send(Box::new(Bomb)).await.unwrap();
+        drop(queue);
+        let answer = store.write(|group| Ok(group.head().position)).await;
+        // It may have shared the transaction, and then it is not known what became of it.
+        assert!(matches!(&answer, Ok(0) | Err(StoreError::Closed { .. })), "{answer:?}");
+        assert_eq!(store.write(|group| Ok(group.head().position)).await, Ok(0));
+        assert!(store.verify().await.unwrap().is_sound());
     }
 }

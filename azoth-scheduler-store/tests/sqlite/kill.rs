@@ -32,7 +32,7 @@ fn child_that_is_killed() {
 }
 
 /// Schedules, claims and completes, and says so after each answer.
-async fn work(store: SqliteStore, caller: u128) {
+pub(crate) async fn work(store: SqliteStore, caller: u128) {
     let by = caller + 1;
     store.register_worker(worker_info(by), at(0)).await.unwrap();
     for number in 0_u128.. {
@@ -94,7 +94,7 @@ fn killed_after(folder: &Folder, round: usize, lines: usize) -> Vec<String> {
     acknowledged
 }
 
-async fn assert_kept(store: &SqliteStore, line: &str) {
+pub(crate) async fn assert_kept(store: &SqliteStore, line: &str) {
     let mut words = line.split(' ');
     let (what, task) = (words.next().unwrap(), words.next().unwrap());
     let stored = store.task(&id(task)).await.unwrap().unwrap_or_else(|| panic!("lost: {line}"));

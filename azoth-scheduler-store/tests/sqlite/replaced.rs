@@ -80,3 +80,26 @@ async fn file_that_becomes_read_only_is_not_written_any_more() {
     apply(&store, at(2), [job("b")]).await;
     assert_sound(&store).await;
 }
+
+#[tokio::test]
+async fn older_backup_that_is_put_back_takes_no_result_of_an_execution_from_before() {
+    let folder = Folder::new();
+    let store = folder.open();
+    store.register_worker(worker_info(1), at(0)).await.unwrap();
+    apply(&store, at(0), [job("a")]).await;
+    drop(store);
+    let backup = fs::read(folder.path()).unwrap();
+    let store = folder.open();
+    assert_eq!(claim(&store, at(1), offer(1, [7])).await.len(), 1);
+    drop(store);
+    fs::write(folder.path(), backup).unwrap();
+
+    let store = folder.open();
+    let late = succeed("a", azoth_scheduler_core::id::ExecutionId::from_u128(7), b"late", at(1));
+    // I8: before the task runs again, and when it runs as another execution at the same place of the log.
+    assert!(apply(&store, at(2), [late.clone()]).await.answers[0].is_err());
+    assert_eq!(claim(&store, at(2), offer(1, [8])).await.len(), 1);
+    assert!(apply(&store, at(3), [late]).await.answers[0].is_err());
+    assert!(apply(&store, at(3), [succeed("a", execution(8), b"done", at(2))]).await.answers[0].is_ok());
+    assert_sound(&store).await;
+}
