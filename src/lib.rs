@@ -55,6 +55,7 @@
 //! |---|---|---|
 //! | `sqlite` | the store in one SQLite file, SQLite included | yes |
 //! | `macros` | `#[task_handler]` on plain functions | yes |
+//! | `metrics` | latencies, outcomes and commits, told to the `metrics` crate: see [`observing`] | no |
 //! | `testing` | `testing::Simulator`, for tests: a month of schedules in milliseconds, with crashes | no |
 
 pub use azoth_scheduler_core::time::{Timestamp, TimestampError};
@@ -74,6 +75,9 @@ pub use azoth_scheduler_store::{
     LogPosition, MemoryStore, Prepared, RecordedEvent, RecordedPayload, StartFrom, Store, StoreError,
     TaskFilter,
 };
+
+#[doc = include_str!("../docs/observing.md")]
+pub mod observing {}
 
 /// The names that most programs need: `use azoth_scheduler::prelude::*;`.
 pub mod prelude {

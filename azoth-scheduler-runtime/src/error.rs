@@ -8,7 +8,7 @@ use azoth_scheduler_core::rejection::Rejection;
 use azoth_scheduler_core::schedule::ScheduleError;
 use azoth_scheduler_core::state::PhaseKind;
 use azoth_scheduler_core::time::TimestampError;
-use azoth_scheduler_store::StoreError;
+use azoth_scheduler_store::{LogPosition, StoreError};
 
 use crate::state::MissingState;
 use crate::task_error::{Permanent, RetryAfter, Snooze};
@@ -87,6 +87,16 @@ pub enum SchedulerError {
         "this scheduler runs already: one `run` per scheduler is enough; build a second scheduler on the same store for a second worker"
     )]
     AlreadyRunning,
+    /// The log lacks the events behind a position: they were removed since, or are lost.
+    #[error(
+        "the log goes on at {next} behind {after}, what stood between was removed: subscribe behind {next} or later, and read the state of tasks anew"
+    )]
+    Gap {
+        /// The last event that was handed out.
+        after: LogPosition,
+        /// The next one that there is.
+        next: LogPosition,
+    },
     /// `blocking()` was used on a thread that drives an async runtime, which it would block.
     #[error(
         "a blocking call inside an async runtime would block it: await the async method, or call it from `spawn_blocking`"

@@ -12,8 +12,9 @@ use crate::clock::Clock;
 use crate::error::{Result, SchedulerError};
 use crate::process;
 use crate::shared::Shared;
+use crate::worker::Running;
 
-/// Renews a worker's lease for as long as it is held on to.
+/// Renews a worker's lease for as long as it is held on to, and looks whether a handler blocks the runtime.
 ///
 /// Apart from the handlers, on a thread of its own: one that blocks the async runtime must not cost the lease of its
 /// neighbours.
@@ -30,6 +31,7 @@ struct Pulse {
     worker: WorkerId,
     every: Duration,
     lost: watch::Sender<bool>,
+    running: Arc<Running>,
 }
 
 impl Heartbeat {
@@ -39,7 +41,8 @@ impl Heartbeat {
         let (stop, stopped) = oneshot::channel::<()>();
         let (tell, every) = (lost.clone(), shared.config.lease / RENEWALS_PER_LEASE);
         let (store, clock) = (Arc::clone(&shared.store), Arc::clone(&shared.workshop.clock));
-        let pulse = Pulse { store, clock, worker, every, lost };
+        let running = Arc::clone(&shared.running);
+        let pulse = Pulse { store, clock, worker, every, lost, running };
         // The first wait starts here, not whenever the thread gets to run.
         let first = pulse.clock.elapsed().saturating_add(pulse.every);
         let live = async move {
@@ -63,6 +66,7 @@ impl Pulse {
     async fn beat(self, mut next: Duration) {
         loop {
             self.clock.sleep_until(next).await;
+            self.running.look_for_blocked(self.clock.elapsed());
             let wait = match self.store.renew_worker(self.worker, self.clock.now()).await {
                 Ok(Renewal::Renewed) => self.every,
                 Ok(Renewal::Ended) => {

@@ -15,7 +15,7 @@
 //! | `lease`, `process`, `neighbours`, `shutdown` | signs of life, ours and others'; coming to an end |
 //! | `consumer`, `subscribe` | [`EventHandler`] and [`Subscription`]: readers of the log |
 //! | `testing` | a world of its own for tests, behind the feature of that name |
-//! | `clock`, `observe` | [`Clock`], [`ManualClock`]; what `tracing` is told |
+//! | `clock`, `observe`, `meter`, `watchdog` | [`Clock`], [`ManualClock`]; what `tracing` and `metrics` are told; handlers that block |
 
 mod any_handler;
 mod blocking;
@@ -30,6 +30,7 @@ mod event;
 mod handler;
 mod host;
 mod lease;
+mod meter;
 mod neighbours;
 mod observe;
 mod panic_place;
@@ -53,6 +54,7 @@ mod threads;
 mod transaction;
 mod upkeep;
 mod view;
+mod watchdog;
 mod worker;
 
 pub use any_handler::{AnyTaskHandler, IntoTaskHandler, marker};

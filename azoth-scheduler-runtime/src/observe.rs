@@ -10,6 +10,7 @@
 //! | `another worker is dead` | event, warn | `worker`, `pid` |
 //! | `execution stopped` | event, info | `task`, `execution`, `why` |
 //! | `thread set aside` | event, warn | `task`, `execution` |
+//! | `handler blocks the async runtime` | event, warn, once per execution | `task`, `task_type`, `execution`, `took` |
 //! | `event handler failed` / `event given up` | event, warn / error | `consumer`, `position`, `attempt` |
 //! | `event handler waits for the store` | event, error | `consumer`, `error` |
 //! | `shutting down` / `shut down` | event, info | `grace` / `given_back` |
@@ -18,7 +19,7 @@
 //! written with escapes.
 
 use azoth_scheduler_core::execution::Outcome;
-use azoth_scheduler_core::id::{ConsumerName, ExecutionId, TaskId, WorkerId};
+use azoth_scheduler_core::id::{ConsumerName, ExecutionId, TaskId, TaskType, WorkerId};
 use azoth_scheduler_store::{Claimed, LogPosition, StoreError, WorkerInfo};
 use std::time::Duration;
 use tracing::{Span, debug, error, info, info_span, warn};
@@ -33,14 +34,19 @@ pub(crate) fn execution_span(claimed: &Claimed) -> Span {
     )
 }
 
-pub(crate) fn execution_ended<S>(task: &TaskId, execution: ExecutionId, outcome: &Outcome<S>) {
-    let word = match outcome {
+/// An outcome as logs and metrics write it.
+pub(crate) fn word_of<S>(outcome: &Outcome<S>) -> &'static str {
+    match outcome {
         Outcome::Succeeded(_) => "succeeded",
         Outcome::Snoozed { .. } => "snoozed",
         Outcome::Failed(_) => "failed",
         Outcome::TimedOut { .. } => "timed out",
         Outcome::Panicked { .. } => "panicked",
-    };
+    }
+}
+
+pub(crate) fn execution_ended<S>(task: &TaskId, execution: ExecutionId, outcome: &Outcome<S>) {
+    let word = word_of(outcome);
     match outcome {
         Outcome::Succeeded(_) | Outcome::Snoozed { .. } => {
             debug!(?task, %execution, outcome = word, "execution ended");
@@ -85,6 +91,10 @@ pub(crate) fn execution_stopped(task: &TaskId, execution: ExecutionId, why: &'st
 
 pub(crate) fn thread_set_aside(task: &TaskId, execution: ExecutionId) {
     warn!(?task, %execution, "thread set aside: a blocking handler goes on although its outcome is settled");
+}
+
+pub(crate) fn handler_blocks(task: &TaskId, task_type: &TaskType, execution: ExecutionId, took: Duration) {
+    warn!(?task, ?task_type, %execution, ?took, "handler blocks the async runtime: use a blocking handler, or await");
 }
 
 pub(crate) fn event_handler_failed(consumer: &ConsumerName, position: LogPosition, attempt: u32) {

@@ -23,12 +23,14 @@ use tokio::sync::watch;
 use crate::clock::Sleep;
 use crate::error::Result;
 use crate::lease::{Heartbeat, Watchtower};
+use crate::meter;
 use crate::observe;
 use crate::process;
 use crate::recorder::{Recorder, patience};
 use crate::shared::Shared;
 use crate::task_set::{Joined, TaskSet};
 use crate::transaction::{Transaction, answer_to, answered};
+use crate::watchdog::Polls;
 use crate::worker::{Cancel, Ended, Ending, Execution};
 
 pub(crate) struct Poller {
@@ -218,8 +220,13 @@ impl Poller {
         }
         let execution_id = claimed.execution;
         let handler = registered.handler.clone();
-        let execution = Execution { claimed, handler, slot, cancel: Cancel::new() };
-        self.shared.running.add(&execution, now);
+        if claimed.attempt == 1 {
+            let late_ms = u64::try_from(now.ms_since(claimed.occurrence)).unwrap_or(0);
+            meter::execution_started(&claimed.task_type, Duration::from_millis(late_ms));
+        }
+        let polls = Polls::of(&claimed);
+        let execution = Execution { claimed, handler, slot, cancel: Cancel::new(), polls };
+        self.shared.running.add(&execution, now, self.shared.clock().elapsed());
         let number = self.executions.spawn(execution.run(Arc::clone(&self.shared.workshop)));
         self.spawned.insert(number, execution_id);
     }
@@ -241,6 +248,8 @@ impl Poller {
         };
         match ending {
             Ending::Reported(report) => {
+                let took = self.shared.clock().elapsed().saturating_sub(under_way.spawned);
+                meter::execution_ended(&under_way.task_type, observe::word_of(&report), took);
                 self.recorder.complete(under_way.task, execution, started_at, report, under_way.slot);
             }
             Ending::Stopped if self.gives_back => {

@@ -7,7 +7,7 @@ use azoth_scheduler_store::{LogPosition, RecordedEvent};
 use tokio::sync::watch;
 
 use crate::consumer::{PAGE, Page};
-use crate::error::Result;
+use crate::error::{Result, SchedulerError};
 use crate::shared::Shared;
 
 /// The log from some position on, without end. Made by [`Scheduler::subscribe`](crate::Scheduler::subscribe).
@@ -35,11 +35,18 @@ impl Subscription {
     /// The next event; waits until there is one.
     ///
     /// # Errors
+    /// [`SchedulerError::Gap`](crate::SchedulerError::Gap) when the log has no event at the next position any more;
     /// [`SchedulerError::Store`](crate::SchedulerError::Store) when the store cannot be read. Nothing is skipped:
     /// calling again goes on at the same place.
     pub async fn next(&mut self) -> Result<RecordedEvent> {
         loop {
             if let Some(event) = self.page.pop_front() {
+                if event.position.number() != self.position.number().saturating_add(1) {
+                    let (after, next) = (self.position, event.position);
+                    // Asked again, it says so again: nothing is ever skipped.
+                    self.page.clear();
+                    return Err(SchedulerError::Gap { after, next });
+                }
                 self.position = event.position;
                 return Ok(event);
             }

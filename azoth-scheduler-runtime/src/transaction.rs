@@ -9,6 +9,7 @@ use azoth_scheduler_core::time::Timestamp;
 use azoth_scheduler_store::store::CLAIM_BATCH_MAX;
 use azoth_scheduler_store::{Applied, Batch, ClaimOffer, Claims, StandingOffer, StoreError};
 
+use crate::meter;
 use crate::poller::Poller;
 
 /// A transaction that the store was asked for.
@@ -18,6 +19,8 @@ pub(crate) struct Transaction {
     /// It may claim.
     offered: bool,
     now: Timestamp,
+    /// By the monotonic clock.
+    begun: Duration,
     answer: Pin<Box<dyn Future<Output = Result<Applied, StoreError>> + Send>>,
 }
 
@@ -26,6 +29,7 @@ pub(crate) struct Answer {
     sent: usize,
     offered: bool,
     now: Timestamp,
+    begun: Duration,
     applied: Result<Applied, StoreError>,
 }
 
@@ -54,11 +58,11 @@ impl Poller {
             return;
         }
         let (sent, offered) = (commands.len(), offer.is_some());
-        let now = self.shared.clock().now();
+        let (now, begun) = (self.shared.clock().now(), self.shared.clock().elapsed());
         let shared = Arc::clone(&self.shared);
         let batch = Batch { offer, ..Batch::new(commands, now) };
         let answer = Box::pin(async move { shared.in_time(shared.store.apply(batch)).await });
-        self.transaction = Some(Transaction { sent, offered, now, answer });
+        self.transaction = Some(Transaction { sent, offered, now, begun, answer });
     }
 
     /// Waits for the transaction that is under way. Whether there was one.
@@ -73,9 +77,13 @@ impl Poller {
 
     /// Takes in what a transaction came to.
     pub(crate) fn settle(&mut self, answer: Answer) {
-        let Answer { sent, offered, now, applied } = answer;
+        let Answer { sent, offered, now, begun, applied } = answer;
         match applied {
             Ok(applied) => {
+                let claims = applied.claims.as_ref().map_or(0, |claims| claims.claimed.len());
+                if sent > 0 || claims > 0 {
+                    meter::committed(self.shared.clock().elapsed().saturating_sub(begun), sent, claims);
+                }
                 self.store_works();
                 self.recorder.settle(&applied.answers);
                 if let Some(claims) = applied.claims {
@@ -141,6 +149,9 @@ impl Poller {
             self.start_execution(claimed, now);
         }
         let has_room = self.shared.slots.free() > 0;
+        meter::slots(self.shared.slots.taken(), self.shared.slots.max());
+        let late_ms = claims.next_due.map_or(0, |due| now.ms_since(due).max(0));
+        meter::oldest_due(Duration::from_millis(late_ms.unsigned_abs()));
         let due_in = claims.next_due.map(|due| self.shared.clock().until(due));
         // What is due and was not given to us is none of our business until something changes.
         self.ask |= some && has_room && due_in == Some(Duration::ZERO);
@@ -155,9 +166,9 @@ pub(crate) async fn answer_to(transaction: &mut Option<Transaction>) -> Answer {
         return std::future::pending().await;
     };
     let applied = under_way.answer.as_mut().await;
-    let (sent, offered, now) = (under_way.sent, under_way.offered, under_way.now);
+    let (sent, offered, now, begun) = (under_way.sent, under_way.offered, under_way.now, under_way.begun);
     *transaction = None;
-    Answer { sent, offered, now, applied }
+    Answer { sent, offered, now, begun, applied }
 }
 
 /// Returns once the offer that stands has brought something.

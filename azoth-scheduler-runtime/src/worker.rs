@@ -10,7 +10,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use azoth_scheduler_core::execution::{ErrorText, Failure, FailureClass, Outcome, Report};
-use azoth_scheduler_core::id::{ExecutionId, TaskId};
+use azoth_scheduler_core::id::{ExecutionId, TaskId, TaskType};
 use azoth_scheduler_core::time::Timestamp;
 use azoth_scheduler_store::Claimed;
 use tokio::sync::{oneshot, watch};
@@ -26,6 +26,7 @@ use crate::panic_place;
 use crate::slots::Slot;
 use crate::state::StateMap;
 use crate::task_error::{TaskError, TaskResult};
+use crate::watchdog::Polls;
 
 /// What every execution of a scheduler shares.
 pub(crate) struct Workshop {
@@ -41,6 +42,7 @@ pub(crate) struct Execution {
     pub(crate) handler: AnyTaskHandler,
     pub(crate) slot: Arc<Slot>,
     pub(crate) cancel: Cancel,
+    pub(crate) polls: Arc<Polls>,
 }
 
 /// An execution that has come to an end here.
@@ -107,9 +109,10 @@ impl Execution {
     async fn run_async(&self, workshop: &Workshop, handler: Arc<dyn TaskHandler>) -> Ending {
         let ctx = self.context(workshop);
         let payload = &self.claimed.payload;
+        let handled = async { handler.execute(&ctx, payload).await };
         let result = tokio::select! {
             biased;
-            result = caught(async { handler.execute(&ctx, payload).await }) => result,
+            result = caught(self.polls.watch(&*workshop.clock, handled)) => result,
             () = self.cancel.cancelled() => return Ending::Stopped,
             () = workshop.clock.sleep(self.timeout()) => return self.timed_out(),
         };
@@ -194,17 +197,24 @@ pub(crate) struct Running {
 /// An execution that is under way.
 pub(crate) struct UnderWay {
     pub(crate) task: TaskId,
+    pub(crate) task_type: TaskType,
     pub(crate) slot: Arc<Slot>,
+    /// By the monotonic clock.
+    pub(crate) spawned: Duration,
     spawned_at: Timestamp,
+    polls: Arc<Polls>,
     cancel: Cancel,
 }
 
 impl Running {
-    pub(crate) fn add(&self, execution: &Execution, spawned_at: Timestamp) {
+    pub(crate) fn add(&self, execution: &Execution, spawned_at: Timestamp, spawned: Duration) {
         let under_way = UnderWay {
             task: execution.claimed.task.clone(),
+            task_type: execution.claimed.task_type.clone(),
             slot: Arc::clone(&execution.slot),
+            spawned,
             spawned_at,
+            polls: Arc::clone(&execution.polls),
             cancel: execution.cancel.clone(),
         };
         self.executions().insert(execution.claimed.execution, under_way);
@@ -225,6 +235,11 @@ impl Running {
 
     pub(crate) fn ids(&self) -> BTreeSet<ExecutionId> {
         self.executions().keys().copied().collect()
+    }
+
+    /// Whether one of them blocks the async runtime; says so once each.
+    pub(crate) fn look_for_blocked(&self, now: Duration) {
+        self.executions().values().for_each(|under_way| under_way.polls.look(now));
     }
 
     pub(crate) fn stop_task(&self, task: &TaskId) {

@@ -211,6 +211,45 @@ async fn restart_goes_on_where_the_last_one_ended() {
     again.end().await;
 }
 
+/// More events than a page holds, read long after they were written: the log itself is the buffer.
+#[tokio::test]
+async fn subscription_that_lags_reads_on_by_position_and_loses_nothing() {
+    let fixture = Fixture::with(handler(|_, _| async { Ok(TaskEvent::new("worked", [])?) }));
+    let mut lagging = fixture.scheduler.subscribe(StartFrom::Beginning).await.unwrap();
+    for number in 0..100 {
+        fixture.schedule(immediate(&format!("task-{number}"))).await;
+    }
+    fixture.idle().await;
+    let mut positions = Vec::new();
+    while positions.len() < 400 {
+        positions.push(within(lagging.next()).await.unwrap().position.number());
+    }
+    assert!(positions.into_iter().eq(1..=400));
+    fixture.end().await;
+}
+
+#[tokio::test]
+async fn gap_in_the_log_is_an_error_of_the_subscription_and_is_not_skipped() {
+    let fixture = Fixture::with(handler(|_, _| async { Ok(TaskEvent::new("worked", [])?) }));
+    fixture.schedule(immediate("a")).await;
+    fixture.idle().await;
+    fixture.store.hide(LogPosition::from_number(3));
+    let mut subscription = fixture.scheduler.subscribe(StartFrom::Beginning).await.unwrap();
+    for number in 1..=2 {
+        let event = within(subscription.next()).await.unwrap();
+        assert_eq!(event.position, LogPosition::from_number(number));
+    }
+    for _ in 0..2 {
+        let gap = within(subscription.next()).await.unwrap_err();
+        let (after, next) = (LogPosition::from_number(2), LogPosition::from_number(4));
+        assert!(matches!(gap, SchedulerError::Gap { after: a, next: n } if (a, n) == (after, next)), "{gap}");
+    }
+    let mut behind =
+        fixture.scheduler.subscribe(StartFrom::After(LogPosition::from_number(3))).await.unwrap();
+    assert_eq!(within(behind.next()).await.unwrap().event.name(), "TaskEventEmitted");
+    fixture.end().await;
+}
+
 #[tokio::test]
 async fn subscription_reads_every_event_in_order_and_goes_on_elsewhere() {
     let fixture = Fixture::with(handler(|_, _| async { Ok(TaskEvent::new("worked", [])?) }));

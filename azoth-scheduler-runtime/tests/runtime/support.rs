@@ -200,6 +200,7 @@ pub(crate) struct FaultyStore {
     applies: Arc<AtomicUsize>,
     plan: Arc<Mutex<VecDeque<Fault>>>,
     meanwhile: Arc<Mutex<Option<Happening>>>,
+    hidden: Arc<Mutex<Option<LogPosition>>>,
 }
 
 type Happening = Box<dyn FnOnce() + Send>;
@@ -225,6 +226,11 @@ impl FaultyStore {
     /// While the next batch is applied, this happens.
     pub(crate) fn meanwhile(&self, happens: impl FnOnce() + Send + 'static) {
         *self.meanwhile.lock().unwrap() = Some(Box::new(happens));
+    }
+
+    /// From now on this event is gone from the log.
+    pub(crate) fn hide(&self, position: LogPosition) {
+        *self.hidden.lock().unwrap() = Some(position);
     }
 
     /// From now on nothing fails.
@@ -270,7 +276,10 @@ impl Store for FaultyStore {
     }
 
     async fn events(&self, after: LogPosition, limit: usize) -> Result<Vec<RecordedEvent>, StoreError> {
-        self.inner.events(after, limit).await
+        let mut events = self.inner.events(after, limit).await?;
+        let hidden = *self.hidden.lock().unwrap();
+        events.retain(|event| Some(event.position) != hidden);
+        Ok(events)
     }
 
     async fn history(
