@@ -88,7 +88,7 @@ pub mod prelude {
     pub use azoth_scheduler_core::event::Event;
     pub use azoth_scheduler_core::id::{TaskId, TaskType};
     pub use azoth_scheduler_core::retry::{Backoff, OnExhausted};
-    pub use azoth_scheduler_core::schedule::{MisfirePolicy, Overlap};
+    pub use azoth_scheduler_core::schedule::{MisfirePolicy, Overlap, Schedule};
     pub use azoth_scheduler_core::state::PhaseKind;
     pub use azoth_scheduler_core::task::Priority;
     #[cfg(feature = "macros")]

@@ -274,30 +274,42 @@ impl Schedule {
     /// The next `n` occurrences strictly after an instant, for a schedule defined at that instant; at most
     /// [`UPCOMING_MAX`]. An immediate schedule has that instant itself.
     ///
+    /// The instant is a [`time::OffsetDateTime`] (of any offset; the answers are in UTC) or a [`Timestamp`], and so are the
+    /// answers.
+    ///
     /// ```
     /// use azoth_scheduler_core::schedule::Schedule;
     /// use azoth_scheduler_core::time::Timestamp;
+    /// use time::OffsetDateTime;
     ///
     /// let schedule = Schedule::cron("0 0 12 L * *")?;
+    /// let upcoming = schedule.upcoming(OffsetDateTime::UNIX_EPOCH, 2)?;
+    /// assert_eq!(upcoming[0].unix_timestamp(), (30 * 24 + 12) * 3_600);
+    ///
     /// let upcoming = schedule.upcoming(Timestamp::UNIX_EPOCH, 2)?;
-    /// assert_eq!(upcoming[0].to_string(), "1970-01-31T12:00:00Z");
     /// assert_eq!(upcoming[1].to_string(), "1970-02-28T12:00:00Z");
     /// # Ok::<(), azoth_scheduler_core::schedule::ScheduleError>(())
     /// ```
     ///
     /// # Errors
-    /// [`ScheduleError::TooManyUpcoming`], and what [`calendar`](Self::calendar) says.
-    pub fn upcoming(&self, after: Timestamp, n: usize) -> Result<Vec<Timestamp>, ScheduleError> {
+    /// [`ScheduleError::TooManyUpcoming`], [`OutsideYears`](ScheduleError::OutsideYears) for an instant outside the years
+    /// 0001 to 9999, and what [`calendar`](Self::calendar) says.
+    pub fn upcoming<T>(&self, after: T, n: usize) -> Result<Vec<T>, ScheduleError>
+    where
+        Timestamp: TryFrom<T>,
+        T: From<Timestamp>,
+    {
         if n > UPCOMING_MAX {
             return Err(ScheduleError::TooManyUpcoming { n });
         }
+        let after = Timestamp::try_from(after).map_err(|_| ScheduleError::OutsideYears)?;
         let runs_max = self.max_runs.map_or(usize::MAX, |n| usize::try_from(n.get()).unwrap_or(usize::MAX));
         let calendar = self.calendar(after)?;
         let after = match self.timing {
             Timing::Immediate => calendar.start(),
             Timing::Cron(_) | Timing::Interval { .. } | Timing::OneTime { .. } => after,
         };
-        Ok(calendar.occurrences_after(after).take(n.min(runs_max)).collect())
+        Ok(calendar.occurrences_after(after).take(n.min(runs_max)).map(T::from).collect())
     }
 }
 

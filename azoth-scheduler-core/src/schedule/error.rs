@@ -122,6 +122,9 @@ pub enum ScheduleError {
         /// How many were asked for.
         n: usize,
     },
+    /// A preview from an instant that no occurrence can follow.
+    #[error("preview starts outside the supported years 0001 to 9999: ask from an instant within them")]
+    OutsideYears,
     /// A window that ends before it starts.
     #[cfg(feature = "engine")]
     #[error(
