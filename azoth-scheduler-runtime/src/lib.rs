@@ -15,12 +15,13 @@
 //! | `lease`, `process`, `neighbours`, `shutdown` | signs of life, ours and others'; coming to an end |
 //! | `consumer`, `subscribe` | [`EventHandler`] and [`Subscription`]: readers of the log |
 //! | `testing` | a world of its own for tests, behind the feature of that name |
-//! | `clock`, `observe`, `meter`, `watchdog` | [`Clock`], [`ManualClock`]; what `tracing` and `metrics` are told; handlers that block |
+//! | `clock`, `clock_watch`, `observe`, `meter`, `watchdog` | [`Clock`], [`ManualClock`]; one that was far ahead; what `tracing` and `metrics` are told; handlers that block |
 
 mod any_handler;
 mod blocking;
 mod builder;
 mod clock;
+mod clock_watch;
 mod config;
 mod consumer;
 mod context;

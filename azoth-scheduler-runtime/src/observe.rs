@@ -20,6 +20,7 @@
 
 use azoth_scheduler_core::execution::Outcome;
 use azoth_scheduler_core::id::{ConsumerName, ExecutionId, TaskId, TaskType, WorkerId};
+use azoth_scheduler_core::time::Timestamp;
 use azoth_scheduler_store::{Claimed, LogPosition, StoreError, WorkerInfo};
 use std::time::Duration;
 use tracing::{Span, debug, error, info, info_span, warn};
@@ -67,6 +68,14 @@ pub(crate) fn store_failing(error: &StoreError, unrecorded: usize) {
 
 pub(crate) fn store_works_again() {
     info!("store works again");
+}
+
+pub(crate) fn clock_went_back(from: Timestamp, to: Timestamp) {
+    warn!(%from, %to, "clock went far back; tasks that it had led astray are corrected");
+}
+
+pub(crate) fn tasks_corrected(tasks: usize) {
+    warn!(tasks, "tasks were decided by a clock that stood far ahead; they go on from now");
 }
 
 pub(crate) fn worker_started(worker: WorkerId) {

@@ -21,6 +21,7 @@ use azoth_scheduler_store::{Claimed, LogPosition, StandingOffer, StoreError, Wor
 use tokio::sync::watch;
 
 use crate::clock::Sleep;
+use crate::clock_watch::ClockWatch;
 use crate::error::Result;
 use crate::lease::{Heartbeat, Watchtower};
 use crate::meter;
@@ -46,6 +47,7 @@ pub(crate) struct Poller {
     /// A commit of which nothing is known may have claimed tasks that were never started.
     pub(crate) unsure: bool,
     pub(crate) watchtower: Watchtower,
+    pub(crate) clock_watch: ClockWatch,
     /// When to look at other workers, and whether what runs here is still ours; by the monotonic clock.
     pub(crate) look_at: Duration,
     pub(crate) check_held_at: Duration,
@@ -83,6 +85,7 @@ impl Poller {
             trouble: None,
             unsure: false,
             watchtower: Watchtower::default(),
+            clock_watch: ClockWatch::new(),
             look_at: now,
             check_held_at: now,
             due_at: None,
@@ -105,6 +108,7 @@ impl Poller {
             }
             let ticket = *self.nudge.borrow_and_update();
             self.look_around().await;
+            self.watch_clock().await;
             self.begin().await;
             self.wait(ticket).await;
         }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic in a test is its failure")]
 
 mod cancelling;
+mod clock_jumps;
 mod declaring;
 mod event_handlers;
 mod leases;
