@@ -12,12 +12,14 @@ mod decision;
 
 use alloc::format;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::num::NonZeroU32;
 
 use self::decision::{Decision, Told, pending};
 use crate::decide::CLOCK_AHEAD_MS_MAX;
 use crate::event::{Change, Event, Then};
+use crate::schedule::{Calendar, Timing};
 use crate::state::{TaskPhase, TaskState};
 use crate::time::Timestamp;
 
@@ -25,6 +27,8 @@ use crate::time::Timestamp;
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
     asks: Asks,
+    /// What the definition says, read once; `None` inside where it is not asked.
+    calendar: Option<Option<Arc<Calendar>>>,
     /// Ranges that passed, told before the event that decides them.
     told: Vec<Told>,
     /// A decision whose ranges are told behind it.
@@ -84,7 +88,20 @@ impl Ledger {
         let settled = self.settle();
         let told = core::mem::take(&mut self.told);
         let decided = self.decide(Entry { position, at, before, event, after }, told);
+        if let Event::TaskScheduled { .. } | Event::ClockCorrected { .. } = event {
+            self.calendar = None;
+        }
         settled.and(decided)
+    }
+
+    fn calendar(&mut self, state: &TaskState) -> Option<Arc<Calendar>> {
+        let schedule = &state.definition.schedule;
+        let asked = match (&schedule.timing, self.asks) {
+            (Timing::Interval { .. }, _) | (Timing::Cron(_), Asks::All) => true,
+            (Timing::Cron(_), Asks::Intervals) | (Timing::OneTime { .. } | Timing::Immediate, _) => false,
+        };
+        let read = || Some(Arc::new(schedule.calendar(state.defined_at).ok().filter(|_| asked)?));
+        self.calendar.get_or_insert_with(read).clone()
     }
 
     /// Closes the book behind the last event.
@@ -104,32 +121,32 @@ impl Ledger {
         let Some(before) = entry.before else { return refuse_told(&told) };
         match entry.event {
             Event::TaskScheduled { change: Change::Redefined, .. } | Event::TaskCancelled { .. } => {
-                Decision::end(self.asks, entry, before, told).settle()
+                Decision::end(self.calendar(before), entry, before, told).settle()
             }
             Event::TaskDisabled { .. } if !entry.after.phase.kind().is_live() => {
-                Decision::end(self.asks, entry, before, told).settle()
+                Decision::end(self.calendar(before), entry, before, told).settle()
             }
             Event::ExecutionStarted { .. } => {
                 entry.follows(before)?;
                 started(entry, before)?;
-                Decision::go_on(self.asks, entry, before, told)?.settle()
+                Decision::go_on(self.calendar(entry.after), entry, before, told)?.settle()
             }
             Event::OccurrencesPassed { passed, then: Some(_) } => {
                 entry.follows(before)?;
                 told.push(Told::new(entry.position, passed)?);
-                Decision::go_on(self.asks, entry, before, told)?.settle()
+                Decision::go_on(self.calendar(entry.after), entry, before, told)?.settle()
             }
             Event::TaskResumed { then: Some(_), .. } => {
                 entry.follows(before)?;
-                Decision::go_on(self.asks, entry, before, told)?.settle()
+                Decision::go_on(self.calendar(entry.after), entry, before, told)?.settle()
             }
             Event::TaskExecuted { then, .. } | Event::ExecutionAbandoned { then, .. } => {
                 entry.follows(before)?;
                 retried(entry, before, then)?;
                 refuse_told(&told)?;
                 self.open = Some(match entry.after.phase.kind().is_live() {
-                    true => Decision::go_on(self.asks, entry, before, told)?,
-                    false => Decision::end(self.asks, entry, before, told),
+                    true => Decision::go_on(self.calendar(entry.after), entry, before, told)?,
+                    false => Decision::end(self.calendar(before), entry, before, told),
                 });
                 Ok(())
             }

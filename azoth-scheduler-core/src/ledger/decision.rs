@@ -2,11 +2,12 @@
 
 use alloc::format;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::{Asks, Entry, Imbalance};
+use super::{Entry, Imbalance};
 use crate::event::Event;
-use crate::schedule::{Calendar, Count, Passed, Timing};
+use crate::schedule::{Calendar, Count, Passed};
 use crate::state::TaskState;
 use crate::time::Timestamp;
 
@@ -27,7 +28,7 @@ pub(super) struct Told {
 pub(super) struct Decision {
     position: u64,
     /// Asked for the occurrences, where that is sound.
-    calendar: Option<Calendar>,
+    calendar: Option<Arc<Calendar>>,
     /// The span is `(last, through]`.
     last: Timestamp,
     through: Timestamp,
@@ -75,13 +76,13 @@ pub(super) fn pending(state: &TaskState) -> impl Iterator<Item = Range> {
 impl Decision {
     /// The task goes on: with what was to run, and with the span up to the newest occurrence that is decided.
     pub(super) fn go_on(
-        asks: Asks,
+        calendar: Option<Arc<Calendar>>,
         entry: Entry<'_>,
         before: &TaskState,
         told: Vec<Told>,
     ) -> Result<Self, Imbalance> {
         let through = entry.after.progress.decided_through;
-        let mut decision = Self::new(asks, entry, entry.after, before, through, told);
+        let mut decision = Self::new(calendar, entry, entry.after, before, through, told);
         if entry.after.definition.schedule.is_recurring() {
             decision.goes_on = true;
             decision.carry(entry, before)?;
@@ -90,15 +91,20 @@ impl Decision {
     }
 
     /// The task, or its definition, ends: all that was to run is dropped, and all that has come due passed.
-    pub(super) fn end(asks: Asks, entry: Entry<'_>, before: &TaskState, told: Vec<Told>) -> Self {
+    pub(super) fn end(
+        calendar: Option<Arc<Calendar>>,
+        entry: Entry<'_>,
+        before: &TaskState,
+        told: Vec<Told>,
+    ) -> Self {
         let through = entry.at.max(before.progress.decided_through);
-        let mut decision = Self::new(asks, entry, before, before, through, told);
+        let mut decision = Self::new(calendar, entry, before, before, through, told);
         decision.dropped = pending(before).collect();
         decision
     }
 
     fn new(
-        asks: Asks,
+        calendar: Option<Arc<Calendar>>,
         entry: Entry<'_>,
         defined: &TaskState,
         before: &TaskState,
@@ -106,18 +112,12 @@ impl Decision {
         told: Vec<Told>,
     ) -> Self {
         let schedule = &defined.definition.schedule;
-        let asked = match (&schedule.timing, asks) {
-            (Timing::Interval { .. }, _) | (Timing::Cron(_), Asks::All) => {
-                schedule.calendar(defined.defined_at).ok()
-            }
-            (Timing::Cron(_), Asks::Intervals) | (Timing::OneTime { .. } | Timing::Immediate, _) => None,
-        };
         let last = before.progress.decided_through;
         let promised = before.work().map(|work| work.occurrence).filter(|occurrence| *occurrence > last);
         let is_retry = before.work().is_some_and(|work| work.attempt.get() > 1);
         Self {
             position: entry.position,
-            calendar: asked,
+            calendar,
             last,
             through,
             goes_on: false,

@@ -26,6 +26,9 @@ pub(super) struct Projection {
     pub(super) scopes: BTreeMap<Scope, ScopeState>,
 }
 
+/// An event that cannot stand where it does.
+pub(super) type Misplaced = (LogPosition, OutOfOrder);
+
 /// A task.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Row {
@@ -38,7 +41,7 @@ pub(super) struct Row {
 
 impl Projection {
     /// Folds a whole log.
-    pub(super) fn replay(log: &[RecordedEvent]) -> Result<Self, (LogPosition, OutOfOrder)> {
+    pub(super) fn replay(log: &[RecordedEvent]) -> Result<Self, Misplaced> {
         let mut projection = Self::default();
         for event in log {
             projection.apply(event).map_err(|error| (event.position, error))?;
@@ -46,8 +49,8 @@ impl Projection {
         Ok(projection)
     }
 
-    /// Folds a whole log, and keeps the book of each task.
-    pub(super) fn audit(log: &[RecordedEvent]) -> Vec<Imbalance> {
+    /// Folds a whole log, and keeps the book of each task: what comes of it, and what the books find.
+    pub(super) fn audit(log: &[RecordedEvent]) -> (Result<Self, Misplaced>, Vec<Imbalance>) {
         let mut projection = Self::default();
         let mut books = BTreeMap::<TaskId, Ledger>::new();
         let mut found = Vec::new();
@@ -57,20 +60,18 @@ impl Projection {
                 Subject::Scope(_) => None,
             };
             let before = task.and_then(|task| projection.row(task)).map(|row| row.state.clone());
-            if projection.apply(event).is_err() {
-                return found;
+            if let Err(error) = projection.apply(event) {
+                return (Err((event.position, error)), found);
             }
-            if let Some((task, Row { state: after, .. })) =
-                task.and_then(|task| Some((task, projection.row(task)?)))
-            {
+            let after = task.and_then(|task| Some((task, projection.row(task)?)));
+            if let Some((task, Row { state: after, .. })) = after {
                 let book = books.entry(task.clone()).or_default();
                 let position = event.position.number();
                 found.extend(book.enter(position, event.at, before.as_ref(), &event.event, after).err());
             }
         }
         found.extend(books.into_values().filter_map(|mut book| book.close().err()));
-        found.sort_by_key(|imbalance| imbalance.position);
-        found
+        (Ok(projection), found)
     }
 
     /// Folds one event. After an error the projection is of no more use.

@@ -15,13 +15,14 @@ use crate::report::{Finding, RebuildReport, VerifyReport};
 impl Tables {
     pub(super) fn verify(&self) -> VerifyReport {
         let mut findings = self.check_log();
+        let (replayed, unbalanced) = Projection::audit(&self.log);
         // I17
         findings.extend(
-            Projection::audit(&self.log)
+            unbalanced
                 .into_iter()
                 .map(|Imbalance { position, what }| found(Some(LogPosition::from_number(position)), what)),
         );
-        match Projection::replay(&self.log) {
+        match replayed {
             Ok(replayed) => findings.extend(self.check_projection(&replayed)),
             Err((position, error)) => findings.push(found(Some(position), error.to_string())),
         }
