@@ -59,7 +59,9 @@
 //! | `testing` | `testing::Simulator`, for tests: a month of schedules in milliseconds, with crashes | no |
 
 pub use azoth_scheduler_core::time::{Timestamp, TimestampError};
-pub use azoth_scheduler_core::{command, event, execution, id, rejection, retry, schedule, state, task};
+pub use azoth_scheduler_core::{
+    command, event, execution, id, rejection, retention, retry, schedule, state, task,
+};
 pub use azoth_scheduler_runtime::*;
 pub use azoth_scheduler_store as store;
 
@@ -72,8 +74,8 @@ pub use azoth_scheduler_runtime::__private;
 #[cfg(feature = "sqlite")]
 pub use azoth_scheduler_store::sqlite::{self, SqliteStore};
 pub use azoth_scheduler_store::{
-    LogPosition, MemoryStore, Prepared, RecordedEvent, RecordedPayload, StartFrom, Store, StoreError,
-    TaskFilter,
+    AsOf, LogPosition, MemoryStore, Past, Prepared, RecordedEvent, RecordedPayload, StartFrom, Store,
+    StoreError, TaskFilter,
 };
 
 #[doc = include_str!("../docs/observing.md")]
@@ -87,6 +89,7 @@ pub mod prelude {
     pub use azoth_scheduler_core::command::OnConflict;
     pub use azoth_scheduler_core::event::Event;
     pub use azoth_scheduler_core::id::{TaskId, TaskType};
+    pub use azoth_scheduler_core::retention::RetentionPolicy;
     pub use azoth_scheduler_core::retry::{Backoff, OnExhausted};
     pub use azoth_scheduler_core::schedule::{MisfirePolicy, Overlap, Schedule};
     pub use azoth_scheduler_core::state::PhaseKind;

@@ -1,12 +1,14 @@
 //! Facts: what happened to a task or a scope, with its consequences written in.
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::num::NonZeroU32;
 
 use crate::command::AbandonReason;
 use crate::execution::{Emitted, ErrorText, Outcome};
 use crate::id::{Actor, ExecutionId, TaskId, WorkerId};
 use crate::payload::PayloadDigest;
+use crate::retention::Horizon;
 use crate::schedule::{MisfirePolicy, Passed};
 use crate::scope::{LimitsChange, Scope};
 use crate::state::{Counts, DisabledReason, Progress, Work};
@@ -155,6 +157,27 @@ pub enum Event {
         /// By whom.
         by: Actor,
     },
+    /// Tasks that had ended left. It happened to the log, as what follows.
+    TasksForgotten {
+        /// Before which instants they must have ended.
+        horizon: Horizon,
+        /// Which ones.
+        tasks: Vec<TaskId>,
+    },
+    /// The bytes of old payloads may be dropped from here on.
+    PayloadsDropped {
+        /// Position of the last event whose bytes may be gone.
+        through: u64,
+    },
+    /// The oldest events were cut, behind a snapshot of what they add up to.
+    LogCut {
+        /// Position of the last event that is gone.
+        through: u64,
+        /// The chain's hash at that event.
+        hash: [u8; 32],
+        /// The digest of the snapshot.
+        snapshot: [u8; 32],
+    },
 }
 
 /// What a `TaskScheduled` changed.
@@ -213,7 +236,15 @@ impl Event {
             Event::LimitsChanged { .. } => "LimitsChanged",
             Event::ScopePaused { .. } => "ScopePaused",
             Event::ScopeResumed { .. } => "ScopeResumed",
+            Event::TasksForgotten { .. } => "TasksForgotten",
+            Event::PayloadsDropped { .. } => "PayloadsDropped",
+            Event::LogCut { .. } => "LogCut",
         }
+    }
+
+    /// Whether it happened to the log itself, and to no task.
+    pub const fn is_of_the_log(&self) -> bool {
+        matches!(self, Event::TasksForgotten { .. } | Event::PayloadsDropped { .. } | Event::LogCut { .. })
     }
 
     /// The digest of the bytes that belong to this event, if it has any.
@@ -232,7 +263,10 @@ impl Event {
             | Event::ClockCorrected { .. }
             | Event::LimitsChanged { .. }
             | Event::ScopePaused { .. }
-            | Event::ScopeResumed { .. } => None,
+            | Event::ScopeResumed { .. }
+            | Event::TasksForgotten { .. }
+            | Event::PayloadsDropped { .. }
+            | Event::LogCut { .. } => None,
         }
     }
 }

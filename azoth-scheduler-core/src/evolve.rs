@@ -32,6 +32,8 @@ pub enum Found {
     HeldBy(ExecutionId),
     /// The event is of something else.
     AnotherSubject,
+    /// As much or more was let go of before.
+    LogBehind,
 }
 
 impl core::fmt::Display for Found {
@@ -41,6 +43,7 @@ impl core::fmt::Display for Found {
             Found::Phase(phase) => write!(f, "the task is {phase}"),
             Found::AnotherSubject => f.write_str("it is of another subject"),
             Found::HeldBy(execution) => write!(f, "execution {execution} holds the task"),
+            Found::LogBehind => f.write_str("as much was let go of before"),
         }
     }
 }
@@ -94,7 +97,12 @@ pub fn evolve(state: Option<TaskState>, event: &Event, at: Timestamp) -> Result<
                 None => state.progress = *progress,
             }
         }
-        Event::LimitsChanged { .. } | Event::ScopePaused { .. } | Event::ScopeResumed { .. } => {
+        Event::LimitsChanged { .. }
+        | Event::ScopePaused { .. }
+        | Event::ScopeResumed { .. }
+        | Event::TasksForgotten { .. }
+        | Event::PayloadsDropped { .. }
+        | Event::LogCut { .. } => {
             return Err(OutOfOrder { event: event.name(), found: Found::AnotherSubject });
         }
     }

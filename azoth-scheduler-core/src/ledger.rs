@@ -159,7 +159,10 @@ impl Ledger {
             | Event::TaskDisabled { .. }
             | Event::LimitsChanged { .. }
             | Event::ScopePaused { .. }
-            | Event::ScopeResumed { .. } => refuse_told(&told),
+            | Event::ScopeResumed { .. }
+            | Event::TasksForgotten { .. }
+            | Event::PayloadsDropped { .. }
+            | Event::LogCut { .. } => refuse_told(&told),
         }
     }
 }

@@ -12,6 +12,7 @@
 //! | [`task`], [`retry`], [`execution`] | a task's definition, its policies, one run of it and how it ended |
 //! | [`command`], [`event`], [`rejection`] | the vocabularies: wishes, facts, and lawful refusals |
 //! | [`scope`] | limits and pauses of a task type, a concurrency key, or everything |
+//! | [`retention`] | what is let go of old tasks, payloads and events, and when |
 //! | [`state`], [`decide`], [`evolve`] | what events add up to, every rule, and the reducer that only copies |
 //! | [`ledger`] | whether the events of a task account for every occurrence |
 #![no_std]
@@ -49,6 +50,8 @@ pub mod ledger;
 pub mod payload;
 #[cfg(feature = "engine")]
 pub mod rejection;
+#[cfg(feature = "engine")]
+pub mod retention;
 #[cfg(feature = "engine")]
 pub mod retry;
 #[cfg(feature = "engine")]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use azoth_scheduler_core::id::ConsumerName;
+use azoth_scheduler_core::retention::RetentionPolicy;
 use azoth_scheduler_store::Store;
 
 use crate::any_handler::{AnyTaskHandler, IntoTaskHandler};
@@ -133,6 +134,26 @@ impl SchedulerBuilder {
     /// Retries after the first attempt, where neither request nor handler says otherwise; 3 by default.
     pub fn with_default_max_retries(mut self, retries: u32) -> Self {
         self.config.default_max_retries = retries;
+        self
+    }
+
+    /// Lets go what a policy lets go, while the scheduler runs: at its start and then every so often, 1 s to 365 days; once
+    /// an hour is plenty. One process of those that share a store is enough. By default everything is kept for ever.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use azoth_scheduler_core::retention::RetentionPolicy;
+    /// # use azoth_scheduler_runtime::Scheduler;
+    /// # use azoth_scheduler_store::MemoryStore;
+    /// const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    /// let policy = RetentionPolicy::new().keep_finished_for(7 * DAY).keep_payloads_for(30 * DAY);
+    /// let scheduler = Scheduler::builder(MemoryStore::new())
+    ///     .with_retention(policy, Duration::from_secs(3600))
+    ///     .build()?;
+    /// # Ok::<(), azoth_scheduler_runtime::SchedulerError>(())
+    /// ```
+    pub fn with_retention(mut self, policy: RetentionPolicy, every: Duration) -> Self {
+        self.config.retention = Some((policy, every));
         self
     }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use azoth_scheduler_core::id::Actor;
+use azoth_scheduler_core::retention::RetentionPolicy;
 
 use crate::error::{Result, SchedulerError};
 
@@ -16,6 +17,8 @@ pub(crate) struct Config {
     pub(crate) shutdown_grace: Duration,
     pub(crate) lease: Duration,
     pub(crate) actor: String,
+    /// What is let go, and how often that is looked at.
+    pub(crate) retention: Option<(RetentionPolicy, Duration)>,
 }
 
 impl Config {
@@ -36,6 +39,9 @@ impl Config {
             365 * 86_400 * second,
             "1 s to 365 days",
         )?;
+        if let Some((_, every)) = self.retention {
+            span("with_retention", every, second, 365 * 86_400 * second, "1 s to 365 days")?;
+        }
         let slots = self.max_concurrent_tasks;
         let fits = (1..=SLOTS_MAX).contains(&slots);
         check(fits, "with_max_concurrent_tasks", slots.to_string(), "1 to 100000")?;
@@ -54,6 +60,7 @@ impl Default for Config {
             shutdown_grace: Duration::from_secs(30),
             lease: Duration::from_secs(15),
             actor: "program".to_owned(),
+            retention: None,
         }
     }
 }

@@ -141,7 +141,7 @@ impl Reader {
     async fn read_page(&mut self) -> Result<bool, StoreError> {
         let events = self.shared.in_time(self.shared.store.events(self.cursor, PAGE)).await?;
         if events.is_empty() {
-            return Ok(false);
+            return self.handle_again().await;
         }
         self.shared.pulse(self.party, 0, false, None);
         let mut reached = self.cursor;
@@ -158,6 +158,28 @@ impl Reader {
         }
         self.move_to(reached, None).await?;
         Ok(true)
+    }
+
+    /// Handles what had been given up and was requeued, where there is nothing new. Whether there was something.
+    async fn handle_again(&mut self) -> Result<bool, StoreError> {
+        let (shared, name) = (Arc::clone(&self.shared), self.consumer.name.clone());
+        let letters = shared.in_time(shared.store.requeued(&name, PAGE)).await?;
+        let any = !letters.is_empty();
+        for letter in letters {
+            self.shared.pulse(self.party, 0, false, None);
+            let before = LogPosition::from_number(letter.position.number().saturating_sub(1));
+            let events = shared.in_time(shared.store.events(before, 1)).await?;
+            let Some(event) = events.first() else { continue };
+            let dead = match self.handle(event).await {
+                Handled::Done => None,
+                Handled::GivenUp(again) => {
+                    Some(DeadLetter { attempts: letter.attempts.saturating_add(again.attempts), ..again })
+                }
+                Handled::ShutDown => return Ok(false),
+            };
+            shared.in_time(shared.store.settle_requeued(&name, letter.position, dead)).await?;
+        }
+        Ok(any)
     }
 
     async fn move_to(&mut self, to: LogPosition, dead: Option<DeadLetter>) -> Result<(), StoreError> {

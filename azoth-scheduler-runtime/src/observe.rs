@@ -118,6 +118,10 @@ pub(crate) fn event_handler_waits(consumer: &ConsumerName, error: &StoreError) {
     error!(?consumer, %error, "event handler waits for the store");
 }
 
+pub(crate) fn retention_waits(error: &StoreError) {
+    warn!(%error, "nothing is let go until the next time");
+}
+
 pub(crate) fn shutting_down(grace: Duration) {
     info!(?grace, "shutting down");
 }

@@ -24,6 +24,7 @@ use crate::shared::Shared;
 use crate::shutdown::{GRACE_EXTRA, ShutdownComplete};
 use crate::subscribe::Subscription;
 use crate::task_set::TaskSet;
+use crate::upkeep;
 use crate::view::{Said, ScheduleOutcome, SchedulerStats, TaskInfo};
 
 /// Schedules tasks, runs them, and tells what became of them. Clones are the same scheduler.
@@ -57,7 +58,7 @@ use crate::view::{Said, ScheduleOutcome, SchedulerStats, TaskInfo};
 /// ```
 #[derive(Clone)]
 pub struct Scheduler {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 impl Scheduler {
@@ -354,6 +355,9 @@ impl Scheduler {
         let mut readers = TaskSet::new(Arc::clone(&shared.workshop.host));
         for (number, consumer) in shared.consumers.iter().enumerate() {
             readers.spawn(Reader::run(Arc::clone(shared), number + 1, consumer.clone()));
+        }
+        if let Some((policy, every)) = shared.config.retention {
+            readers.spawn(upkeep::let_go(Arc::clone(shared), policy, every));
         }
         let mut served = self.schedule_declared().await;
         if served.is_ok() {

@@ -9,6 +9,7 @@ use azoth_scheduler_core::id::{
     Actor, ConcurrencyKey, EventType, ExecutionId, GroupName, TaskId, TaskType, WorkerId,
 };
 use azoth_scheduler_core::payload::PayloadDigest;
+use azoth_scheduler_core::retention::Horizon;
 use azoth_scheduler_core::retry::{Backoff, OnExhausted, RetryPolicy};
 use azoth_scheduler_core::schedule::{
     Count, CronSpec, Fate, Misfire, MisfirePolicy, Miss, Overlap, Passed, Run, Schedule, Skip, Timing,
@@ -48,6 +49,15 @@ pub(crate) fn event() -> BoxedStrategy<Event> {
         1 => ((timestamp(), timestamp()), option::of(then()), progress()).prop_map(
             |((ahead, defined_at), then, progress)| Event::ClockCorrected { ahead, defined_at, then, progress }
         ),
+        1 => (option::of(timestamp()), option::of(timestamp()), proptest::collection::vec(task_id(), 0..5)).prop_map(
+            |(finished, disabled, tasks)| Event::TasksForgotten {
+                horizon: Horizon { finished, cancelled: None, disabled },
+                tasks,
+            }
+        ),
+        1 => any::<u64>().prop_map(|through| Event::PayloadsDropped { through }),
+        1 => (any::<u64>(), any::<[u8; 32]>(), any::<[u8; 32]>())
+            .prop_map(|(through, hash, snapshot)| Event::LogCut { through, hash, snapshot }),
     ].boxed()
 }
 

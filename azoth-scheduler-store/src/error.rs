@@ -219,6 +219,24 @@ pub enum StoreError {
         /// Where it stands.
         found: LogPosition,
     },
+    /// What was asked for was cut from the log.
+    #[error(
+        "events up to {cut} were cut from the log, and those behind {asked} were asked for: read them in the archive"
+    )]
+    LogCut {
+        /// The events behind this position were asked for.
+        asked: LogPosition,
+        /// The last event that was cut.
+        cut: LogPosition,
+    },
+    /// A position was named that the log has not reached.
+    #[error("event {position} is not there yet, the newest is {head}: name one up to that")]
+    NoSuchPosition {
+        /// The position as given.
+        position: LogPosition,
+        /// The newest event.
+        head: LogPosition,
+    },
     /// The store was closed, or its writer has stopped.
     #[error("the store is closed: {detail}")]
     Closed {

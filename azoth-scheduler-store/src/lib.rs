@@ -31,13 +31,13 @@ pub use filter::TaskFilter;
 pub use memory::MemoryStore;
 pub use record::{LogPosition, RecordedEvent, RecordedPayload, Subject};
 pub use report::{
-    BackupReport, ConsumerLag, ExportReport, Finding, Health, RebuildProgress, RebuildReport, StoreStats,
-    TaskCount, VerifyReport,
+    BackupReport, ConsumerLag, CutReport, ExportReport, Finding, Health, RebuildProgress, RebuildReport,
+    RetentionReport, StoreStats, TaskCount, VerifyReport,
 };
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;
 pub use standing::StandingOffer;
 pub use store::{
-    Applied, Batch, ClaimOffer, Claimed, Claims, DeadLetter, Orphan, Prepared, ProcessIdentity, Renewal,
-    StartFrom, Store, StoredTask, WorkerInfo, WorkerRow,
+    Applied, AsOf, Batch, ClaimOffer, Claimed, Claims, DeadLetter, Orphan, Past, Prepared, ProcessIdentity,
+    Renewal, StartFrom, Store, StoredTask, WorkerInfo, WorkerRow,
 };

@@ -59,6 +59,8 @@ pub enum Subject {
     Task(TaskId),
     /// A task type, a concurrency key, or everything.
     Scope(Scope),
+    /// The log itself.
+    Log,
 }
 
 /// The bytes that belong to an event or a task.

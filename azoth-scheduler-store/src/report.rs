@@ -1,6 +1,7 @@
 //! What a store says of itself.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use azoth_scheduler_core::id::{ConsumerName, TaskType};
 use azoth_scheduler_core::state::PhaseKind;
@@ -109,6 +110,28 @@ pub struct ExportReport {
     pub head_hash: [u8; 32],
 }
 
+/// What was cut from the log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CutReport {
+    /// The last event that is cut, by this call or before; the start of the log if none is.
+    pub through: LogPosition,
+    /// Events that this call cut.
+    pub events: u64,
+    /// The file that they were written to.
+    pub archive: Option<PathBuf>,
+}
+
+/// What was let go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RetentionReport {
+    /// Tasks that left.
+    pub tasks: u64,
+    /// Payloads whose bytes were dropped.
+    pub payloads: u64,
+}
+
 /// How far a rebuild has come. What is written meanwhile is folded too, so `of` may grow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -139,6 +162,10 @@ pub struct StoreStats {
     pub engine: String,
     /// Commits since the store was opened.
     pub commits: u64,
+    /// The last event that was cut from the log; its start where none was.
+    pub cut: LogPosition,
+    /// Events of the largest of these commits.
+    pub largest_commit: u64,
     /// Events that these commits wrote.
     pub events_committed: u64,
 }

@@ -8,6 +8,7 @@ use azoth_scheduler_core::command::{Command, TaskCommand};
 use azoth_scheduler_core::decide::Answer;
 use azoth_scheduler_core::id::{ConsumerName, ExecutionId, TaskId, TaskType, WorkerId};
 use azoth_scheduler_core::rejection::Rejection;
+use azoth_scheduler_core::retention::RetentionPolicy;
 use azoth_scheduler_core::scope::ScopeState;
 use azoth_scheduler_core::state::TaskState;
 use azoth_scheduler_core::time::Timestamp;
@@ -16,7 +17,7 @@ use tokio::sync::watch;
 use crate::error::StoreError;
 use crate::filter::TaskFilter;
 use crate::record::{LogPosition, RecordedEvent, RecordedPayload};
-use crate::report::{Health, RebuildProgress, RebuildReport, StoreStats, VerifyReport};
+use crate::report::{Health, RebuildProgress, RebuildReport, RetentionReport, StoreStats, VerifyReport};
 use crate::standing::StandingOffer;
 
 /// The canonical log and its projection, wherever they are kept.
@@ -88,6 +89,9 @@ pub trait Store: Send + Sync + 'static {
     async fn held_by(&self, worker: WorkerId) -> Result<Vec<ExecutionId>, StoreError>;
 
     /// The cursor of a consumer; made at `start` when there is none of this name.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchPosition`] where it is to start behind the newest event.
     async fn cursor(&self, name: &ConsumerName, start: StartFrom) -> Result<LogPosition, StoreError>;
 
     /// Moves a consumer's cursor from where its reader found it.
@@ -104,6 +108,41 @@ pub trait Store: Send + Sync + 'static {
 
     /// What a consumer could not handle, oldest first, at most `limit`.
     async fn dead_letters(&self, name: &ConsumerName, limit: usize) -> Result<Vec<DeadLetter>, StoreError>;
+
+    /// Has an event that a consumer gave up handled again; it is no dead letter until that fails too. `false`: it is none.
+    ///
+    /// # Errors
+    /// [`StoreError::LogCut`] for an event that was cut meanwhile.
+    async fn requeue(&self, name: &ConsumerName, position: LogPosition) -> Result<bool, StoreError>;
+
+    /// What a consumer is to handle again, oldest first, at most `limit`.
+    async fn requeued(&self, name: &ConsumerName, limit: usize) -> Result<Vec<DeadLetter>, StoreError>;
+
+    /// What came of an event that was handled again: it is done, or a dead letter once more. Nothing happens where another
+    /// process has settled it.
+    async fn settle_requeued(
+        &self,
+        name: &ConsumerName,
+        position: LogPosition,
+        dead: Option<DeadLetter>,
+    ) -> Result<(), StoreError>;
+
+    /// The tasks as they were after an event, or at an instant. The cost is that of the events up to there since the
+    /// nearest snapshot; of a single task [`task_as_of`](Store::task_as_of) costs less.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchPosition`] behind the newest event.
+    async fn as_of(&self, then: AsOf) -> Result<Box<dyn Past>, StoreError>;
+
+    /// One task as it was. The cost is that of its own events.
+    ///
+    /// # Errors
+    /// As [`as_of`](Store::as_of).
+    async fn task_as_of(&self, id: &TaskId, then: AsOf) -> Result<Option<StoredTask>, StoreError>;
+
+    /// Lets go what a policy lets go by now, in small transactions: tasks that have ended, bytes of old payloads. What a
+    /// consumer has yet to handle stays whole. Called again it goes on where it was stopped.
+    async fn retain(&self, policy: &RetentionPolicy, now: Timestamp) -> Result<RetentionReport, StoreError>;
 
     /// Counts, sizes and lags.
     async fn stats(&self, now: Timestamp) -> Result<StoreStats, StoreError>;
@@ -126,6 +165,31 @@ pub trait Store: Send + Sync + 'static {
         &self,
         progress: watch::Sender<RebuildProgress>,
     ) -> Result<RebuildReport, StoreError>;
+}
+
+/// A moment in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AsOf {
+    /// After this event.
+    Position(LogPosition),
+    /// After the last event whose ordered instant is not later than this. Clocks jump; the ordered instant does not go back.
+    Instant(Timestamp),
+}
+
+/// The tasks as they were. What is written meanwhile does not change it.
+#[async_trait]
+pub trait Past: Send + Sync {
+    /// The newest event that it knows of.
+    fn position(&self) -> LogPosition;
+
+    /// One task with its payload, or `None`. The payload may have been dropped since.
+    async fn task(&self, id: &TaskId) -> Result<Option<StoredTask>, StoreError>;
+
+    /// Tasks that match the filter, in the order in which they were created, at most as many as it says.
+    async fn tasks(&self, filter: &TaskFilter) -> Result<Vec<TaskState>, StoreError>;
+
+    /// Counts of tasks, and the oldest that was due at `now`. What does not follow from the log is left out.
+    async fn stats(&self, now: Timestamp) -> Result<StoreStats, StoreError>;
 }
 
 /// Commands that are applied together, and room for claims.

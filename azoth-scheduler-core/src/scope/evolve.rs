@@ -57,7 +57,10 @@ impl Event {
             | Event::TaskPaused { .. }
             | Event::TaskResumed { .. }
             | Event::TaskDisabled { .. }
-            | Event::ClockCorrected { .. } => None,
+            | Event::ClockCorrected { .. }
+            | Event::TasksForgotten { .. }
+            | Event::PayloadsDropped { .. }
+            | Event::LogCut { .. } => None,
         }
     }
 }

@@ -107,7 +107,10 @@ impl Auditor {
             }
             Event::OccurrencesPassed { passed, .. } => self.passed(passed)?,
             Event::ClockCorrected { progress, .. } => self.correct(&state, progress),
-            Event::ExecutionStarted { .. }
+            Event::TasksForgotten { .. }
+            | Event::PayloadsDropped { .. }
+            | Event::LogCut { .. }
+            | Event::ExecutionStarted { .. }
             | Event::TaskExecuted { .. }
             | Event::TaskEventEmitted { .. }
             | Event::ExecutionAbandoned { .. }
@@ -154,7 +157,10 @@ impl Auditor {
             | Event::ClockCorrected { .. }
             | Event::LimitsChanged { .. }
             | Event::ScopePaused { .. }
-            | Event::ScopeResumed { .. } => return Ok(()),
+            | Event::ScopeResumed { .. }
+            | Event::TasksForgotten { .. }
+            | Event::PayloadsDropped { .. }
+            | Event::LogCut { .. } => return Ok(()),
         };
         if ended != self.holder.take() {
             return Err(format!("{ended:?} ended and did not run"));
@@ -294,6 +300,9 @@ fn progress_of(event: &Event) -> Option<&Progress> {
         | Event::TaskDisabled { .. }
         | Event::LimitsChanged { .. }
         | Event::ScopePaused { .. }
-        | Event::ScopeResumed { .. } => None,
+        | Event::ScopeResumed { .. }
+        | Event::TasksForgotten { .. }
+        | Event::PayloadsDropped { .. }
+        | Event::LogCut { .. } => None,
     }
 }

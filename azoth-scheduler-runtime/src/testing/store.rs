@@ -10,14 +10,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use azoth_scheduler_core::id::{ConsumerName, ExecutionId, TaskId, WorkerId};
+use azoth_scheduler_core::retention::RetentionPolicy;
 use azoth_scheduler_core::scope::ScopeState;
 use azoth_scheduler_core::state::TaskState;
 use azoth_scheduler_core::time::Timestamp;
 use azoth_scheduler_store::standing::StandingOffers;
 use azoth_scheduler_store::{
-    Applied, Batch, ClaimOffer, DeadLetter, LogPosition, Orphan, ProcessIdentity, RebuildProgress,
-    RebuildReport, RecordedEvent, Renewal, StandingOffer, StartFrom, Store, StoreError, StoreStats,
-    StoredTask, TaskFilter, VerifyReport, WorkerInfo, WorkerRow,
+    Applied, AsOf, Batch, ClaimOffer, DeadLetter, LogPosition, Orphan, Past, ProcessIdentity,
+    RebuildProgress, RebuildReport, RecordedEvent, Renewal, RetentionReport, StandingOffer, StartFrom, Store,
+    StoreError, StoreStats, StoredTask, TaskFilter, VerifyReport, WorkerInfo, WorkerRow,
 };
 use tokio::sync::watch;
 
@@ -234,8 +235,37 @@ impl Store for SteppedStore {
         self.call(StoreCall::Read, self.inner.dead_letters(name, limit)).await
     }
 
+    async fn retain(&self, policy: &RetentionPolicy, now: Timestamp) -> Result<RetentionReport, StoreError> {
+        self.call(StoreCall::Apply, self.inner.retain(policy, now)).await
+    }
+
     async fn stats(&self, now: Timestamp) -> Result<StoreStats, StoreError> {
         self.call(StoreCall::Read, self.inner.stats(now)).await
+    }
+
+    async fn requeue(&self, name: &ConsumerName, position: LogPosition) -> Result<bool, StoreError> {
+        self.call(StoreCall::Apply, self.inner.requeue(name, position)).await
+    }
+
+    async fn requeued(&self, name: &ConsumerName, limit: usize) -> Result<Vec<DeadLetter>, StoreError> {
+        self.call(StoreCall::Read, self.inner.requeued(name, limit)).await
+    }
+
+    async fn settle_requeued(
+        &self,
+        name: &ConsumerName,
+        position: LogPosition,
+        dead: Option<DeadLetter>,
+    ) -> Result<(), StoreError> {
+        self.call(StoreCall::Apply, self.inner.settle_requeued(name, position, dead)).await
+    }
+
+    async fn as_of(&self, then: AsOf) -> Result<Box<dyn Past>, StoreError> {
+        self.call(StoreCall::Read, self.inner.as_of(then)).await
+    }
+
+    async fn task_as_of(&self, id: &TaskId, then: AsOf) -> Result<Option<StoredTask>, StoreError> {
+        self.call(StoreCall::Read, self.inner.task_as_of(id, then)).await
     }
 
     async fn verify(&self) -> Result<VerifyReport, StoreError> {

@@ -126,6 +126,21 @@ async fn hopeless_event_is_given_up_at_once() {
 }
 
 #[tokio::test]
+async fn requeued_event_is_tried_again_after_everything_new() {
+    let (notes, seen) = Notes::new("notes");
+    let fixture = Fixture::building(|builder| builder.with_task_handler(noting()).with_event_handler(notes));
+    emit(&fixture, &["hopeless", "good"]).await;
+    let letter = fixture.scheduler.dead_letters("notes", 10).await.unwrap().remove(0);
+    assert!(fixture.scheduler.requeue("notes", letter.position).await.unwrap());
+    fixture.pass(SECOND).await;
+    assert_eq!(*seen.lock().unwrap(), ["hopeless", "good", "hopeless"]);
+    let again = fixture.scheduler.dead_letters("notes", 10).await.unwrap().remove(0);
+    assert_eq!((again.position, again.attempts), (letter.position, letter.attempts + 1));
+    assert!(!fixture.scheduler.requeue("notes", azoth_scheduler_store::LogPosition::START).await.unwrap());
+    fixture.end().await;
+}
+
+#[tokio::test]
 async fn panic_of_an_event_handler_is_a_failed_attempt() {
     let (notes, seen) = Notes::new("notes");
     let fixture = Fixture::building(|builder| builder.with_task_handler(noting()).with_event_handler(notes));

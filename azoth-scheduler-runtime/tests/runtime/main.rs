@@ -8,6 +8,7 @@ mod event_handlers;
 mod leases;
 mod outcomes;
 mod prompt;
+mod retaining;
 mod running;
 mod scheduling;
 mod shutting_down;

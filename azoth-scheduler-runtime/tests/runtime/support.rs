@@ -9,6 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use azoth_scheduler_core::event::Event;
 use azoth_scheduler_core::id::{ConsumerName, ExecutionId, TaskId, WorkerId};
+use azoth_scheduler_core::retention::RetentionPolicy;
 use azoth_scheduler_core::scope::ScopeState;
 use azoth_scheduler_core::state::TaskState;
 use azoth_scheduler_core::time::Timestamp;
@@ -17,9 +18,9 @@ use azoth_scheduler_runtime::{
     TaskContext, TaskEvent, TaskHandler, TaskResult,
 };
 use azoth_scheduler_store::{
-    Applied, Batch, ClaimOffer, DeadLetter, LogPosition, MemoryStore, Orphan, RebuildProgress, RebuildReport,
-    RecordedEvent, Renewal, StandingOffer, StartFrom, Store, StoreError, StoreStats, StoredTask, TaskFilter,
-    VerifyReport, WorkerInfo, WorkerRow,
+    Applied, AsOf, Batch, ClaimOffer, DeadLetter, LogPosition, MemoryStore, Orphan, Past, RebuildProgress,
+    RebuildReport, RecordedEvent, Renewal, RetentionReport, StandingOffer, StartFrom, Store, StoreError,
+    StoreStats, StoredTask, TaskFilter, VerifyReport, WorkerInfo, WorkerRow,
 };
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -339,6 +340,35 @@ impl Store for FaultyStore {
 
     async fn dead_letters(&self, name: &ConsumerName, limit: usize) -> Result<Vec<DeadLetter>, StoreError> {
         self.inner.dead_letters(name, limit).await
+    }
+
+    async fn requeue(&self, name: &ConsumerName, position: LogPosition) -> Result<bool, StoreError> {
+        self.inner.requeue(name, position).await
+    }
+
+    async fn requeued(&self, name: &ConsumerName, limit: usize) -> Result<Vec<DeadLetter>, StoreError> {
+        self.inner.requeued(name, limit).await
+    }
+
+    async fn settle_requeued(
+        &self,
+        name: &ConsumerName,
+        position: LogPosition,
+        dead: Option<DeadLetter>,
+    ) -> Result<(), StoreError> {
+        self.inner.settle_requeued(name, position, dead).await
+    }
+
+    async fn as_of(&self, then: AsOf) -> Result<Box<dyn Past>, StoreError> {
+        self.inner.as_of(then).await
+    }
+
+    async fn task_as_of(&self, id: &TaskId, then: AsOf) -> Result<Option<StoredTask>, StoreError> {
+        self.inner.task_as_of(id, then).await
+    }
+
+    async fn retain(&self, policy: &RetentionPolicy, now: Timestamp) -> Result<RetentionReport, StoreError> {
+        self.inner.retain(policy, now).await
     }
 
     async fn stats(&self, now: Timestamp) -> Result<StoreStats, StoreError> {

@@ -20,11 +20,14 @@ pub(crate) enum EventKind {
     LimitsChanged = 20,
     ScopePaused = 21,
     ScopeResumed = 22,
+    TasksForgotten = 30,
+    PayloadsDropped = 31,
+    LogCut = 32,
 }
 
 impl EventKind {
     /// All kinds.
-    pub(crate) const ALL: [EventKind; 14] = [
+    pub(crate) const ALL: [EventKind; 17] = [
         EventKind::TaskScheduled,
         EventKind::ExecutionStarted,
         EventKind::TaskExecuted,
@@ -39,6 +42,9 @@ impl EventKind {
         EventKind::LimitsChanged,
         EventKind::ScopePaused,
         EventKind::ScopeResumed,
+        EventKind::TasksForgotten,
+        EventKind::PayloadsDropped,
+        EventKind::LogCut,
     ];
 
     /// The kind of this event.
@@ -58,6 +64,9 @@ impl EventKind {
             Event::LimitsChanged { .. } => EventKind::LimitsChanged,
             Event::ScopePaused { .. } => EventKind::ScopePaused,
             Event::ScopeResumed { .. } => EventKind::ScopeResumed,
+            Event::TasksForgotten { .. } => EventKind::TasksForgotten,
+            Event::PayloadsDropped { .. } => EventKind::PayloadsDropped,
+            Event::LogCut { .. } => EventKind::LogCut,
         }
     }
 
@@ -88,6 +97,9 @@ impl EventKind {
             EventKind::LimitsChanged => "LimitsChanged",
             EventKind::ScopePaused => "ScopePaused",
             EventKind::ScopeResumed => "ScopeResumed",
+            EventKind::TasksForgotten => "TasksForgotten",
+            EventKind::PayloadsDropped => "PayloadsDropped",
+            EventKind::LogCut => "LogCut",
         }
     }
 }

@@ -91,6 +91,9 @@ fn decode_v1(kind: EventKind, body: &[u8]) -> Result<Event, CodecError> {
         EventKind::LimitsChanged => read::<v1::LimitsChanged<'_>>(kind, body),
         EventKind::ScopePaused => read::<v1::ScopePaused<'_>>(kind, body),
         EventKind::ScopeResumed => read::<v1::ScopeResumed<'_>>(kind, body),
+        EventKind::TasksForgotten => read::<v1::TasksForgotten<'_>>(kind, body),
+        EventKind::PayloadsDropped => read::<v1::PayloadsDropped>(kind, body),
+        EventKind::LogCut => read::<v1::LogCut>(kind, body),
     }
 }
 

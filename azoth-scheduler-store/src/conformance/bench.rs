@@ -215,7 +215,10 @@ impl Answers {
         assert_eq!(self.head.number(), self.events.len() as u64, "the head is the newest event");
         for (stored, history) in &self.tasks {
             let subject = Subject::Task(stored.state.id.clone());
-            let own = self.events.iter().filter(|event| event.subject == subject);
+            // A task that left and was scheduled anew is another one.
+            let left = |event: &RecordedEvent| matches!(&event.event, Event::TasksForgotten { tasks, .. } if tasks.contains(&stored.state.id));
+            let begins = self.events.iter().rposition(left).map_or(0, |left| left + 1);
+            let own = self.events.iter().skip(begins).filter(|event| event.subject == subject);
             assert!(own.eq(history), "a history is the log of one task: {subject:?}");
             let told: Vec<_> = history.iter().map(|event| (event.at, event.event.clone())).collect();
             if let Err(fault) = audit(&told) {

@@ -207,7 +207,10 @@ pub(super) async fn passed(bench: &Bench, task: &str) -> Vec<(Timestamp, Timesta
         | Event::TaskDisabled { .. }
         | Event::LimitsChanged { .. }
         | Event::ScopePaused { .. }
-        | Event::ScopeResumed { .. } => None,
+        | Event::ScopeResumed { .. }
+        | Event::TasksForgotten { .. }
+        | Event::PayloadsDropped { .. }
+        | Event::LogCut { .. } => None,
     });
     events.collect()
 }

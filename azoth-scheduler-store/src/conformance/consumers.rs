@@ -60,6 +60,39 @@ pub(super) async fn what_could_not_be_handled_is_kept(bench: &mut Bench) {
     assert_eq!(lags.iter().map(|lag| lag.dead_letters).collect::<Vec<_>>(), [2]);
 }
 
+pub(super) async fn no_cursor_starts_behind_the_newest_event(bench: &mut Bench) {
+    three_events(bench).await;
+    let refused = StoreError::NoSuchPosition { position: position(4), head: position(3) };
+    let start = StartFrom::After(position(4));
+    assert_eq!(bench.store().cursor(&consumer("mail"), start).await, Err(refused));
+    assert_eq!(bench.store().cursor(&consumer("mail"), StartFrom::After(position(3))).await, Ok(position(3)));
+    assert_eq!(bench.store().cursor(&consumer("mail"), start).await, Ok(position(3)), "it is there");
+}
+
+pub(super) async fn a_dead_letter_is_handled_again_once(bench: &mut Bench) {
+    three_events(bench).await;
+    let (name, store) = (consumer("mail"), bench.store());
+    ok(store.cursor(&name, StartFrom::Beginning).await);
+    let letter =
+        |attempts| DeadLetter { position: position(2), attempts, error: "no".to_owned(), at: at(60) };
+    ok(store.move_cursor(&name, position(0), position(2), Some(letter(5))).await);
+    assert_eq!(store.requeue(&name, position(1)).await, Ok(false), "it is no dead letter");
+    assert_eq!(store.requeue(&consumer("other"), position(2)).await, Ok(false));
+    assert_eq!(store.requeue(&name, position(2)).await, Ok(true));
+    assert_eq!(store.requeue(&name, position(2)).await, Ok(false), "it is none any more");
+    assert_eq!(store.dead_letters(&name, 10).await, Ok(Vec::new()));
+    assert_eq!(store.requeued(&name, 10).await, Ok(vec![letter(5)]));
+    ok(store.settle_requeued(&name, position(2), Some(letter(6))).await);
+    assert_eq!(store.dead_letters(&name, 10).await, Ok(vec![letter(6)]));
+    ok(store.settle_requeued(&name, position(2), None).await);
+    assert_eq!(store.dead_letters(&name, 10).await, Ok(vec![letter(6)]), "it was not requeued");
+    assert_eq!(store.requeue(&name, position(2)).await, Ok(true));
+    ok(store.settle_requeued(&name, position(2), None).await);
+    assert_eq!(store.requeued(&name, 10).await, Ok(Vec::new()));
+    assert_eq!(store.dead_letters(&name, 10).await, Ok(Vec::new()));
+    assert_eq!(store.cursor(&name, StartFrom::Beginning).await, Ok(position(2)), "the cursor stays");
+}
+
 pub(super) async fn cursors_survive_a_rebuild_and_a_reopening(bench: &mut Bench) {
     three_events(bench).await;
     let name = consumer("mail");

@@ -36,8 +36,10 @@ mod clocks;
 mod completing;
 mod consumers;
 mod fencing;
+mod past;
 mod pausing;
 mod reading;
+mod retaining;
 mod scheduling;
 mod scopes;
 mod standing;
@@ -235,7 +237,16 @@ cases! { ($)
         instants_are_kept_as_given_and_ordered_beside,
         the_head_is_watched,
         counts_are_those_of_the_tasks,
+        commits_and_their_sizes_are_counted,
         nothing_is_found_where_nothing_is,
+    }
+    retaining {
+        nothing_is_let_go_without_a_policy_that_says_so,
+        tasks_leave_by_the_way_they_ended_and_not_before_their_time,
+        an_id_that_left_is_a_new_task_when_it_is_scheduled_again,
+        many_tasks_leave_in_several_steps,
+        old_payloads_are_dropped_and_those_that_are_needed_stay,
+        what_a_consumer_has_yet_to_handle_stays_whole,
     }
     workers {
         a_worker_lives_from_its_registration_to_its_end,
@@ -248,6 +259,13 @@ cases! { ($)
         a_cursor_moves_only_from_where_it_stands,
         what_could_not_be_handled_is_kept,
         cursors_survive_a_rebuild_and_a_reopening,
+        no_cursor_starts_behind_the_newest_event,
+        a_dead_letter_is_handled_again_once,
+    }
+    past {
+        every_moment_is_answered_as_it_was,
+        an_instant_is_its_last_event_though_clocks_go_back,
+        what_has_not_happened_yet_is_refused,
     }
     verify {
         an_empty_store_is_sound,

@@ -188,6 +188,16 @@ pub(super) async fn counts_are_those_of_the_tasks(bench: &mut Bench) {
     assert_eq!(counts, [("work", PhaseKind::Waiting, 2), ("work", PhaseKind::Running, 1)]);
 }
 
+pub(super) async fn commits_and_their_sizes_are_counted(bench: &mut Bench) {
+    let tasks = |names: &[&str]| names.iter().map(|name| want(name, every(60))).collect();
+    bench.say_all(tasks(&["a", "b", "c"]), at(0)).await;
+    bench.say_all(tasks(&["d"]), at(1)).await;
+    bench.say_all(tasks(&["d"]), at(1)).await;
+    let stats = ok(bench.store().stats(at(2)).await);
+    assert_eq!((stats.commits, stats.events_committed, stats.largest_commit), (2, 4, 3));
+    assert_eq!((stats.cut, stats.oldest_due), (LogPosition::START, None));
+}
+
 pub(super) async fn nothing_is_found_where_nothing_is(bench: &mut Bench) {
     let nobody = task_id("nobody");
     assert_eq!(bench.store().task(&nobody).await, Ok(None));

@@ -7,7 +7,9 @@
 mod claim;
 mod due;
 mod operation;
+mod past;
 mod projection;
+mod retain;
 mod tables;
 mod verify;
 
@@ -19,6 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use azoth_scheduler_core::id::{ConsumerName, ExecutionId, TaskId, WorkerId};
+use azoth_scheduler_core::retention::RetentionPolicy;
 use azoth_scheduler_core::scope::ScopeState;
 use azoth_scheduler_core::state::TaskState;
 use azoth_scheduler_core::time::Timestamp;
@@ -28,11 +31,11 @@ use self::tables::Tables;
 use crate::error::StoreError;
 use crate::filter::TaskFilter;
 use crate::record::{LogPosition, RecordedEvent};
-use crate::report::{RebuildProgress, RebuildReport, StoreStats, VerifyReport};
+use crate::report::{RebuildProgress, RebuildReport, RetentionReport, StoreStats, VerifyReport};
 use crate::standing::{StandingOffer, StandingOffers};
 use crate::store::{
-    Applied, Batch, ClaimOffer, DeadLetter, Orphan, Renewal, StartFrom, Store, StoredTask, WorkerInfo,
-    WorkerRow,
+    Applied, AsOf, Batch, ClaimOffer, DeadLetter, Orphan, Past, Renewal, StartFrom, Store, StoredTask,
+    WorkerInfo, WorkerRow,
 };
 
 /// A store in memory. Clones share it; it is gone with the last of them.
@@ -162,7 +165,7 @@ impl Store for MemoryStore {
     }
 
     async fn cursor(&self, name: &ConsumerName, start: StartFrom) -> Result<LogPosition, StoreError> {
-        Ok(self.tables().cursor(name, start))
+        self.tables().cursor(name, start)
     }
 
     async fn move_cursor(
@@ -177,6 +180,40 @@ impl Store for MemoryStore {
 
     async fn dead_letters(&self, name: &ConsumerName, limit: usize) -> Result<Vec<DeadLetter>, StoreError> {
         Ok(self.tables().dead_letters(name, limit))
+    }
+
+    async fn requeue(&self, name: &ConsumerName, position: LogPosition) -> Result<bool, StoreError> {
+        Ok(self.tables().requeue(name, position))
+    }
+
+    async fn requeued(&self, name: &ConsumerName, limit: usize) -> Result<Vec<DeadLetter>, StoreError> {
+        Ok(self.tables().requeued(name, limit))
+    }
+
+    async fn settle_requeued(
+        &self,
+        name: &ConsumerName,
+        position: LogPosition,
+        dead: Option<DeadLetter>,
+    ) -> Result<(), StoreError> {
+        self.tables().settle_requeued(name, position, dead);
+        Ok(())
+    }
+
+    async fn as_of(&self, then: AsOf) -> Result<Box<dyn Past>, StoreError> {
+        Ok(Box::new(self.tables().as_of(then)?))
+    }
+
+    async fn task_as_of(&self, id: &TaskId, then: AsOf) -> Result<Option<StoredTask>, StoreError> {
+        Ok(self.tables().as_of(then)?.projection.task(id))
+    }
+
+    async fn retain(&self, policy: &RetentionPolicy, now: Timestamp) -> Result<RetentionReport, StoreError> {
+        let mut tables = self.tables();
+        let report = tables.retain(policy, now)?;
+        let head = tables.head();
+        self.shared.head.send_if_modified(|seen| std::mem::replace(seen, head) != head);
+        Ok(report)
     }
 
     async fn stats(&self, now: Timestamp) -> Result<StoreStats, StoreError> {

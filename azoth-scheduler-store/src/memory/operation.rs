@@ -19,10 +19,12 @@ pub(super) struct Worker {
 }
 
 /// A consumer and what it could not handle.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Consumer {
     pub(super) cursor: LogPosition,
     pub(super) dead_letters: BTreeMap<LogPosition, DeadLetter>,
+    /// Those that are to be handled again.
+    pub(super) requeued: BTreeMap<LogPosition, DeadLetter>,
 }
 
 impl Tables {
@@ -88,14 +90,52 @@ impl Tables {
         self.projection.rows.values().filter_map(|row| Some((&row.state, row.state.running()?)))
     }
 
-    pub(super) fn cursor(&mut self, name: &ConsumerName, start: StartFrom) -> LogPosition {
-        let start = match start {
+    pub(super) fn cursor(
+        &mut self,
+        name: &ConsumerName,
+        start: StartFrom,
+    ) -> Result<LogPosition, StoreError> {
+        if let Some(consumer) = self.consumers.get(name) {
+            return Ok(consumer.cursor);
+        }
+        let cursor = match start {
             StartFrom::Beginning => LogPosition::START,
             StartFrom::Now => self.head(),
-            StartFrom::After(position) => position,
+            StartFrom::After(position) => self.known(position)?,
         };
-        let new = Consumer { cursor: start, dead_letters: BTreeMap::new() };
-        self.consumers.entry(name.clone()).or_insert(new).cursor
+        self.consumers.insert(name.clone(), Consumer { cursor, ..Consumer::default() });
+        Ok(cursor)
+    }
+
+    /// The position, if the log has reached it.
+    pub(super) fn known(&self, position: LogPosition) -> Result<LogPosition, StoreError> {
+        let head = self.head();
+        if position > head { Err(StoreError::NoSuchPosition { position, head }) } else { Ok(position) }
+    }
+
+    pub(super) fn requeue(&mut self, name: &ConsumerName, position: LogPosition) -> bool {
+        let Some(consumer) = self.consumers.get_mut(name) else { return false };
+        let letter = consumer.dead_letters.remove(&position);
+        let found = letter.is_some();
+        consumer.requeued.extend(letter.map(|letter| (position, letter)));
+        found
+    }
+
+    pub(super) fn requeued(&self, name: &ConsumerName, limit: usize) -> Vec<DeadLetter> {
+        let letters = self.consumers.get(name).into_iter().flat_map(|consumer| consumer.requeued.values());
+        letters.take(limit).cloned().collect()
+    }
+
+    pub(super) fn settle_requeued(
+        &mut self,
+        name: &ConsumerName,
+        position: LogPosition,
+        dead: Option<DeadLetter>,
+    ) {
+        let Some(consumer) = self.consumers.get_mut(name) else { return };
+        if consumer.requeued.remove(&position).is_some() {
+            consumer.dead_letters.extend(dead.map(|dead| (position, dead)));
+        }
     }
 
     pub(super) fn move_cursor(

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use azoth_scheduler_core::event::Event;
-use azoth_scheduler_core::evolve::{OutOfOrder, evolve};
+use azoth_scheduler_core::evolve::{Found, OutOfOrder, evolve};
 use azoth_scheduler_core::id::TaskId;
 use azoth_scheduler_core::ledger::{Imbalance, Ledger};
+use azoth_scheduler_core::retention::{self, LogState};
 use azoth_scheduler_core::scope::{self, Scope, ScopeState};
 use azoth_scheduler_core::state::TaskState;
 use azoth_scheduler_core::time::Timestamp;
@@ -24,6 +25,7 @@ pub(super) struct Projection {
     pub(super) keys: BTreeMap<TaskId, LogPosition>,
     pub(super) due: DueIndex,
     pub(super) scopes: BTreeMap<Scope, ScopeState>,
+    pub(super) log: LogState,
 }
 
 /// An event that cannot stand where it does.
@@ -35,6 +37,8 @@ pub(super) struct Row {
     pub(super) state: TaskState,
     /// The bytes of the newest definition.
     pub(super) payload: RecordedPayload,
+    /// Where that stands.
+    pub(super) defined: LogPosition,
     /// Where the task's events stand, oldest first.
     pub(super) positions: Vec<LogPosition>,
 }
@@ -57,7 +61,7 @@ impl Projection {
         for event in log {
             let task = match &event.subject {
                 Subject::Task(task) => Some(task),
-                Subject::Scope(_) => None,
+                Subject::Scope(_) | Subject::Log => None,
             };
             let before = task.and_then(|task| projection.row(task)).map(|row| row.state.clone());
             if let Err(error) = projection.apply(event) {
@@ -79,6 +83,7 @@ impl Projection {
         match &recorded.subject {
             Subject::Task(task) => self.apply_to_task(task, recorded),
             Subject::Scope(scope) => self.apply_to_scope(scope, recorded),
+            Subject::Log => self.apply_to_the_log(&recorded.event),
         }
     }
 
@@ -95,9 +100,9 @@ impl Projection {
         if let Some(row) = &old {
             self.due.remove(key, &row.state);
         }
-        let (state, kept, mut positions) = match old {
-            Some(row) => (Some(row.state), row.payload, row.positions),
-            None => (None, RecordedPayload::Absent, Vec::new()),
+        let (state, kept, defined, mut positions) = match old {
+            Some(row) => (Some(row.state), row.payload, row.defined, row.positions),
+            None => (None, RecordedPayload::Absent, recorded.position, Vec::new()),
         };
         let state = evolve(state, &recorded.event, recorded.at)?;
         self.due.insert(key, &state);
@@ -115,13 +120,33 @@ impl Projection {
             | Event::ClockCorrected { .. }
             | Event::LimitsChanged { .. }
             | Event::ScopePaused { .. }
-            | Event::ScopeResumed { .. } => kept,
+            | Event::ScopeResumed { .. }
+            | Event::TasksForgotten { .. }
+            | Event::PayloadsDropped { .. }
+            | Event::LogCut { .. } => kept,
         };
+        let defines = matches!(recorded.event, Event::TaskScheduled { .. });
+        let defined = if defines { recorded.position } else { defined };
         positions.push(recorded.position);
         if let Event::ExecutionStarted { .. } = recorded.event {
             self.spend(&state, recorded.at);
         }
-        self.rows.insert(key, Row { state, payload, positions });
+        self.rows.insert(key, Row { state, payload, defined, positions });
+        Ok(())
+    }
+
+    fn apply_to_the_log(&mut self, event: &Event) -> Result<(), OutOfOrder> {
+        self.log = retention::evolve(self.log, event)?;
+        if let Event::TasksForgotten { horizon, tasks } = event {
+            for task in tasks {
+                let key = self.keys.remove(task);
+                let row = key.and_then(|key| self.rows.remove(&key));
+                match row.filter(|row| horizon.lets_go(&row.state)) {
+                    Some(_) => {}
+                    None => return Err(OutOfOrder { event: event.name(), found: Found::NoTask }),
+                }
+            }
+        }
         Ok(())
     }
 

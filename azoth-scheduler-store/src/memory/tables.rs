@@ -30,6 +30,8 @@ pub(super) struct Tables {
     /// How many claims were made so far, for whose turn it is.
     pub(super) claim_turn: u64,
     commits: u64,
+    /// Events of the largest commit.
+    largest_commit: u64,
 }
 
 impl Tables {
@@ -45,6 +47,8 @@ impl Tables {
             self.undo_to(before);
         } else if self.log.len() > before {
             self.commits = self.commits.saturating_add(1);
+            let events = self.log.len().saturating_sub(before) as u64;
+            self.largest_commit = self.largest_commit.max(events);
         }
         applied
     }
@@ -104,7 +108,7 @@ impl Tables {
         Ok(Ok(decision.answer))
     }
 
-    fn append(
+    pub(super) fn append(
         &mut self,
         subject: Subject,
         event: Event,
@@ -169,6 +173,8 @@ impl Tables {
             wal_bytes: 0,
             engine: "memory".to_owned(),
             commits: self.commits,
+            cut: LogPosition::START,
+            largest_commit: self.largest_commit,
             events_committed: head.number(),
         }
     }

@@ -56,10 +56,20 @@ impl Tables {
                 let what = format!("ordered instant is {}, it should be {ordered_at}", event.ordered_at);
                 findings.push(found(Some(event.position), what));
             }
+            findings.extend(self.check_dropped(event));
             findings.extend(check_payload(event));
             findings.extend(check_record(event));
         }
         findings
+    }
+
+    /// Only what may be missing is, and nothing that a task needs.
+    fn check_dropped(&self, event: &RecordedEvent) -> Option<Finding> {
+        let RecordedPayload::Dropped(_) = event.payload else { return None };
+        let may = event.position.number() <= self.projection.log.payloads_dropped;
+        let needed = self.projection.rows.values().any(|row| row.defined == event.position);
+        let what = "payload is missing and was not dropped".to_owned();
+        (!may || needed).then(|| found(Some(event.position), what))
     }
 
     fn check_projection(&self, replayed: &Projection) -> Vec<Finding> {
@@ -71,6 +81,9 @@ impl Tables {
                 let id = kept.or(right).map(|row| &row.state.id);
                 findings.push(found(None, format!("task {id:?} is not what its events add up to")));
             }
+        }
+        if self.projection.log != replayed.log {
+            findings.push(found(None, "the log's own state is not what its events add up to".to_owned()));
         }
         if self.projection.scopes != replayed.scopes {
             findings.push(found(None, "the scopes are not what their events add up to".to_owned()));

@@ -3,6 +3,7 @@
 use azoth_scheduler_core::id::ConsumerName;
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::base::Base;
 use super::cell;
 use crate::error::StoreError;
 use crate::record::LogPosition;
@@ -29,8 +30,12 @@ pub(super) fn find_or_make(
     let cursor = match start {
         StartFrom::Beginning => LogPosition::START,
         StartFrom::Now => head,
+        StartFrom::After(position) if position > head => {
+            return Err(StoreError::NoSuchPosition { position, head });
+        }
         StartFrom::After(position) => position,
     };
+    Base::read(conn)?.holds_behind(cursor.number())?;
     let sql = "INSERT INTO azoth_o_consumers (name, cursor) VALUES (?1, ?2)";
     conn.prepare_cached(sql)?.execute(params![name.as_str(), cell::int(cursor.number())])?;
     Ok(cursor)
@@ -54,25 +59,26 @@ pub(super) fn advance(
 }
 
 fn bury(conn: &Connection, name: &ConsumerName, dead: &DeadLetter) -> Result<(), StoreError> {
-    let sql = "INSERT INTO azoth_o_dead_letters (consumer, position, attempts, error, at_ms)
-               VALUES (?1, ?2, ?3, ?4, ?5)
-               ON CONFLICT (consumer, position) DO UPDATE SET attempts = ?3, error = ?4, at_ms = ?5";
+    let sql = "INSERT INTO azoth_o_dead_letters (consumer, position, attempts, error, at_ms, requeued)
+               VALUES (?1, ?2, ?3, ?4, ?5, 0)
+               ON CONFLICT (consumer, position) DO UPDATE SET attempts = ?3, error = ?4, at_ms = ?5, requeued = 0";
     let position = cell::int(dead.position.number());
     let cells = params![name.as_str(), position, dead.attempts, dead.error, dead.at.unix_ms()];
     conn.prepare_cached(sql)?.execute(cells)?;
     Ok(())
 }
 
-/// What a consumer could not handle, oldest first, by the unique index.
+/// What a consumer could not handle, or is to handle again: oldest first, by the unique index.
 pub(super) fn dead_letters(
     conn: &Connection,
     name: &ConsumerName,
+    requeued: bool,
     limit: usize,
 ) -> Result<Vec<DeadLetter>, StoreError> {
     let sql = "SELECT position, attempts, error, at_ms FROM azoth_o_dead_letters
-               WHERE consumer = ?1 ORDER BY position LIMIT ?2";
+               WHERE consumer = ?1 AND requeued = ?2 ORDER BY position LIMIT ?3";
     let mut statement = conn.prepare_cached(sql)?;
-    let rows = statement.query_map(params![name.as_str(), cell::int(limit as u64)], |row| {
+    let rows = statement.query_map(params![name.as_str(), requeued, cell::int(limit as u64)], |row| {
         Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
     })?;
     rows.map(|row| {
@@ -87,10 +93,48 @@ pub(super) fn dead_letters(
     .collect()
 }
 
+/// Has a dead letter handled again; whether there is one.
+pub(super) fn requeue(
+    conn: &Connection,
+    name: &ConsumerName,
+    position: LogPosition,
+) -> Result<bool, StoreError> {
+    Base::read(conn)?.holds_behind(position.number().saturating_sub(1))?;
+    let sql =
+        "UPDATE azoth_o_dead_letters SET requeued = 1 WHERE consumer = ?1 AND position = ?2 AND requeued = 0";
+    let cells = params![name.as_str(), cell::int(position.number())];
+    Ok(conn.prepare_cached(sql)?.execute(cells)? > 0)
+}
+
+/// What came of a letter that was handled again; whether it still was to be.
+pub(super) fn settle_requeued(
+    conn: &Connection,
+    name: &ConsumerName,
+    position: LogPosition,
+    dead: Option<&DeadLetter>,
+) -> Result<bool, StoreError> {
+    let sql = "DELETE FROM azoth_o_dead_letters WHERE consumer = ?1 AND position = ?2 AND requeued = 1";
+    let cells = params![name.as_str(), cell::int(position.number())];
+    let found = conn.prepare_cached(sql)?.execute(cells)? > 0;
+    if let Some(dead) = dead.filter(|_| found) {
+        bury(conn, name, dead)?;
+    }
+    Ok(found)
+}
+
+/// Up to here every consumer has handled all events; `None` where there is no consumer.
+pub(super) fn confirmed(conn: &Connection) -> Result<Option<u64>, StoreError> {
+    let sql = "SELECT min(handled) FROM (SELECT cursor AS handled FROM azoth_o_consumers
+               UNION ALL SELECT position - 1 FROM azoth_o_dead_letters WHERE requeued = 1)";
+    let cell: Option<i64> = conn.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
+    cell.map(|cell| cell::number(cell, "azoth_o_consumers.cursor")).transpose()
+}
+
 /// All consumers and how far they are behind.
 pub(super) fn lags(conn: &Connection, head: LogPosition) -> Result<Vec<ConsumerLag>, StoreError> {
     let sql = "SELECT name, cursor,
-                      (SELECT count(*) FROM azoth_o_dead_letters WHERE consumer = azoth_o_consumers.name)
+                      (SELECT count(*) FROM azoth_o_dead_letters
+                       WHERE consumer = azoth_o_consumers.name AND requeued = 0)
                FROM azoth_o_consumers ORDER BY name";
     let mut statement = conn.prepare_cached(sql)?;
     let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?)))?;

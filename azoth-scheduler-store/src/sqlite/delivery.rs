@@ -131,7 +131,7 @@ impl Delivery {
     fn round_on(&self, conn: &Connection) -> Result<Round, StoreError> {
         self.place.vitals.may_write()?;
         let (cursor, events) = in_snapshot(conn, |conn| self.next_events(conn))?;
-        let Some(last) = events.last() else { return Ok(Round::Idle(cursor)) };
+        let Some(last) = events.last() else { return self.again(conn, cursor) };
         let through = last.position;
         let tx = self.begin(conn)?;
         if consumer::find(&tx, &self.name)? != Some(cursor) {
@@ -149,6 +149,35 @@ impl Delivery {
         Ok(Round::Moved(through))
     }
 
+    /// Handles one event again that had been given up, where somebody asked for that and there is nothing new. It is
+    /// tried once: it is known for an event that fails.
+    fn again(&self, conn: &Connection, cursor: LogPosition) -> Result<Round, StoreError> {
+        let letters = in_snapshot(conn, |conn| consumer::dead_letters(conn, &self.name, true, 1))?;
+        let Some(letter) = letters.into_iter().next() else { return Ok(Round::Idle(cursor)) };
+        let position = letter.position;
+        let before = LogPosition::from_number(position.number().saturating_sub(1));
+        let events = in_snapshot(conn, |conn| read::events(conn, before, 1, BATCH_BYTES))?;
+        let tx = self.begin(conn)?;
+        let handled = self.handle(&tx, &events);
+        let dead = match handled {
+            Ok(()) if consumer::settle_requeued(&tx, &self.name, position, None)? => {
+                tx.commit()?;
+                return Ok(Round::Moved(cursor));
+            }
+            // Another process has settled it.
+            Ok(()) => return self.roll_back(tx).map(|()| Round::Moved(cursor)),
+            Err(error) => {
+                self.roll_back(tx)?;
+                let attempts = letter.attempts.saturating_add(1);
+                DeadLetter { attempts, error: bounded(&described(&*error)), ..letter }
+            }
+        };
+        let tx = self.begin(conn)?;
+        consumer::settle_requeued(&tx, &self.name, position, Some(&dead))?;
+        tx.commit()?;
+        Ok(Round::Moved(cursor))
+    }
+
     /// Where the cursor stands, and what is behind it. The log never changes, so this needs no lock.
     fn next_events(&self, conn: &Connection) -> Result<(LogPosition, Vec<RecordedEvent>), StoreError> {
         let cursor = consumer::find(conn, &self.name)?;
@@ -158,6 +187,12 @@ impl Delivery {
     }
 
     fn begin<'a>(&self, conn: &'a Connection) -> Result<Transaction<'a>, StoreError> {
+        let tx = self.wait_to_begin(conn)?;
+        self.place.check_head(&Head::read(&tx)?)?;
+        Ok(tx)
+    }
+
+    fn wait_to_begin<'a>(&self, conn: &'a Connection) -> Result<Transaction<'a>, StoreError> {
         let begun = Instant::now();
         loop {
             match Transaction::new_unchecked(conn, TransactionBehavior::Immediate) {
@@ -234,7 +269,7 @@ impl Delivery {
         let dead = DeadLetter {
             position,
             attempts: alone.saturating_add(as_batch),
-            error: ErrorText::new(error).as_str().to_owned(),
+            error: bounded(error),
             // The newest instant that the log knows: a store has no clock.
             at: Head::read(&tx)?.ordered_at,
         };
@@ -257,7 +292,12 @@ fn is_lasting(error: &StoreError) -> bool {
             | StoreError::Corrupt { .. }
             | StoreError::NotADatabase { .. }
             | StoreError::Failed { .. }
+            | StoreError::NewerLayout { .. }
     )
+}
+
+fn bounded(error: &str) -> String {
+    ErrorText::new(error).as_str().to_owned()
 }
 
 /// The message of an error and of its sources.

@@ -63,7 +63,7 @@ impl SqliteStore {
         if head.database != self.shared.database {
             return Err(self.another_database());
         }
-        self.shared.place.check_layout(Some(head.layout))?;
+        self.shared.place.check_head(&head)?;
         let mut memory = Memory::default();
         let mut group = Group::new(conn, &mut memory, head)?;
         let batch = Batch::new(prepared.commands().iter().cloned(), prepared.now());

@@ -143,6 +143,9 @@ pub(super) fn disabled_in(event: Event) -> Option<DisabledReason> {
         Event::OccurrencesPassed { then: None, .. }
         | Event::TaskResumed { then: None, .. }
         | Event::ClockCorrected { then: None, .. }
+        | Event::TasksForgotten { .. }
+        | Event::PayloadsDropped { .. }
+        | Event::LogCut { .. }
         | Event::TaskScheduled { .. }
         | Event::ExecutionStarted { .. }
         | Event::TaskEventEmitted { .. }

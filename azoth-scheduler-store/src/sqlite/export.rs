@@ -5,7 +5,8 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use super::SqliteStore;
-use super::chain::{GENESIS, Hash};
+use super::base::Base;
+use super::chain::Hash;
 use super::fold::REPLAY_PAGE_EVENTS;
 use super::head::Head;
 use super::lines::{EventLine, FORMAT, HeaderLine, Hex, VERSION};
@@ -18,9 +19,10 @@ use crate::record::LogPosition;
 use crate::report::ExportReport;
 
 impl SqliteStore {
-    /// Writes the whole log to a file, one line of JSON for each event, payloads included, in a
-    /// [documented format](https://docs.rs/azoth-scheduler-store): for other tools, for an archive, and for
-    /// [`import`](Self::import). Others go on reading and writing meanwhile; events that they append are not in it.
+    /// Writes the whole log to a file, one line of JSON for each event, payloads included, in the
+    /// form that `docs/export.md` describes: for other tools, for an archive, and for [`import`](Self::import). Others go on reading and writing meanwhile; events that they append are not in it.
+    ///
+    /// Of a log that was cut it is what is left: an import needs the archives before it.
     ///
     /// Cursors, dead letters and workers are not part of the log: a [backup](Self::backup_to) has them too.
     ///
@@ -32,9 +34,9 @@ impl SqliteStore {
         in_background("export", move || {
             let _shared = Upkeep::take(&place, Hold::Shared)?;
             let conn = readers::connect(&place)?;
-            let head = in_snapshot(&conn, Head::read)?;
-            let part =
-                Part { after: 0, after_hash: GENESIS, through: head.position, through_hash: head.hash };
+            let (base, head) = in_snapshot(&conn, |conn| Ok((Base::read(conn)?, Head::read(conn)?)))?;
+            let (through, through_hash) = (head.position, head.hash);
+            let part = Part { after: base.position, after_hash: base.hash, through, through_hash };
             let partial = Partial::create(&path)?;
             let report = write(&conn, head.database, &part, partial.path())?;
             partial.finish()?;

@@ -9,8 +9,10 @@ use azoth_scheduler_core::id::{TaskId, TaskType};
 use azoth_scheduler_core::scope::Scope;
 use rusqlite::Connection;
 
+use super::base::Base;
 use super::entry::{Entry, Place};
 use super::log::{self, LogRow};
+use super::log_row::{self, LogEntry};
 use super::scope_row::ScopeEntry;
 use super::scopes::Scopes;
 use super::scratch::Scratch;
@@ -74,6 +76,9 @@ impl Fold {
         if let Some(scope) = event.scope() {
             return self.add_to_scope(conn, scope, row, event).map(|()| None);
         }
+        if event.is_of_the_log() {
+            return self.add_to_the_log(conn, row, event).map(|()| None);
+        }
         let before = self.task(conn, row.subject)?;
         let previous = before.as_ref().map(|entry| entry.last);
         if previous != row.previous {
@@ -121,6 +126,22 @@ impl Fold {
             .map_err(|error| Unfoldable::Wrong(error.to_string()))?;
         self.scopes.put(entry);
         Ok(())
+    }
+
+    fn add_to_the_log(&mut self, conn: &Connection, row: &LogRow, event: &Event) -> Result<(), Unfoldable> {
+        self.flush(conn)?;
+        let before = LogEntry::read(conn)?;
+        let entry = LogEntry::after(before, event, row.position)
+            .map_err(|error| Unfoldable::Wrong(error.to_string()))?;
+        if (row.subject, row.previous) != (entry.key, before.map(|before| before.last)) {
+            let what = "it does not follow the event of the log before it".to_owned();
+            return Err(Unfoldable::Wrong(what));
+        }
+        if let Event::TasksForgotten { horizon, tasks } = event {
+            log_row::forget(conn, *horizon, tasks)?.map_err(Unfoldable::Wrong)?;
+            self.tasks.retain(|_, slot| !tasks.contains(&slot.entry.state.id));
+        }
+        Ok(entry.write(conn)?)
     }
 
     /// Writes all rows that are not written yet, and keeps memory bounded.
@@ -203,9 +224,14 @@ pub(super) struct Replay {
 }
 
 impl Replay {
-    /// Before the first event that is there.
-    pub(super) fn start() -> Self {
-        Self { fold: Fold::default(), position: 0 }
+    /// Before the first event that is there, with what those before it add up to in the scratch.
+    pub(super) fn start(scratch: &Scratch) -> Result<Self, StoreError> {
+        let base = scratch.within(|conn| {
+            let base = Base::read(conn)?;
+            base.load(conn)?;
+            Ok(base)
+        })?;
+        Ok(Self { fold: Fold::default(), position: base.position })
     }
 
     pub(super) fn position(&self) -> u64 {

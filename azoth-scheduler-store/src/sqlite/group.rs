@@ -9,7 +9,9 @@ use azoth_scheduler_core::event::Event;
 use azoth_scheduler_core::id::TaskId;
 use azoth_scheduler_core::payload::Payload;
 use azoth_scheduler_core::rejection::Rejection;
+use azoth_scheduler_core::retention::LogState;
 use azoth_scheduler_core::scope;
+use azoth_scheduler_core::state::TaskState;
 use azoth_scheduler_core::time::Timestamp;
 use rusqlite::Connection;
 
@@ -19,6 +21,7 @@ use super::claim;
 use super::entry::{Entry, Place};
 use super::head::Head;
 use super::log::{self, LogRow};
+use super::log_row::{self, LogEntry};
 use super::memory::{Check, Memory, Slot};
 use super::scope_row::ScopeEntry;
 use crate::codec::{self, EventKind};
@@ -120,6 +123,32 @@ impl<'a> Group<'a> {
             entry = Some(after);
         }
         Ok(Ok(answer))
+    }
+
+    /// A task as it stands.
+    pub(super) fn state(&mut self, id: &TaskId) -> Result<Option<TaskState>, StoreError> {
+        Ok(self.memory.task(self.conn, id)?.map(|entry| entry.state.clone()))
+    }
+
+    /// Records an event that happens to the log itself. One append to the chain.
+    pub(super) fn happens_to_the_log(
+        &mut self,
+        event: &Event,
+        now: Timestamp,
+    ) -> Result<LogState, StoreError> {
+        self.flush()?;
+        let before = LogEntry::read(self.conn)?;
+        let position = self.head.position.saturating_add(1);
+        let entry = LogEntry::after(before, event, position)
+            .map_err(|error| cell::corrupt(format!("a decision that cannot follow: {error}")))?;
+        if let Event::TasksForgotten { horizon, tasks } = event {
+            log_row::forget(self.conn, *horizon, tasks)?.map_err(cell::corrupt)?;
+            self.memory.leave(tasks);
+        }
+        entry.write(self.conn)?;
+        self.push(event, entry.key, before.map(|before| before.last), now)?;
+        self.append()?;
+        Ok(entry.state)
     }
 
     /// Writes the rows of all tasks that changed so far, so that queries see them.

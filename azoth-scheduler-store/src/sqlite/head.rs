@@ -14,6 +14,8 @@ pub(super) struct Head {
     pub(super) database: [u8; 16],
     /// The layout of the file.
     pub(super) layout: u32,
+    /// The layout of its derived tables.
+    pub(super) projection_layout: u32,
     /// Position of the newest event; 0 before the first.
     pub(super) position: u64,
     /// The chain's hash at that event; all zero before the first.
@@ -26,15 +28,15 @@ pub(super) struct Head {
     pub(super) claims: u64,
 }
 
-const READ: &str =
-    "SELECT database, layout, position, hash, ordered_at_ms, epoch, claims FROM azoth_head WHERE one = 1";
+const READ: &str = "SELECT database, layout, position, hash, ordered_at_ms, epoch, claims, projection_layout
+     FROM azoth_head WHERE one = 1";
 const WRITE: &str = "UPDATE azoth_head SET position = ?1, hash = ?2, ordered_at_ms = ?3, epoch = ?4, claims = ?5 WHERE one = 1";
 const TOUCH: &str = "UPDATE azoth_head SET epoch = epoch WHERE one = 1";
 
 impl Head {
     pub(super) fn read(conn: &Connection) -> Result<Self, StoreError> {
-        type Cells = ([u8; 16], i64, i64, Hash, i64, i64, i64);
-        let (database, layout, position, hash, ordered_at, epoch, claims): Cells =
+        type Cells = ([u8; 16], i64, i64, Hash, i64, i64, i64, i64);
+        let (database, layout, position, hash, ordered_at, epoch, claims, projection): Cells =
             conn.prepare_cached(READ)?.query_row([], |row| {
                 Ok((
                     row.get(0)?,
@@ -44,11 +46,13 @@ impl Head {
                     row.get(4)?,
                     row.get(5)?,
                     row.get(6)?,
+                    row.get(7)?,
                 ))
             })?;
         Ok(Self {
             database,
             layout: cell::small(layout, "azoth_head.layout")?,
+            projection_layout: cell::small(projection, "azoth_head.projection_layout")?,
             position: cell::number(position, "azoth_head.position")?,
             hash,
             ordered_at: cell::instant(ordered_at, "azoth_head.ordered_at_ms")?,

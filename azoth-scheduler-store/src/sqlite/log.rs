@@ -31,6 +31,10 @@ const APPEND: &str =
     "INSERT INTO azoth_log (position, at_ms, ordered_at_ms, subject, previous, kind, record, link)
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
 const PUT_PAYLOAD: &str = "INSERT INTO azoth_payloads (position, bytes) VALUES (?1, ?2)";
+/// Links are not kept: nothing is appended behind such a row.
+const KEPT: &str =
+    "SELECT position, at_ms, ordered_at_ms, subject, previous, kind, record, NULL FROM azoth_s_kept
+    WHERE position = ?1";
 pub(super) const PAYLOAD: &str = "SELECT bytes FROM azoth_payloads WHERE position = ?1";
 
 impl LogRow {
@@ -107,9 +111,14 @@ fn append_one(statement: &mut Statement<'_>, row: &LogRow) -> Result<(), StoreEr
     Ok(())
 }
 
-/// The row at a position, by the primary key.
+/// The row at a position, by the primary key; also one that was cut and is still referred to.
 pub(super) fn row_at(conn: &Connection, position: u64) -> Result<Option<LogRow>, StoreError> {
     let mut statement = conn.prepare_cached(&row_sql())?;
+    let raw = statement.query_row([cell::int(position)], LogRow::read).optional()?;
+    if let Some(raw) = raw {
+        return raw.check().map(Some);
+    }
+    let mut statement = conn.prepare_cached(KEPT)?;
     let raw = statement.query_row([cell::int(position)], LogRow::read).optional()?;
     raw.map(RawRow::check).transpose()
 }

@@ -130,6 +130,14 @@ impl Memory {
         debug_assert!(before.is_none(), "a task that is put back was taken out");
     }
 
+    /// These tasks are gone; their rows were written before.
+    pub(super) fn leave(&mut self, ids: &[TaskId]) {
+        for id in ids {
+            let slot = self.tasks.remove(id);
+            debug_assert!(slot.is_none_or(|slot| slot.is_written), "what leaves was written");
+        }
+    }
+
     /// Writes the rows of all tasks that changed: of each what is not in its row yet.
     pub(super) fn flush(&mut self, conn: &Connection) -> Result<(), StoreError> {
         let mut rows = RowWriter::new(conn, &mut self.updates);

@@ -25,6 +25,8 @@
 //! | `readers`, `read`, `stats` | reads, each in one snapshot, on threads of the store's own |
 //! | `fold`, `scratch`, `shadow`, `upkeep` | the whole log page by page: into tables beside the file, and from there into it |
 //! | `verify`, `compare`, `rebuild` | the log compared with the projection, or made into it |
+//! | `retain`, `cut`, `base`, `log_row` | what is let go, where the log begins, and the log's own row |
+//! | `past` | the tasks as they were |
 //! | `backup`, `export`, `import`, `lines`, `partial` | copies of the file, and the log as lines of JSON |
 //! | [`TransactionalEventHandler`], `delivery`, `fence` | application code in the transaction of its cursor |
 //! | `wake`, `commits`, `hints` | who waits for the log to grow, and how commits of other processes are noticed |
@@ -33,6 +35,7 @@
 //! `user_version` nor `application_id`. The file is switched to a write-ahead log.
 
 mod backup;
+mod base;
 mod cell;
 mod chain;
 mod checkpoint;
@@ -40,6 +43,7 @@ mod claim;
 mod commits;
 mod compare;
 mod consumer;
+mod cut;
 mod delivery;
 mod enqueue;
 mod entry;
@@ -58,15 +62,19 @@ mod import;
 mod integrity;
 mod lines;
 mod log;
+mod log_row;
 mod memory;
+mod migrate;
 mod open;
 mod options;
 mod partial;
+mod past;
 #[cfg(test)]
 mod plan_tests;
 mod read;
 mod readers;
 mod rebuild;
+mod retain;
 mod schema;
 mod scope_row;
 mod scopes;
@@ -90,6 +98,7 @@ use std::sync::{Arc, OnceLock};
 use async_trait::async_trait;
 use azoth_scheduler_core::command::{Command, Wish};
 use azoth_scheduler_core::id::{ConsumerName, ExecutionId, TaskId, WorkerId};
+use azoth_scheduler_core::retention::RetentionPolicy;
 use azoth_scheduler_core::scope::ScopeState;
 use azoth_scheduler_core::state::TaskState;
 use azoth_scheduler_core::time::Timestamp;
@@ -99,6 +108,7 @@ use tokio::sync::watch;
 
 use self::checkpoint::Checkpointer;
 use self::commits::Watch;
+pub use self::cut::CutOptions;
 pub use self::event_handler::{HandlerError, RunningEventHandler, TransactionalEventHandler};
 use self::group::Group;
 use self::head::Head;
@@ -111,11 +121,11 @@ use self::writer::Writer;
 use crate::error::StoreError;
 use crate::filter::TaskFilter;
 use crate::record::{LogPosition, RecordedEvent};
-use crate::report::{Health, RebuildProgress, RebuildReport, StoreStats, VerifyReport};
+use crate::report::{Health, RebuildProgress, RebuildReport, RetentionReport, StoreStats, VerifyReport};
 use crate::standing::StandingOffer;
 use crate::store::{
-    Applied, BATCH_COMMANDS_MAX, Batch, ClaimOffer, DeadLetter, Orphan, Renewal, StartFrom, Store,
-    StoredTask, WorkerInfo, WorkerRow,
+    Applied, AsOf, BATCH_COMMANDS_MAX, Batch, ClaimOffer, DeadLetter, Orphan, Past, Renewal, StartFrom,
+    Store, StoredTask, WorkerInfo, WorkerRow,
 };
 
 /// A store in one SQLite file. A clone is another handle on the same one; when the last is dropped the file is closed.
@@ -330,9 +340,13 @@ impl Store for SqliteStore {
         let name = name.clone();
         self.write(move |group| {
             let head = LogPosition::from_number(group.head().position);
-            consumer::find_or_make(group.conn(), &name, start, head)
+            // A position that is none is an answer, not a failure of the transaction that others share.
+            match consumer::find_or_make(group.conn(), &name, start, head) {
+                Err(none @ (StoreError::NoSuchPosition { .. } | StoreError::LogCut { .. })) => Ok(Err(none)),
+                other => other.map(Ok),
+            }
         })
-        .await
+        .await?
     }
 
     async fn move_cursor(
@@ -353,7 +367,49 @@ impl Store for SqliteStore {
 
     async fn dead_letters(&self, name: &ConsumerName, limit: usize) -> Result<Vec<DeadLetter>, StoreError> {
         let name = name.clone();
-        self.read(move |conn| consumer::dead_letters(conn, &name, limit)).await
+        self.read(move |conn| consumer::dead_letters(conn, &name, false, limit)).await
+    }
+
+    async fn requeue(&self, name: &ConsumerName, position: LogPosition) -> Result<bool, StoreError> {
+        let name = name.clone();
+        // An event that was cut is an answer, not a failure of the transaction that others share.
+        self.write(move |group| match consumer::requeue(group.conn(), &name, position) {
+            Err(cut @ StoreError::LogCut { .. }) => Ok(Err(cut)),
+            other => other.map(Ok),
+        })
+        .await?
+    }
+
+    async fn requeued(&self, name: &ConsumerName, limit: usize) -> Result<Vec<DeadLetter>, StoreError> {
+        let name = name.clone();
+        self.read(move |conn| consumer::dead_letters(conn, &name, true, limit)).await
+    }
+
+    async fn settle_requeued(
+        &self,
+        name: &ConsumerName,
+        position: LogPosition,
+        dead: Option<DeadLetter>,
+    ) -> Result<(), StoreError> {
+        let name = name.clone();
+        let settle = move |group: &mut Group<'_>| {
+            consumer::settle_requeued(group.conn(), &name, position, dead.as_ref()).map(drop)
+        };
+        self.write(settle).await
+    }
+
+    async fn as_of(&self, then: AsOf) -> Result<Box<dyn Past>, StoreError> {
+        let place = self.shared.place.clone();
+        let past = in_background("past", move || past::SqlitePast::open(&place, then)).await?;
+        Ok(Box::new(past))
+    }
+
+    async fn task_as_of(&self, id: &TaskId, then: AsOf) -> Result<Option<StoredTask>, StoreError> {
+        let wanted = id.clone();
+        match self.read(move |conn| past::task(conn, &wanted, then)).await? {
+            past::Walked::Found(task) => Ok(task.map(|task| *task)),
+            past::Walked::NotWalkable => self.as_of(then).await?.task(id).await,
+        }
     }
 
     async fn stats(&self, now: Timestamp) -> Result<StoreStats, StoreError> {
@@ -364,12 +420,17 @@ impl Store for SqliteStore {
             wal_bytes: stats::file_bytes(&files::wal_of(self.path())),
             commits: counters.commits.load(Ordering::Relaxed),
             events_committed: counters.events.load(Ordering::Relaxed),
+            largest_commit: counters.largest.load(Ordering::Relaxed),
             ..stats
         })
     }
 
     fn health(&self) -> Health {
         self.shared.place.vitals.health()
+    }
+
+    async fn retain(&self, policy: &RetentionPolicy, now: Timestamp) -> Result<RetentionReport, StoreError> {
+        retain::retain(self, policy, now).await
     }
 
     async fn verify(&self) -> Result<VerifyReport, StoreError> {

@@ -15,6 +15,7 @@ use super::checkpoint::Wal;
 use super::error::{is_busy, of_file};
 use super::files::{Files, wal_of};
 use super::head::Head;
+use super::migrate::{self, MIGRATIONS};
 use super::options::SqliteOptions;
 use super::vitals::Vitals;
 use super::{integrity, log, rebuild, schema};
@@ -81,6 +82,7 @@ impl Place {
         }
         conn.execute_batch("COMMIT")?;
         self.files.note()?;
+        migrate::migrate(self, &conn, MIGRATIONS)?;
         rebuild::rebuild_if_needed(self)?;
         let head = Head::read(&conn)?;
         Ok((conn, head))
@@ -172,6 +174,16 @@ impl Place {
                 });
             }
         }
+    }
+
+    /// Whether this library may write to the file, which a newer one may have migrated while it is open.
+    pub(super) fn check_head(&self, head: &Head) -> Result<(), StoreError> {
+        self.check_layout(Some(head.layout))?;
+        if head.projection_layout > schema::PROJECTION_LAYOUT {
+            let (found, supported) = (head.projection_layout, schema::PROJECTION_LAYOUT);
+            return Err(StoreError::NewerLayout { path: self.path.clone(), found, supported });
+        }
+        Ok(())
     }
 
     pub(super) fn check_layout(&self, found: Option<u32>) -> Result<(), StoreError> {

@@ -11,6 +11,7 @@ use azoth_scheduler_core::state::{PhaseKind, TaskState};
 use azoth_scheduler_core::time::Timestamp;
 use rusqlite::{Connection, params};
 
+use super::base::Base;
 use super::cell;
 use super::head::Head;
 use super::log::{self, LogRow};
@@ -96,6 +97,7 @@ pub(super) fn events(
     let mut bytes: usize = 0;
     for (row, expected) in rows.iter().zip(after.number().saturating_add(1)..) {
         if row.position != expected {
+            Base::read(conn)?.holds_behind(after.number())?;
             return Err(cell::corrupt(format!("event {expected} is missing from the log")));
         }
         let event = recorded(conn, row, &mut names)?;
@@ -116,10 +118,18 @@ pub(super) fn history(
     limit: usize,
 ) -> Result<Vec<RecordedEvent>, StoreError> {
     let Some((key, last)) = task_row::place_of(conn, id)? else { return Ok(Vec::new()) };
+    let base = Base::read(conn)?;
     let mut next = newest_before(conn, key, last, before)?;
     let mut names = Names::default();
     let mut events = Vec::new();
     while let Some(position) = next.filter(|_| events.len() < limit.min(EVENTS_PAGE_MAX)) {
+        if position <= base.position {
+            // What is there is given; whoever asks for more is told.
+            if events.is_empty() && limit > 0 {
+                base.holds_behind(position.saturating_sub(1))?;
+            }
+            break;
+        }
         let row = log::row_known_at(conn, position)?;
         if row.subject != key || row.previous.is_some_and(|previous| previous >= position) {
             return Err(cell::corrupt(format!("event {position} does not belong to task {id:?}")));
@@ -156,6 +166,7 @@ pub(super) fn recorded(
     let event = row.event()?;
     let subject = match event.scope() {
         Some(scope) => Subject::Scope(scope.clone()),
+        None if event.is_of_the_log() => Subject::Log,
         None => Subject::Task(names.of(conn, row, &event)?),
     };
     Ok(RecordedEvent {
@@ -191,7 +202,7 @@ impl Names {
     }
 }
 
-fn held(
+pub(super) fn held(
     conn: &Connection,
     position: u64,
     digest: Option<PayloadDigest>,

@@ -8,6 +8,7 @@
 use rusqlite::{Connection, params};
 use tokio::sync::watch;
 
+use super::base::Base;
 use super::fold::Replay;
 use super::head::Head;
 use super::open::Place;
@@ -51,7 +52,8 @@ fn rebuild_alone(
     progress: &watch::Sender<RebuildProgress>,
 ) -> Result<RebuildReport, StoreError> {
     let scratch = Scratch::open(place, Origin::Writable)?;
-    let mut rebuild = Rebuild { place, scratch: &scratch, replay: Replay::start(), progress };
+    let replay = Replay::start(&scratch)?;
+    let mut rebuild = Rebuild { place, scratch: &scratch, replay, progress };
     rebuild.catch_up()?;
     let shadow = rebuild.write(|conn, _| Shadow::create(conn, "azoth_r_"))?;
     scratch.within(|conn| shadow.track(conn))?;
@@ -69,10 +71,11 @@ fn rebuild_alone(
             while shadow.copy_some(conn)? {}
             shadow.adopt(conn)?;
             renew_epoch(conn)?;
-            Ok(Some(RebuildReport { events: head, tasks: task_row::count(conn)? }))
+            let events = head.saturating_sub(Base::read(conn)?.position);
+            Ok(Some(RebuildReport { events, tasks: task_row::count(conn)? }))
         })?;
         if let Some(report) = done {
-            rebuild.tell(report.events);
+            rebuild.tell(rebuild.replay.position());
             return Ok(report);
         }
     }

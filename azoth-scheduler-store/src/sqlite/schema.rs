@@ -47,6 +47,10 @@ pub(super) fn create(conn: &Connection) -> Result<(), StoreError> {
     let earliest = azoth_scheduler_core::time::Timestamp::MIN.unix_ms();
     let rows = conn.execute(sql, params![LAYOUT, PROJECTION_LAYOUT, earliest])?;
     assert_eq!(rows, 1, "the head is one row");
+    let sql = "INSERT INTO azoth_base (one, position, hash, ordered_at_ms, snapshot)
+               VALUES (1, 0, zeroblob(32), ?1, zeroblob(32))";
+    let rows = conn.execute(sql, params![earliest])?;
+    assert_eq!(rows, 1, "the base is one row");
     Ok(())
 }
 
@@ -66,6 +70,12 @@ pub(super) fn derived_tables() -> impl Iterator<Item = &'static Object> {
 /// What stands beside the derived tables: their indexes.
 pub(super) fn derived_beside_tables() -> impl Iterator<Item = &'static Object> {
     DERIVED.iter().filter(|object| !object.is_table())
+}
+
+/// The statement that makes this operational table.
+#[cfg(test)]
+pub(super) fn operational(name: &str) -> &'static str {
+    OPERATIONAL.iter().find(|object| object.name == name).map_or("", |object| object.sql)
 }
 
 /// Whether the derived tables are those of this version.
@@ -117,6 +127,17 @@ fn definition(conn: &Connection, database: &str, name: &str) -> Result<Option<St
     Ok(sql.map(|sql| sql.replacen(&format!("TABLE \"{name}\""), &format!("TABLE {name}"), 1)))
 }
 
+/// Events before the cut that tasks still refer to.
+pub(super) const KEPT: &str = "CREATE TABLE azoth_s_kept (
+    position INTEGER PRIMARY KEY CHECK (position > 0),
+    at_ms INTEGER NOT NULL,
+    ordered_at_ms INTEGER NOT NULL,
+    subject INTEGER NOT NULL,
+    previous INTEGER,
+    kind INTEGER NOT NULL,
+    record BLOB NOT NULL
+) STRICT";
+
 const LOG: &[Object] = &[
     Object {
         name: "azoth_head",
@@ -149,7 +170,7 @@ const LOG: &[Object] = &[
     Object {
         name: "azoth_log_is_dense",
         sql: "CREATE TRIGGER azoth_log_is_dense BEFORE INSERT ON azoth_log
-WHEN NEW.position <> (SELECT coalesce(max(position), 0) + 1 FROM azoth_log)
+WHEN NEW.position <> (SELECT coalesce(max(position), (SELECT position FROM azoth_base)) + 1 FROM azoth_log)
 BEGIN SELECT RAISE(ABORT, 'azoth_log takes the next position only'); END",
     },
     Object {
@@ -160,8 +181,31 @@ BEGIN SELECT RAISE(ABORT, 'azoth_log is append-only'); END",
     Object {
         name: "azoth_log_loses_nothing",
         sql: "CREATE TRIGGER azoth_log_loses_nothing BEFORE DELETE ON azoth_log
+WHEN OLD.position > (SELECT position FROM azoth_base)
 BEGIN SELECT RAISE(ABORT, 'azoth_log is append-only'); END",
     },
+    Object {
+        name: "azoth_base",
+        sql: "CREATE TABLE azoth_base (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    position INTEGER NOT NULL CHECK (position >= 0),
+    hash BLOB NOT NULL CHECK (length(hash) = 32),
+    ordered_at_ms INTEGER NOT NULL,
+    snapshot BLOB NOT NULL CHECK (length(snapshot) = 32)
+) STRICT",
+    },
+    Object {
+        name: "azoth_base_goes_on",
+        sql: "CREATE TRIGGER azoth_base_goes_on BEFORE UPDATE ON azoth_base
+WHEN NEW.position <= OLD.position
+BEGIN SELECT RAISE(ABORT, 'azoth_base never goes back'); END",
+    },
+    Object {
+        name: "azoth_base_stays",
+        sql: "CREATE TRIGGER azoth_base_stays BEFORE DELETE ON azoth_base
+BEGIN SELECT RAISE(ABORT, 'azoth_base is one row'); END",
+    },
+    Object { name: "azoth_s_kept", sql: KEPT },
     Object {
         name: "azoth_payloads",
         sql: "CREATE TABLE azoth_payloads (
@@ -197,6 +241,16 @@ const DERIVED: &[Object] = &[
     state BLOB NOT NULL,
     UNIQUE (kind, name),
     CHECK ((name = '') = (kind = 0))
+) STRICT",
+    },
+    Object {
+        name: "azoth_p_log",
+        sql: "CREATE TABLE azoth_p_log (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    key INTEGER NOT NULL,
+    last_position INTEGER NOT NULL CHECK (last_position >= key),
+    payloads_dropped INTEGER NOT NULL CHECK (payloads_dropped >= 0),
+    cut INTEGER NOT NULL CHECK (cut >= 0)
 ) STRICT",
     },
     Object {
@@ -286,6 +340,7 @@ const OPERATIONAL: &[Object] = &[
     attempts INTEGER NOT NULL,
     error TEXT NOT NULL,
     at_ms INTEGER NOT NULL,
+    requeued INTEGER NOT NULL CHECK (requeued IN (0, 1)),
     UNIQUE (consumer, position)
 ) STRICT",
     },

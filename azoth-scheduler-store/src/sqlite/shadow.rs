@@ -41,9 +41,14 @@ impl Shadow {
     pub(super) fn track(&self, conn: &Connection) -> Result<(), StoreError> {
         for Pair { object: Object { name, .. }, key, .. } in &self.pairs {
             let columns = key.join(", ");
-            let of =
-                |row: &str| key.iter().map(|column| format!("{row}.{column}")).collect::<Vec<_>>().join(", ");
-            let note = |row: &str| format!("INSERT OR IGNORE INTO changed_{name} VALUES ({})", of(row));
+            // No conflict clause: that of the statement that fires the trigger would take its place.
+            let note = |row: &str| {
+                let of = key.iter().map(|column| format!("{row}.{column}")).collect::<Vec<_>>().join(", ");
+                format!(
+                    "INSERT INTO changed_{name} SELECT {of}
+                     WHERE ({of}) NOT IN (SELECT {columns} FROM changed_{name})"
+                )
+            };
             let (new, old) = (note("NEW"), note("OLD"));
             conn.execute_batch(&format!(
                 "CREATE TABLE changed_{name} ({columns}, PRIMARY KEY ({columns})) WITHOUT ROWID;

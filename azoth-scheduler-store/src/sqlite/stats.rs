@@ -6,6 +6,7 @@ use std::path::Path;
 use azoth_scheduler_core::time::Timestamp;
 use rusqlite::Connection;
 
+use super::base::Base;
 use super::cell;
 use super::claim;
 use super::consumer;
@@ -22,6 +23,7 @@ pub(super) fn stats(conn: &Connection, now: Timestamp) -> Result<StoreStats, Sto
     let types: Vec<u64> = type_row::all(conn)?.into_iter().map(|(key, _)| key).collect();
     Ok(StoreStats {
         head,
+        cut: LogPosition::from_number(Base::read(conn)?.position),
         tasks: counts(conn)?,
         oldest_due: claim::next_due(conn, &types)?.filter(|due| *due <= now),
         consumers: consumer::lags(conn, head)?,
@@ -30,7 +32,8 @@ pub(super) fn stats(conn: &Connection, now: Timestamp) -> Result<StoreStats, Sto
     })
 }
 
-fn counts(conn: &Connection) -> Result<Vec<TaskCount>, StoreError> {
+/// How many tasks of each type stand in each phase.
+pub(super) fn counts(conn: &Connection) -> Result<Vec<TaskCount>, StoreError> {
     let sql = "SELECT kind.name, task.phase, count(*) FROM azoth_p_tasks AS task
                JOIN azoth_p_types AS kind ON kind.type = task.type
                GROUP BY kind.type, task.phase ORDER BY kind.name, task.phase";

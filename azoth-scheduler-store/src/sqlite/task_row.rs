@@ -422,6 +422,13 @@ pub(super) fn by_id_sql() -> &'static str {
     &BY_ID
 }
 
+/// The task of this key as the snapshot has it that the log begins with.
+pub(super) fn in_snapshot(conn: &Connection, key: u64) -> Result<Option<Entry>, StoreError> {
+    let sql = format!("SELECT {COLUMNS} FROM azoth_s_tasks WHERE key = ?1");
+    let cells = conn.prepare_cached(&sql)?.query_row([cell::int(key)], Cells::read).optional()?;
+    cells.map(|cells| cells.entry(conn)).transpose()
+}
+
 /// How many tasks there are.
 pub(super) fn count(conn: &Connection) -> Result<u64, StoreError> {
     let count = conn.query_row("SELECT count(*) FROM azoth_p_tasks", [], |row| row.get(0))?;

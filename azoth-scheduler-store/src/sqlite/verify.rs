@@ -12,14 +12,15 @@ use azoth_scheduler_core::ledger::{Imbalance, Ledger};
 use azoth_scheduler_core::payload::PayloadDigest;
 use rusqlite::Connection;
 
-use super::chain::{self, GENESIS, Hash};
+use super::base::{self, Base};
+use super::chain::{self, Hash};
 use super::fold::{Fold, REPLAY_PAGE_EVENTS, Unfoldable};
 use super::head::Head;
 use super::log::{self, LogRow};
 use super::open::Place;
 use super::scratch::{Origin, Scratch};
 use super::upkeep::{Hold, Upkeep};
-use super::{cell, compare, consumer, schema, task_row};
+use super::{cell, compare, consumer, readers, retain, schema, task_row};
 use crate::error::StoreError;
 use crate::record::LogPosition;
 use crate::report::{Finding, VerifyReport};
@@ -27,11 +28,19 @@ use crate::report::{Finding, VerifyReport};
 /// Verifies a file.
 pub(super) fn verify(place: &Place) -> Result<VerifyReport, StoreError> {
     let _shared = Upkeep::take(place, Hold::Shared)?;
+    verify_alone(place)
+}
+
+/// Verifies a file whose lock is held.
+pub(super) fn verify_alone(place: &Place) -> Result<VerifyReport, StoreError> {
     let scratch = Scratch::open(place, Origin::ReadOnly)?;
-    let mut check = Check::new(&scratch.within(Head::read)?);
+    let (head, base) = scratch.within(|conn| Ok((Head::read(conn)?, Base::read(conn)?)))?;
+    let mut check = Check::new(&head, base);
+    check.payloads_dropped = check_dropped(place)?;
     for name in scratch.within(|conn| schema::altered(conn, "origin"))? {
         check.find(None, format!("{name} is missing or not as this version makes it"));
     }
+    scratch.within(|conn| check.snapshot(conn))?;
     while scratch.within(|conn| check.far_behind(conn))? {
         scratch.within(|conn| check.page(conn).map(drop))?;
     }
@@ -39,6 +48,7 @@ pub(super) fn verify(place: &Place) -> Result<VerifyReport, StoreError> {
         let head = Head::read(conn)?;
         while check.is_open() && check.whole && check.page(conn)? {}
         check.last_append();
+        check.cut();
         check.head(&head);
         if check.is_open() && check.whole {
             check.running(conn)?;
@@ -48,6 +58,12 @@ pub(super) fn verify(place: &Place) -> Result<VerifyReport, StoreError> {
         }
         Ok(check.report(&head))
     })
+}
+
+/// How far payloads were dropped, as the projection says; nowhere where it cannot say.
+fn check_dropped(place: &Place) -> Result<u64, StoreError> {
+    let conn = readers::connect(place)?;
+    readers::in_snapshot(&conn, |conn| Ok(retain::payloads_dropped(conn).unwrap_or(0)))
 }
 
 struct Check {
@@ -61,6 +77,10 @@ struct Check {
     subject: u64,
     ledger: Ledger,
     running: HashMap<ExecutionId, u64>,
+    /// Payloads up to here may be missing, as the projection says; that it is right is seen in the end.
+    payloads_dropped: u64,
+    base: Base,
+    cut_is_recorded: bool,
     tasks: u64,
     findings: Vec<Finding>,
     /// The log was read to its end.
@@ -68,20 +88,50 @@ struct Check {
 }
 
 impl Check {
-    fn new(head: &Head) -> Self {
+    fn new(head: &Head, base: Base) -> Self {
         Self {
             database: head.database,
-            hash: GENESIS,
-            position: 0,
-            ordered_at: i64::MIN,
+            hash: base.hash,
+            position: base.position,
+            ordered_at: if base.position == 0 { i64::MIN } else { base.ordered_at.unix_ms() },
             append: Vec::new(),
             fold: Fold::default(),
             subject: 0,
             ledger: Ledger::default(),
             running: HashMap::new(),
+            payloads_dropped: 0,
+            base,
+            cut_is_recorded: false,
             tasks: 0,
             findings: Vec::new(),
             whole: true,
+        }
+    }
+
+    /// The log begins with what was cut: the snapshot of that is as it was made.
+    fn snapshot(&mut self, conn: &Connection) -> Result<(), StoreError> {
+        let base = self.base;
+        if base.position == 0 {
+            return Ok(());
+        }
+        if base::digest(conn, "origin", "azoth_s_")? != base.snapshot {
+            self.find(Some(base.position), "the snapshot of what was cut is not as it was made");
+        }
+        base.load(conn)?;
+        let mut statement = conn.prepare("SELECT execution FROM main.azoth_p_tasks WHERE phase = 1")?;
+        for running in statement.query_map([], |row| row.get(0))? {
+            self.running.insert(cell::execution(running?), base.position);
+        }
+        Ok(())
+    }
+
+    /// Where the log begins is where an event says that it was cut.
+    fn cut(&mut self) {
+        if self.base.position > 0 && !self.cut_is_recorded && self.is_open() {
+            self.find(
+                Some(self.base.position),
+                "no event says that the log was cut here, with this snapshot",
+            );
         }
     }
 
@@ -146,6 +196,11 @@ impl Check {
                     Err(Unfoldable::Wrong(what)) => self.find(Some(position), what),
                     Err(Unfoldable::Failed(error)) => return Err(error),
                 }
+                if let Event::LogCut { through, hash, snapshot } = &event {
+                    let base = &self.base;
+                    self.cut_is_recorded |=
+                        (*through, hash, snapshot) == (base.position, &base.hash, &base.snapshot);
+                }
                 self.execution(position, &event);
                 self.payload(conn, position, event.payload())?;
             }
@@ -194,7 +249,10 @@ impl Check {
             | Event::ClockCorrected { .. }
             | Event::LimitsChanged { .. }
             | Event::ScopePaused { .. }
-            | Event::ScopeResumed { .. } => {}
+            | Event::ScopeResumed { .. }
+            | Event::TasksForgotten { .. }
+            | Event::PayloadsDropped { .. }
+            | Event::LogCut { .. } => {}
         }
     }
 
@@ -207,7 +265,9 @@ impl Check {
     ) -> Result<(), StoreError> {
         let bytes = log::payload(conn, position)?;
         match (digest, bytes) {
-            (_, None) => {}
+            (None, None) => {}
+            (Some(digest), None) if digest.bytes == 0 || position <= self.payloads_dropped => {}
+            (Some(_), None) => self.find(Some(position), "its payload is missing and was not dropped"),
             (None, Some(_)) => self.find(Some(position), "bytes are kept for an event that refers to none"),
             (Some(digest), Some(bytes)) if PayloadDigest::of(&bytes) == digest => {}
             (Some(_), Some(_)) => self.find(Some(position), "its payload is not the one that it refers to"),
@@ -262,6 +322,17 @@ impl Check {
         if newest.is_some_and(|newest| newest > cell::int(self.position)) {
             self.find(None, "bytes are kept for events that are not there");
         }
+        let sql = "SELECT id, defined FROM main.azoth_p_tasks WHERE defined <= ?1
+                   AND NOT EXISTS (SELECT 1 FROM azoth_payloads WHERE position = defined)";
+        let mut statement = conn.prepare(sql)?;
+        let mut rows = statement.query([cell::int(self.payloads_dropped.max(self.base.position))])?;
+        while let Some(row) = rows.next()? {
+            let (id, defined): (String, i64) = (row.get(0)?, row.get(1)?);
+            let defined = cell::number(defined, "azoth_p_tasks.defined")?;
+            if task_row::definition_at(conn, defined)?.payload.bytes > 0 {
+                self.find(Some(defined), format!("the payload of task {id:?} is missing and it may need it"));
+            }
+        }
         Ok(())
     }
 
@@ -303,7 +374,7 @@ impl Check {
     fn report(mut self, head: &Head) -> VerifyReport {
         self.findings.sort_by_key(|finding| (finding.position.is_none(), finding.position));
         VerifyReport {
-            events: self.position,
+            events: self.position.saturating_sub(self.base.position),
             tasks: self.tasks,
             head: LogPosition::from_number(head.position),
             head_hash: head.hash,

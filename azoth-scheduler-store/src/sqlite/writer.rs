@@ -63,6 +63,8 @@ pub(super) struct Counters {
     /// Transactions that appended events.
     pub(super) commits: AtomicU64,
     pub(super) events: AtomicU64,
+    /// Events of the largest of them.
+    pub(super) largest: AtomicU64,
 }
 
 impl Writer {
@@ -274,7 +276,7 @@ impl WriterThread {
         self.claims_for_standing = false;
         let alone = queue.is_none();
         let head = Head::read(conn)?;
-        self.place.check_layout(Some(head.layout))?;
+        self.place.check_head(&head)?;
         if head.position < self.newest {
             let (found, newest) = (head.position, self.newest);
             return Err(cell::corrupt(format!(
@@ -331,6 +333,7 @@ impl WriterThread {
         if filled.events > 0 {
             self.counters.commits.fetch_add(1, Ordering::Relaxed);
             self.counters.events.fetch_add(filled.events, Ordering::Relaxed);
+            self.counters.largest.fetch_max(filled.events, Ordering::Relaxed);
         }
         let head = LogPosition::from_number(filled.head.position);
         for (in_hand, standing) in filled.offers {

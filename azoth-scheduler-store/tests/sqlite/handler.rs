@@ -104,6 +104,42 @@ async fn each_event_is_handled_once_although_the_handler_fails_halfway() {
 }
 
 #[tokio::test]
+async fn dead_letter_that_is_requeued_is_handled_in_one_transaction() {
+    let folder = Folder::new();
+    let store = store_with_table(&folder);
+    apply(&store, at(7), (0..4).map(|number| job(&format!("task-{number}")))).await;
+    let mended = Arc::new(AtomicU32::new(0));
+    let state = Arc::clone(&mended);
+    let running = store.add_event_handler(handler(move |tx, events| {
+        note(tx, events)?;
+        let poison = events.iter().any(|event| event.position.number() == 3);
+        if poison && state.load(Ordering::Relaxed) == 0 { Err("poison".into()) } else { Ok(()) }
+    }));
+    let running = running.unwrap();
+    handled_through(&running, 4).await;
+    let third = LogPosition::from_number(3);
+    let attempts = async |store: &SqliteStore| store.dead_letters(&name(), 10).await.unwrap()[0].attempts;
+    let before = attempts(&store).await;
+
+    // It still fails, and is a dead letter again.
+    assert!(store.requeue(&name(), third).await.unwrap());
+    while store.dead_letters(&name(), 10).await.unwrap().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(attempts(&store).await, before + 1);
+    assert_eq!(noted(&folder), [1, 2, 4]);
+    mended.store(1, Ordering::Relaxed);
+    assert!(store.requeue(&name(), third).await.unwrap());
+    while !store.requeued(&name(), 10).await.unwrap().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(noted(&folder), [1, 2, 3, 4]);
+    assert!(store.dead_letters(&name(), 10).await.unwrap().is_empty());
+    drop(running);
+    assert_sound(&store).await;
+}
+
+#[tokio::test]
 async fn each_event_is_handled_once_over_restarts() {
     let folder = Folder::new();
     for round in 1..=3 {

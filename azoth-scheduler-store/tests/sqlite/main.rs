@@ -7,6 +7,7 @@ mod bits;
 mod checkpoint;
 mod commits;
 mod copies;
+mod cutting;
 mod damage;
 mod disk;
 mod enqueue;

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::sync::Barrier;
 
 use azoth_scheduler_store::sqlite::{SqliteOptions, rusqlite};
-use azoth_scheduler_store::{SqliteStore, Store, StoreError};
+use azoth_scheduler_store::{Batch, SqliteStore, Store, StoreError};
 
 use crate::support::*;
 
@@ -237,4 +237,21 @@ fn connections_have_the_settings_that_losing_nothing_needs() {
     let mode: String = folder.raw().query_row("PRAGMA journal_mode", [], |row| row.get(0)).unwrap();
     assert_eq!(mode, "wal");
     let _: &rusqlite::Connection = &folder.raw();
+}
+
+#[tokio::test]
+async fn file_that_a_newer_version_migrates_while_it_is_open_is_written_no_more() {
+    for newer in ["layout = 99", "projection_layout = 99"] {
+        let folder = Folder::new();
+        let store = folder.open();
+        store.register_worker(worker_info(1), at(0)).await.unwrap();
+        apply(&store, at(0), [job("a")]).await;
+        folder.raw().execute_batch(&format!("UPDATE azoth_head SET {newer}")).unwrap();
+        // It stops claiming, and everything else.
+        let batch = Batch { commands: vec![], now: at(1), offer: Some(offer(1, [7])) };
+        let error = store.apply(batch).await.unwrap_err();
+        assert!(matches!(error, StoreError::NewerLayout { found: 99, supported: 1, .. }), "{newer}: {error}");
+        assert!(store.renew_worker(worker(1), at(1)).await.is_err());
+        assert_eq!(store.head().await.unwrap().number(), 1);
+    }
 }

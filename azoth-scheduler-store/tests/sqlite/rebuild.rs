@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use azoth_scheduler_core::id::ConsumerName;
+use azoth_scheduler_core::schedule::Schedule;
 use azoth_scheduler_store::{LogPosition, StartFrom, Store};
 use tokio::sync::watch;
 
@@ -34,10 +35,13 @@ async fn projection_is_made_anew_while_others_write() {
         // Another handle: it remembers rows, and must forget those of the old tables.
         let (store, done) = (folder.open(), Arc::clone(&done));
         tokio::spawn(async move {
-            let mut written = 0;
+            let mut written = 0_usize;
             while !done.load(Ordering::Relaxed) || written == 0 {
                 apply(&store, at(1), [job(&format!("meanwhile-{written}"))]).await;
                 written += 1;
+                // A row that was copied already changes too.
+                let again = definition(Schedule::interval_secs(60 + written as u64).unwrap());
+                apply(&store, at(1), [schedule("task-5", again, b"again")]).await;
             }
             written
         })
@@ -49,7 +53,7 @@ async fn projection_is_made_anew_while_others_write() {
 
     // I5, though nobody was told to wait.
     assert_sound(&store).await;
-    assert!(report.tasks >= 2_500 && report.tasks == report.events, "{report:?}");
+    assert!(report.tasks >= 2_500 && report.tasks < report.events, "{report:?}");
     let progress = *progress.borrow();
     assert_eq!((progress.events, progress.of), (report.events, report.events));
     assert_eq!(store.verify().await.unwrap().tasks, 2_500 + written as u64);
@@ -94,8 +98,8 @@ async fn views_and_tables_of_the_application_survive_a_rebuild() {
 async fn rows_of_consumers_that_cannot_be_so_are_found() {
     for (edit, what) in [
         ("UPDATE azoth_o_consumers SET cursor = 9", "behind the newest event"),
-        ("INSERT INTO azoth_o_dead_letters VALUES ('mail', 9, 5, 'no route', 0)", "which is not there"),
-        ("INSERT INTO azoth_o_dead_letters VALUES ('other', 1, 5, 'no route', 0)", "which is not there"),
+        ("INSERT INTO azoth_o_dead_letters VALUES ('mail', 9, 5, 'no route', 0, 0)", "which is not there"),
+        ("INSERT INTO azoth_o_dead_letters VALUES ('other', 1, 5, 'no route', 0, 0)", "which is not there"),
     ] {
         let folder = Folder::new();
         let store = many(&folder, 3).await;

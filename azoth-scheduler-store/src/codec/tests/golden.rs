@@ -8,6 +8,7 @@ use azoth_scheduler_core::event::{Change, MovedOn};
 use azoth_scheduler_core::execution::Emitted;
 use azoth_scheduler_core::id::{Actor, ConcurrencyKey, EventType, GroupName, TaskId, TaskType, WorkerId};
 use azoth_scheduler_core::payload::PayloadDigest;
+use azoth_scheduler_core::retention::Horizon;
 use azoth_scheduler_core::retry::{Backoff, OnExhausted, RetryPolicy};
 use azoth_scheduler_core::schedule::{
     Count, CronSpec, Fate, Misfire, MisfirePolicy, Miss, Overlap, Passed, Run, Schedule, Timing,
@@ -38,7 +39,7 @@ fn bytes_of_every_kind_still_decode() {
     }
 }
 
-const RECORDS: [&str; 14] = [
+const RECORDS: [&str; 17] = [
     "01010c6461696c792d7265706f7274010f67656e65726174655f7265706f72740020af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262000d3020302039202a202a20312d350d4575726f70652f4265726c696e01fd30f0523e2803000001fd008c88b52803000001fbe8030205fb60ea01fa03fb60ea02fc005c26050a01fce09304000101077265706f727473010874656e616e742d37fdc0cc543e2803000002fd90d4543e28030000fdc0cc543e2803000001fd80a1563e28030000fd4076583e2803000001fd004b5a3e28030000",
     "01011001901122334475668778899aabbccdde1000000000000000000000000000000007fdc0cc543e280300000304fdc0cc543e2803000001fd80a1563e28030000fd4076583e2803000001fd004b5a3e28030000",
     "01011001901122334475668778899aabbccdde0101fc70110100086e6f20726f75746501096c696e6b20646f776efd90d4543e2803000000fdc0cc543e2803000002fd90d4543e280300000102fdc0cc543e2803000001fd80a1563e28030000fd4076583e2803000001fd004b5a3e28030000",
@@ -53,9 +54,12 @@ const RECORDS: [&str; 14] = [
     "0101010a73656e645f656d61696c01010401020164fbe80305036f7073",
     "010100056e69676874036f707301fd00d5c03e28030000",
     "0101020874656e616e742d3700036f7073",
+    "010101fd00f8523e280300000001fdc0cc543e280300000201610162",
+    "0101fc70110100",
+    "0101fc70110100200101010101010101010101010101010101010101010101010101010101010101200202020202020202020202020202020202020202020202020202020202020202",
 ];
 
-fn events() -> [Event; 14] {
+fn events() -> [Event; 17] {
     let key = Scope::Key(ConcurrencyKey::new("tenant-7").unwrap());
     let execution = ExecutionId::from_u128(0x0190_1122_3344_7566_8778_899A_ABBC_CDDE);
     let (by, reason) = (Actor::new("ops").unwrap(), ErrorText::new("night"));
@@ -129,6 +133,12 @@ fn events() -> [Event; 14] {
         },
         Event::ScopePaused { scope: Scope::Everything, reason, by: by.clone(), until: Some(at(3600)) },
         Event::ScopeResumed { scope: key, misfire: MisfirePolicy::RunOnce, by },
+        Event::TasksForgotten {
+            horizon: Horizon { finished: Some(at(0)), cancelled: None, disabled: Some(at(60)) },
+            tasks: vec![TaskId::new("a").unwrap(), TaskId::new("b").unwrap()],
+        },
+        Event::PayloadsDropped { through: 70_000 },
+        Event::LogCut { through: 70_000, hash: [1; 32], snapshot: [2; 32] },
     ]
 }
 

@@ -8,6 +8,7 @@ use azoth_scheduler_core::id::{Actor, EventType, ExecutionId, TaskId, WorkerId};
 use serde::{Deserialize, Serialize};
 
 use super::definition::{Definition, Digest};
+use super::log::{LogCut, PayloadsDropped, TasksForgotten};
 use super::outcome::Outcome;
 use super::scope::{LimitsChanged, ScopePaused, ScopeResumed};
 use super::state::{AbandonReason, Change, MovedOn, Passed, Progress, Then, Work};
@@ -32,6 +33,9 @@ pub(in crate::codec) enum Record<'a> {
     LimitsChanged(LimitsChanged<'a>),
     ScopePaused(ScopePaused<'a>),
     ScopeResumed(ScopeResumed<'a>),
+    TasksForgotten(TasksForgotten<'a>),
+    PayloadsDropped(PayloadsDropped),
+    LogCut(LogCut),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -183,6 +187,11 @@ impl<'a> Record<'a> {
             Event::TaskDisabled { reason, by } => {
                 Self::TaskDisabled(TaskDisabled { reason: reason.as_str(), by: by.as_str() })
             }
+            Event::TasksForgotten { horizon, tasks } => {
+                Self::TasksForgotten(TasksForgotten::of(horizon, tasks))
+            }
+            Event::PayloadsDropped { through } => Self::PayloadsDropped(PayloadsDropped::of(*through)),
+            Event::LogCut { through, hash, snapshot } => Self::LogCut(LogCut::of(*through, *hash, *snapshot)),
             Event::ClockCorrected { ahead, defined_at, then, progress } => {
                 let (ahead, defined_at) = (i64::store(ahead), i64::store(defined_at));
                 let (then, progress) = (Option::store(then), Progress::store(progress));

@@ -4,6 +4,7 @@
 
 mod definition;
 mod event;
+mod log;
 mod outcome;
 mod scope;
 #[cfg(feature = "sqlite")]
@@ -20,6 +21,7 @@ pub(super) use self::event::{
     ClockCorrected, ExecutionAbandoned, ExecutionStarted, OccurrencesPassed, Record, TaskCancelled,
     TaskDisabled, TaskEventEmitted, TaskExecuted, TaskPaused, TaskResumed, TaskScheduled,
 };
+pub(super) use self::log::{LogCut, PayloadsDropped, TasksForgotten};
 pub(super) use self::scope::{LimitsChanged, ScopePaused, ScopeResumed};
 #[cfg(feature = "sqlite")]
 pub(super) use self::scope_state::ScopeState;

@@ -1,0 +1,60 @@
+//! The tasks as they were: the fold of a beginning of the log.
+
+use async_trait::async_trait;
+use azoth_scheduler_core::id::TaskId;
+use azoth_scheduler_core::state::TaskState;
+use azoth_scheduler_core::time::Timestamp;
+
+use super::projection::Projection;
+use super::tables::{Tables, damaged};
+use crate::error::StoreError;
+use crate::filter::TaskFilter;
+use crate::record::LogPosition;
+use crate::report::StoreStats;
+use crate::store::{AsOf, Past, StoredTask};
+
+/// What a beginning of the log adds up to.
+pub(super) struct MemoryPast {
+    pub(super) projection: Projection,
+    position: LogPosition,
+}
+
+impl Tables {
+    pub(super) fn as_of(&self, then: AsOf) -> Result<MemoryPast, StoreError> {
+        let position = match then {
+            AsOf::Position(position) => self.known(position)?,
+            AsOf::Instant(instant) => {
+                let before = self.log.iter().rfind(|event| event.ordered_at <= instant);
+                before.map_or(LogPosition::START, |event| event.position)
+            }
+        };
+        let events = self.log.partition_point(|event| event.position <= position);
+        let log = self.log.get(..events).unwrap_or_default();
+        let projection = Projection::replay(log).map_err(|(_, error)| damaged(&error))?;
+        Ok(MemoryPast { projection, position })
+    }
+}
+
+#[async_trait]
+impl Past for MemoryPast {
+    fn position(&self) -> LogPosition {
+        self.position
+    }
+
+    async fn task(&self, id: &TaskId) -> Result<Option<StoredTask>, StoreError> {
+        Ok(self.projection.task(id))
+    }
+
+    async fn tasks(&self, filter: &TaskFilter) -> Result<Vec<TaskState>, StoreError> {
+        Ok(self.projection.tasks(filter))
+    }
+
+    async fn stats(&self, now: Timestamp) -> Result<StoreStats, StoreError> {
+        Ok(StoreStats {
+            head: self.position,
+            tasks: self.projection.counts(),
+            oldest_due: self.projection.due.earliest().filter(|run_at| *run_at <= now),
+            ..StoreStats::default()
+        })
+    }
+}

@@ -1,0 +1,133 @@
+//! Files of earlier layouts made into those of this one, step by step.
+//!
+//! Each step is a transaction of its own that ends with the layout it leads to, so a process that is killed between two of
+//! them leaves a file of a layout between, and the next one goes on from there. Derived tables are not migrated: those of
+//! another layout are made anew.
+
+use rusqlite::{Connection, params};
+
+use super::cell;
+use super::open::Place;
+use super::schema;
+use crate::error::StoreError;
+
+/// From one layout of the log and the operational tables to the next.
+pub(super) struct Migration {
+    /// The layout that it leads to, from the one before.
+    pub(super) to: u32,
+    /// Changes the tables. Inside a write transaction.
+    pub(super) run: fn(&Connection) -> Result<(), StoreError>,
+}
+
+/// Every step from the first released layout on, in order. None was released before the one that there is.
+pub(super) const MIGRATIONS: &[Migration] = &[];
+
+/// Brings the file to the layout of this library.
+pub(super) fn migrate(place: &Place, conn: &Connection, steps: &[Migration]) -> Result<(), StoreError> {
+    while schema::layout(conn)? != Some(schema::LAYOUT) {
+        place.begin(conn, || false)?;
+        let done = step(place, conn, steps);
+        let end = if done.is_ok() { "COMMIT" } else { "ROLLBACK" };
+        let ended = conn.execute_batch(end);
+        done?;
+        ended?;
+    }
+    Ok(())
+}
+
+/// The next step. Another process may have gone it meanwhile.
+fn step(place: &Place, conn: &Connection, steps: &[Migration]) -> Result<(), StoreError> {
+    let found = schema::layout(conn)?;
+    place.check_layout(found)?;
+    let found = found.ok_or_else(|| cell::corrupt("azoth_head is gone"))?;
+    if found == schema::LAYOUT {
+        return Ok(());
+    }
+    let next = found.saturating_add(1);
+    let migration = steps.iter().find(|migration| migration.to == next);
+    let migration = migration.ok_or_else(|| cell::corrupt(format!("layout {found} was never released")))?;
+    tracing::info!(path = ?place.path, from = found, to = next, "the tables are migrated");
+    (migration.run)(conn)?;
+    let rows = conn.execute("UPDATE azoth_head SET layout = ?1", params![next])?;
+    assert_eq!(rows, 1, "the head is one row");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::{SqliteOptions, SqliteStore};
+    use crate::store::Store;
+
+    /// A file as it may have been before letters could be requeued: a layout that was never released.
+    const BEFORE: &str = "ALTER TABLE azoth_o_dead_letters DROP COLUMN requeued;
+        INSERT INTO azoth_o_consumers VALUES ('mail', 0);
+        INSERT INTO azoth_o_dead_letters VALUES ('mail', 0, 5, 'no route', 0);
+        UPDATE azoth_head SET layout = 0;";
+
+    const STEPS: &[Migration] = &[Migration { to: 1, run: add_requeued }];
+
+    fn add_requeued(conn: &Connection) -> Result<(), StoreError> {
+        let table = schema::operational("azoth_o_dead_letters");
+        conn.execute_batch(&format!(
+            "ALTER TABLE azoth_o_dead_letters RENAME TO azoth_old; {table};
+             INSERT INTO azoth_o_dead_letters SELECT *, 0 FROM azoth_old; DROP TABLE azoth_old;"
+        ))?;
+        Ok(())
+    }
+
+    fn earlier(folder: &tempfile::TempDir) -> (Place, Connection) {
+        let options = SqliteOptions::new().allow_old_sqlite(true);
+        let place = Place::find(&folder.path().join("scheduler.db"), options).unwrap();
+        let (conn, _) = place.establish().unwrap();
+        conn.execute_batch(BEFORE).unwrap();
+        (place, conn)
+    }
+
+    #[tokio::test]
+    async fn file_of_an_earlier_layout_is_brought_to_this_one_and_keeps_its_rows() {
+        let folder = tempfile::tempdir().unwrap();
+        let (place, conn) = earlier(&folder);
+        migrate(&place, &conn, STEPS).unwrap();
+        migrate(&place, &conn, STEPS).unwrap();
+        assert_eq!(schema::layout(&conn).unwrap(), Some(schema::LAYOUT));
+        assert!(schema::altered(&conn, "main").unwrap().is_empty(), "it is as if it had been made today");
+        drop(conn);
+        let store = SqliteStore::open_with(&place.path, place.options.clone()).unwrap();
+        let letters = store.dead_letters(&"mail".parse().unwrap(), 10).await.unwrap();
+        assert_eq!(letters.iter().map(|letter| letter.error.as_str()).collect::<Vec<_>>(), ["no route"]);
+        assert!(store.verify().await.unwrap().is_sound());
+    }
+
+    #[test]
+    fn step_that_fails_leaves_the_file_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let (place, conn) = earlier(&folder);
+        let fails: &[Migration] = &[Migration {
+            to: 1,
+            run: |conn| {
+                conn.execute_batch("DROP TABLE azoth_o_dead_letters")?;
+                Err(StoreError::Full)
+            },
+        }];
+        assert_eq!(migrate(&place, &conn, fails), Err(StoreError::Full));
+        assert_eq!(schema::layout(&conn).unwrap(), Some(0));
+        migrate(&place, &conn, STEPS).unwrap();
+        assert!(schema::altered(&conn, "main").unwrap().is_empty());
+    }
+
+    #[test]
+    fn layout_that_no_step_leads_from_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let (place, conn) = earlier(&folder);
+        let error = migrate(&place, &conn, &[]).unwrap_err();
+        assert!(error.to_string().contains("layout 0 was never released"), "{error}");
+    }
+
+    #[test]
+    fn every_released_layout_has_its_step() {
+        let steps: Vec<u32> = MIGRATIONS.iter().map(|migration| migration.to).collect();
+        assert!((2..).zip(&steps).all(|(to, step)| to == *step), "{steps:?}");
+        assert_eq!(steps.len() + 1, schema::LAYOUT as usize);
+    }
+}
