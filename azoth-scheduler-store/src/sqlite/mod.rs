@@ -43,6 +43,8 @@ mod claim;
 mod commits;
 mod compare;
 mod consumer;
+#[cfg(test)]
+mod cost_tests;
 mod cut;
 mod delivery;
 mod enqueue;

@@ -1,0 +1,219 @@
+//! What the hot paths cost, where it can be counted: statements, commits, syncs, pages, allocations. No test here looks at a
+//! clock. A number that goes down is changed here; one that goes up needs a reason.
+
+use std::cell::Cell;
+use std::num::NonZeroU64;
+use std::sync::Arc;
+
+use azoth_scheduler_core::command::{NewTask, OnConflict, TaskCommand, Wish};
+use azoth_scheduler_core::event::Event;
+use azoth_scheduler_core::execution::{Emitted, Outcome};
+use azoth_scheduler_core::id::{EventType, ExecutionId, TaskId, TaskType, WorkerId};
+use azoth_scheduler_core::payload::Payload;
+use azoth_scheduler_core::retry::RetryPolicy;
+use azoth_scheduler_core::schedule::Schedule;
+use azoth_scheduler_core::task::{Priority, TaskDefinition};
+use azoth_scheduler_core::time::Timestamp;
+use azoth_scheduler_faults::{Call, FaultyVfs, Part};
+use rusqlite::Connection;
+use rusqlite::trace::{TraceEvent, TraceEventCodes};
+
+use super::group::Group;
+use super::head::Head;
+use super::memory::Memory;
+use super::{SqliteOptions, SqliteStore, chain, log, open, schema, worker};
+use crate::codec;
+use crate::store::{Batch, ClaimOffer, Claimed, ProcessIdentity, Store, WorkerInfo};
+
+thread_local! {
+    static STATEMENTS: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Counts each statement that is run; the parts of a trigger, which are told as comments, belong to theirs.
+fn count(event: TraceEvent<'_>) {
+    if let TraceEvent::Stmt(_, sql) = event
+        && !sql.starts_with("--")
+    {
+        STATEMENTS.set(STATEMENTS.get() + 1);
+    }
+}
+
+/// Tables in memory, what a writer remembers of them, and a worker.
+struct Bench {
+    conn: Connection,
+    memory: Memory,
+}
+
+const WORKER: u128 = 7;
+
+impl Bench {
+    fn new() -> Self {
+        let conn = Connection::open_in_memory().unwrap();
+        open::settle(&conn).unwrap();
+        schema::create(&conn).unwrap();
+        worker::register(&conn, &info(), at(0)).unwrap();
+        Self { conn, memory: Memory::default() }
+    }
+
+    /// Applies a batch in a transaction as the writer does. What was claimed, and how many statements ran between begin
+    /// and commit.
+    fn apply(&mut self, batch: &Batch) -> (Vec<Claimed>, usize) {
+        self.conn.execute_batch("BEGIN IMMEDIATE").unwrap();
+        STATEMENTS.set(0);
+        self.conn.trace_v2(TraceEventCodes::SQLITE_TRACE_STMT, Some(count));
+        let head = Head::read(&self.conn).unwrap();
+        let mut group = Group::new(&self.conn, &mut self.memory, head).unwrap();
+        let applied = group.apply(batch).unwrap();
+        let head = group.finish().unwrap();
+        let statements = STATEMENTS.get();
+        self.conn.trace_v2(TraceEventCodes::empty(), None);
+        self.conn.execute_batch("COMMIT").unwrap();
+        self.memory.keep(&head);
+        assert!(applied.answers.iter().all(Result::is_ok), "{:?}", applied.answers);
+        (applied.claims.map(|claims| claims.claimed).unwrap_or_default(), statements)
+    }
+
+    /// Schedules tasks, so that the type is known and every statement prepared.
+    fn warm(&mut self) {
+        self.apply(&jobs(0..3));
+    }
+}
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_unix_seconds(1_800_000_000 + seconds).unwrap()
+}
+
+fn job(number: u32) -> TaskCommand {
+    let payload = Payload::new(format!("payload {number}").into_bytes());
+    let definition = TaskDefinition {
+        task_type: TaskType::new("work").unwrap(),
+        payload: payload.digest(),
+        schedule: Schedule::immediate(),
+        retry: RetryPolicy::default(),
+        timeout_ms: NonZeroU64::new(60_000).unwrap(),
+        priority: Priority::Normal,
+        group: None,
+        concurrency_key: None,
+    };
+    let task = TaskId::new(format!("job-{number:06}")).unwrap();
+    TaskCommand { task, wish: Wish::Schedule(NewTask::new(definition, payload, OnConflict::Redefine)) }
+}
+
+fn jobs(numbers: std::ops::Range<u32>) -> Batch {
+    Batch::new(numbers.map(job).collect::<Vec<_>>(), at(0))
+}
+
+fn offer(slots: u128) -> ClaimOffer {
+    ClaimOffer {
+        worker: WorkerId::from_u128(WORKER),
+        task_types: Arc::from([TaskType::new("work").unwrap()]),
+        executions: (1..=slots).map(ExecutionId::from_u128).collect(),
+    }
+}
+
+fn ends(claimed: &[Claimed]) -> Batch {
+    let ends = claimed.iter().map(|claimed| {
+        let event_type = EventType::new("done").unwrap();
+        let report = Outcome::Succeeded(Emitted { event_type, payload: Payload::empty() });
+        let wish = Wish::Complete { execution: claimed.execution, started_at: at(1), report };
+        TaskCommand { task: claimed.task.clone(), wish }
+    });
+    Batch::new(ends.collect::<Vec<_>>(), at(1))
+}
+
+fn info() -> WorkerInfo {
+    let process = ProcessIdentity { pid: 1, started: 1, boot_id: "boot".into() };
+    WorkerInfo { worker: WorkerId::from_u128(WORKER), process, lease_ms: NonZeroU64::new(15_000).unwrap() }
+}
+
+#[test]
+fn scheduling_is_a_look_up_and_three_rows_for_each_task() {
+    let mut bench = Bench::new();
+    bench.warm();
+    // The head is read and written once, whatever is between.
+    assert_eq!(bench.apply(&jobs(10..11)).1, 2 + 4);
+    assert_eq!(bench.apply(&jobs(1_000..2_000)).1, 2 + 4 * 1_000);
+}
+
+#[test]
+fn scheduling_again_what_is_known_is_answered_from_memory() {
+    let mut bench = Bench::new();
+    bench.apply(&jobs(0..100));
+    assert_eq!(bench.apply(&jobs(0..100)).1, 1);
+}
+
+#[test]
+fn an_end_is_three_rows_for_each_task_and_reads_nothing() {
+    let mut bench = Bench::new();
+    bench.apply(&jobs(0..100));
+    let (claimed, _) = bench.apply(&Batch::claiming(offer(100), at(0)));
+    assert_eq!(claimed.len(), 100);
+    // An event of the end, one of what the handler said, and the row.
+    assert_eq!(bench.apply(&ends(&claimed)).1, 2 + 3 * 100);
+}
+
+#[test]
+fn a_claim_is_two_rows_and_a_payload_for_each_task() {
+    let mut bench = Bench::new();
+    bench.apply(&jobs(0..200));
+    bench.apply(&Batch::claiming(offer(1), at(0)));
+    let (few, for_few) = bench.apply(&Batch::claiming(offer(20), at(0)));
+    let (many, for_many) = bench.apply(&Batch::claiming(offer(84), at(0)));
+    assert_eq!((few.len(), many.len()), (20, 84));
+    // Beside those come a few pages of the due index, and what does not depend on the number.
+    assert_eq!((for_many - for_few) / 64, 3, "{for_few} and {for_many}");
+    assert!(for_few - 3 * 20 <= 16, "{for_few}");
+}
+
+#[test]
+fn a_record_is_encoded_without_an_allocation_and_an_append_is_hashed_with_one() {
+    let mut bench = Bench::new();
+    bench.apply(&jobs(0..20));
+    let rows = log::page(&bench.conn, 0, 20).unwrap();
+    let events: Vec<Event> = rows.iter().map(|row| row.event().unwrap()).collect();
+    let mut bytes = Vec::with_capacity(8_192);
+    let encoding = allocation_counter::measure(|| {
+        for event in &events {
+            codec::encode(event, &mut bytes).unwrap();
+        }
+    });
+    assert_eq!(encoding.count_total, 0);
+    let hashing = allocation_counter::measure(|| {
+        chain::link(&chain::GENESIS, &[0; 16], &rows);
+    });
+    assert_eq!(hashing.count_total, 1);
+}
+
+/// A file on which every call to the file system is counted.
+fn counted(folder: &tempfile::TempDir) -> (SqliteStore, FaultyVfs) {
+    let vfs = FaultyVfs::register();
+    let options = SqliteOptions::new().allow_old_sqlite(true).vfs(vfs.name());
+    let store = SqliteStore::open_with(folder.path().join("scheduler.db"), options).unwrap();
+    (store, vfs)
+}
+
+#[tokio::test]
+async fn a_batch_is_one_commit_and_one_sync_however_many_tasks_it_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, vfs) = counted(&folder);
+    store.apply(jobs(0..3)).await.unwrap();
+    for tasks in [10..11, 100..200] {
+        let commits = store.stats(at(0)).await.unwrap().commits;
+        let syncs = vfs.calls(Call::Sync, Part::Wal);
+        store.apply(jobs(tasks)).await.unwrap();
+        assert_eq!(store.stats(at(0)).await.unwrap().commits - commits, 1);
+        assert_eq!(vfs.calls(Call::Sync, Part::Wal) - syncs, 1);
+    }
+}
+
+#[tokio::test]
+async fn one_task_is_a_page_for_each_tree_that_it_stands_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = counted(&folder);
+    store.apply(jobs(0..3)).await.unwrap();
+    let before = store.stats(at(0)).await.unwrap().wal_bytes;
+    store.apply(jobs(10..11)).await.unwrap();
+    let written = store.stats(at(0)).await.unwrap().wal_bytes - before;
+    // The head, the log, the payloads, the tasks, their names, the due index. A page in the log has 24 bytes more.
+    assert_eq!(written, 6 * (4_096 + 24));
+}
