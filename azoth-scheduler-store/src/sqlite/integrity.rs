@@ -2,6 +2,7 @@
 
 use rusqlite::Connection;
 
+use super::base::Base;
 use super::chain;
 use super::head::Head;
 use super::log::{self, LogRow};
@@ -30,9 +31,10 @@ pub(super) fn damage(conn: &Connection, head: &Head, unclean: bool) -> Result<Op
 
 /// The newest links of the chain.
 fn tail(conn: &Connection, head: &Head) -> Result<(), StoreError> {
-    let after = head.position.saturating_sub(TAIL_EVENTS);
+    let base = Base::read(conn)?;
+    let after = head.position.saturating_sub(TAIL_EVENTS).max(base.position);
     let rows = log::page(conn, after, TAIL_EVENTS as usize)?;
-    let mut known = (after == 0).then_some(chain::GENESIS);
+    let mut known = (after == base.position).then_some(base.hash);
     let mut append: Vec<LogRow> = Vec::new();
     for (row, position) in rows.into_iter().zip(after.saturating_add(1)..) {
         if row.position != position {
