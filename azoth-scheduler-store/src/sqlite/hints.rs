@@ -128,3 +128,31 @@ mod none {
         pub(crate) fn ring(&mut self) {}
     }
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::fs;
+
+    use super::Hints;
+
+    #[test]
+    fn file_that_is_removed_and_made_anew_is_watched_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, other) = (folder.path().join("log-wal"), folder.path().join("other"));
+        fs::write(&other, b"").unwrap();
+        let mut hints = Hints::of(&file).unwrap();
+        fs::write(&other, b"nothing of ours").unwrap();
+        assert!(!hints.any());
+        for _ in 0..3 {
+            fs::write(&file, b"made").unwrap();
+            hints.wait().unwrap();
+            while hints.any() {
+                hints.wait().unwrap();
+            }
+            fs::write(&file, b"written").unwrap();
+            assert!(hints.any());
+            fs::remove_file(&file).unwrap();
+            hints.wait().unwrap();
+        }
+    }
+}
