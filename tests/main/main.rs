@@ -10,5 +10,6 @@ mod killed;
 mod macros;
 mod one_file;
 mod paused;
+mod queue;
 mod support;
 mod ui;
