@@ -60,7 +60,7 @@
 
 pub use azoth_scheduler_core::time::{Timestamp, TimestampError};
 pub use azoth_scheduler_core::{
-    command, event, execution, id, rejection, retention, retry, schedule, state, task,
+    command, event, execution, id, rejection, retention, retry, schedule, scope, state, task,
 };
 pub use azoth_scheduler_runtime::*;
 pub use azoth_scheduler_store as store;
@@ -92,14 +92,15 @@ pub mod prelude {
     pub use azoth_scheduler_core::retention::RetentionPolicy;
     pub use azoth_scheduler_core::retry::{Backoff, OnExhausted};
     pub use azoth_scheduler_core::schedule::{MisfirePolicy, Overlap, Schedule};
+    pub use azoth_scheduler_core::scope::Scope;
     pub use azoth_scheduler_core::state::PhaseKind;
     pub use azoth_scheduler_core::task::Priority;
     #[cfg(feature = "macros")]
     pub use azoth_scheduler_macros::task_handler;
     pub use azoth_scheduler_runtime::task_handlers;
     pub use azoth_scheduler_runtime::{
-        BlockingTaskHandler, Declared, EventHandler, Permanent, RequestError, Result, RetryAfter, Said,
-        ScheduleChange, ScheduleOutcome, ScheduleTaskRequest, Scheduler, SchedulerError, Snooze, State,
+        BlockingTaskHandler, Declared, EventHandler, Limits, Permanent, RequestError, Result, RetryAfter,
+        Said, ScheduleChange, ScheduleOutcome, ScheduleTaskRequest, Scheduler, SchedulerError, Snooze, State,
         TaskContext, TaskError, TaskEvent, TaskHandler, TaskInfo, TaskOptions, TaskResult,
     };
     #[cfg(feature = "sqlite")]

@@ -119,10 +119,8 @@ pub enum ScopeWish {
         /// When the pause ends by itself; `None`: when it is resumed.
         until: Option<Timestamp>,
     },
-    /// Let them go on.
+    /// Let them go on. What came due meanwhile is late, and each schedule's own misfire policy says what becomes of it.
     Resume {
-        /// What becomes of the occurrences that passed meanwhile; by default they are skipped.
-        misfire: MisfirePolicy,
         /// By whom.
         by: Actor,
     },

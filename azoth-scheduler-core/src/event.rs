@@ -9,7 +9,7 @@ use crate::execution::{Emitted, ErrorText, Outcome};
 use crate::id::{Actor, ExecutionId, TaskId, WorkerId};
 use crate::payload::PayloadDigest;
 use crate::retention::Horizon;
-use crate::schedule::{MisfirePolicy, Passed};
+use crate::schedule::Passed;
 use crate::scope::{LimitsChange, Scope};
 use crate::state::{Counts, DisabledReason, Progress, Work};
 use crate::task::TaskDefinition;
@@ -152,8 +152,6 @@ pub enum Event {
     ScopeResumed {
         /// Which one.
         scope: Scope,
-        /// What becomes of the occurrences that passed meanwhile.
-        misfire: MisfirePolicy,
         /// By whom.
         by: Actor,
     },

@@ -46,6 +46,14 @@ pub enum Rejection {
         /// The instant of the claim.
         now: Timestamp,
     },
+    /// The task is due and cannot be claimed now: a limit is reached, or its type, its key or everything is paused.
+    #[error("task {task:?} is held back at {now} by a limit or a pause")]
+    HeldBack {
+        /// The task.
+        task: TaskId,
+        /// The instant of the claim.
+        now: Timestamp,
+    },
     /// The task has ended, and this makes sense only for one that has not.
     #[error("task {task:?} is {phase}: schedule it again to let it run")]
     Ended {

@@ -304,14 +304,15 @@ fn aliases(handler: &Handler) -> TokenStream {
 
 fn options(handler: &Handler) -> TokenStream {
     let private = private(handler);
-    let Options { timeout_ms, max_retries, backoff_ms, priority } = &handler.options;
+    let Options { timeout_ms, max_retries, backoff_ms, priority, concurrency } = &handler.options;
     let timeout = timeout_ms.map(|ms| quote!(.timeout(::core::time::Duration::from_millis(#ms))));
     let retries = max_retries.map(|retries| quote!(.max_retries(#retries)));
     let backoff = backoff_ms.map(|(base_ms, cap_ms)| {
         quote!(.backoff(::core::time::Duration::from_millis(#base_ms), ::core::time::Duration::from_millis(#cap_ms)))
     });
     let priority = priority.as_ref().map(|level| quote!(.priority(#private::Priority::#level)));
-    quote!(#private::TaskOptions::new() #timeout #retries #backoff #priority)
+    let concurrency = concurrency.map(|at_most| quote!(.concurrency(#at_most)));
+    quote!(#private::TaskOptions::new() #timeout #retries #backoff #priority #concurrency)
 }
 
 fn schedules(cron: &Cron, private: &TokenStream) -> TokenStream {

@@ -90,6 +90,7 @@ use proc_macro::TokenStream;
 /// | `timeout = "30s"` | how long an attempt may take | as the scheduler says |
 /// | `max_retries = 5` | retries after the first attempt | as the scheduler says |
 /// | `backoff = "10s..1h"` | the first wait before a retry, doubled each time, and the longest | as the scheduler says |
+/// | `concurrency = 4` | at most so many tasks of the type run at once, over all processes on the store | no limit |
 /// | `priority = "high"` | one of `critical`, `high`, `normal`, `low` | `normal` |
 /// | `cron = "0 0 9 * * 1-5"` | a task without payload is scheduled whenever the scheduler starts to run; its id is the task type | none |
 /// | `time_zone = "Europe/Berlin"` | the zone of `cron` | UTC |

@@ -55,6 +55,8 @@ pub(crate) struct Options {
     pub(crate) backoff_ms: Option<(u64, u64)>,
     /// A variant of core's `Priority`.
     pub(crate) priority: Option<Ident>,
+    /// At most so many run at once, at least 1.
+    pub(crate) concurrency: Option<u32>,
 }
 
 /// The task that the handler declares.

@@ -15,6 +15,7 @@ pub(crate) fn options(args: &Args, errors: &mut Errors) -> Options {
         timeout_ms: args.timeout.as_ref().and_then(|text| errors.keep(timeout(text))),
         max_retries: args.max_retries.as_ref().and_then(|number| errors.keep(max_retries(number))),
         backoff_ms: args.backoff.as_ref().and_then(|text| errors.keep(backoff(text))),
+        concurrency: args.concurrency.as_ref().and_then(|number| errors.keep(concurrency(number))),
         priority: args.priority.as_ref().and_then(|text| errors.keep(priority(text))),
     }
 }
@@ -111,6 +112,13 @@ fn span_ms(text: &LitStr, part: &str, start: usize) -> syn::Result<u64> {
 fn max_retries(number: &LitInt) -> syn::Result<u32> {
     let message = "`max_retries` is a whole number from 0 to 4294967295: write `max_retries = 5`";
     number.base10_parse().map_err(|_| syn::Error::new(number.span(), message))
+}
+
+fn concurrency(number: &LitInt) -> syn::Result<u32> {
+    let message = "`concurrency` is a whole number from 1 to 4294967295: write `concurrency = 4`";
+    let parsed = number.base10_parse().map_err(|_| syn::Error::new(number.span(), message));
+    parsed
+        .and_then(|parsed| if parsed > 0 { Ok(parsed) } else { Err(syn::Error::new(number.span(), message)) })
 }
 
 fn priority(text: &LitStr) -> syn::Result<Ident> {

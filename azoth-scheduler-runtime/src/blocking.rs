@@ -1,12 +1,15 @@
 //! The scheduler's calls for threads without an async runtime.
 
+use std::future::IntoFuture;
 use std::sync::{Mutex, PoisonError};
 
+use azoth_scheduler_core::scope::Scope;
 use azoth_scheduler_store::{LogPosition, RecordedEvent, TaskFilter, VerifyReport};
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::declare::Declared;
 use crate::error::{Result, SchedulerError};
+use crate::limits::{Limits, ScopeChange};
 use crate::request::ScheduleTaskRequest;
 use crate::scheduler::Scheduler;
 use crate::view::{Said, ScheduleOutcome, SchedulerStats, TaskInfo};
@@ -79,7 +82,31 @@ impl BlockingScheduler {
     /// # Errors
     /// As there.
     pub fn pause_task(&self, id: impl AsRef<str>, reason: impl AsRef<str>) -> Result<Said> {
-        self.wait(self.scheduler.pause_task(id, reason))
+        self.wait(self.scheduler.pause_task(id, reason).into_future())
+    }
+
+    /// See [`Scheduler::pause`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn pause(&self, scope: Scope, reason: impl AsRef<str>) -> Result<ScopeChange> {
+        self.wait(self.scheduler.pause(scope, reason).into_future())
+    }
+
+    /// See [`Scheduler::resume`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn resume(&self, scope: Scope) -> Result<ScopeChange> {
+        self.wait(self.scheduler.resume(scope))
+    }
+
+    /// See [`Scheduler::set_limits`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn set_limits(&self, scope: Scope, limits: Limits) -> Result<ScopeChange> {
+        self.wait(self.scheduler.set_limits(scope, limits))
     }
 
     /// See [`Scheduler::resume_task`].

@@ -10,6 +10,7 @@ use azoth_scheduler_core::task::Priority;
 use crate::context::TaskContext;
 use crate::error::{Result, SchedulerError};
 use crate::event::TaskEvent;
+use crate::limits::Limits;
 use crate::request::ScheduleTaskRequest;
 use crate::state::{MissingState, StateMap};
 use crate::task_error::{TaskError, TaskResult};
@@ -185,6 +186,8 @@ pub struct TaskOptions {
     pub backoff: Option<Backoff>,
     /// Which of several due tasks goes first.
     pub priority: Option<Priority>,
+    /// How many of the type may run at once over all processes, and how often they may start.
+    pub limits: Option<Limits>,
 }
 
 impl TaskOptions {
@@ -219,6 +222,20 @@ impl TaskOptions {
     /// Which of several due tasks goes first.
     pub fn priority(mut self, priority: Priority) -> Self {
         self.priority = Some(priority);
+        self
+    }
+
+    /// At most so many tasks of the type run at once, over all processes on the store; at least 1. What
+    /// [`set_limits`](crate::Scheduler::set_limits) says of the type holds instead.
+    pub fn concurrency(mut self, at_most: u32) -> Self {
+        self.limits = Some(self.limits.unwrap_or_default().max_running(at_most));
+        self
+    }
+
+    /// The limits of the type, in full, for all processes on the store. They are declared when a scheduler with this handler
+    /// starts; of two that declare different ones the later holds.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = Some(limits);
         self
     }
 }

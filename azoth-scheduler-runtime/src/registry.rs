@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use azoth_scheduler_core::id::TaskType;
+use azoth_scheduler_core::scope;
 
 use crate::any_handler::AnyTaskHandler;
 use crate::error::{RequestError, Result, SchedulerError};
 use crate::handler::TaskOptions;
+use crate::limits::Limits;
 use crate::request::ScheduleTaskRequest;
 use crate::state::StateMap;
 
@@ -23,6 +25,12 @@ pub(crate) struct Registry {
 pub(crate) struct Registered {
     pub(crate) handler: AnyTaskHandler,
     pub(crate) options: TaskOptions,
+}
+
+impl Registered {
+    fn limits(&self) -> Result<scope::Limits, RequestError> {
+        self.options.limits.as_ref().map(Limits::checked).transpose().map(Option::unwrap_or_default)
+    }
 }
 
 impl Registry {
@@ -52,6 +60,7 @@ impl Registry {
         }
         self.declared.extend(handler.schedules()?);
         let registered = Registered { options: handler.options(), handler };
+        registered.limits()?;
         for name in names {
             if self.handlers.insert(name.clone(), registered.clone()).is_some() {
                 return Err(SchedulerError::DuplicateHandler { task_type: name });
@@ -83,6 +92,17 @@ impl Registry {
     /// The tasks that the handlers declare.
     pub(crate) fn declared(&self) -> &[ScheduleTaskRequest] {
         &self.declared
+    }
+
+    /// The limits of every type that is handled.
+    pub(crate) fn limits(&self) -> impl Iterator<Item = (TaskType, scope::Limits)> + '_ {
+        // They were checked when the handler was added.
+        self.handlers.iter().filter_map(|(name, registered)| Some((name.clone(), registered.limits().ok()?)))
+    }
+
+    /// Whether no type is handled.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.handlers.is_empty()
     }
 
     /// Every type that is handled, aliases included.

@@ -4,7 +4,7 @@ use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
 
 use azoth_scheduler_core::command::OnConflict;
-use azoth_scheduler_core::id::{TaskId, TaskType};
+use azoth_scheduler_core::id::{ConcurrencyKey, TaskId, TaskType};
 use azoth_scheduler_core::retry::{Backoff, OnExhausted};
 use azoth_scheduler_core::schedule::{MisfirePolicy, Overlap, Schedule, Timing};
 use azoth_scheduler_core::task::Priority;
@@ -53,6 +53,7 @@ pub struct ScheduleTaskRequestBuilder {
     overlap: Option<Overlap>,
     jitter: Option<Duration>,
     payload: Result<Vec<u8>, String>,
+    concurrency_key: Option<String>,
     policies: Policies,
 }
 
@@ -65,6 +66,7 @@ pub(crate) struct Policies {
     pub(crate) timeout: Option<Duration>,
     pub(crate) priority: Option<Priority>,
     pub(crate) on_conflict: OnConflict,
+    pub(crate) concurrency_key: Option<ConcurrencyKey>,
 }
 
 #[derive(Clone)]
@@ -154,6 +156,7 @@ impl ScheduleTaskRequestBuilder {
             overlap: None,
             jitter: None,
             payload: Ok(Vec::new()),
+            concurrency_key: None,
             policies: Policies::default(),
         }
     }
@@ -316,6 +319,14 @@ impl ScheduleTaskRequestBuilder {
         self
     }
 
+    /// Tasks with the same key (1 to 255 bytes, such as `tenant-7`), of whatever type, run one at a time in the order in which
+    /// they come due and were created; one that waits for a retry keeps its place. How many may run at once can be said of
+    /// the key, or of the keys of a type: [`Limits`](crate::Limits).
+    pub fn concurrency_key(mut self, key: impl Into<String>) -> Self {
+        self.concurrency_key = Some(key.into());
+        self
+    }
+
     /// What to do when a task of this id exists; by default the same definition changes nothing and another one
     /// redefines.
     pub fn on_conflict(mut self, on_conflict: OnConflict) -> Self {
@@ -344,7 +355,9 @@ impl ScheduleTaskRequestBuilder {
             timeout_ms("timeout", timeout)?;
         }
         let payload = self.payload.map_err(|problem| RequestError::PayloadNotJson { problem })?;
-        Ok(ScheduleTaskRequest { task, task_type, schedule, payload, policies: self.policies })
+        let concurrency_key = self.concurrency_key.map(ConcurrencyKey::new).transpose()?;
+        let policies = Policies { concurrency_key, ..self.policies };
+        Ok(ScheduleTaskRequest { task, task_type, schedule, payload, policies })
     }
 
     fn schedule(&self, task: String) -> Result<Schedule, RequestError> {

@@ -9,7 +9,7 @@ use azoth_scheduler_core::id::{ConsumerName, GroupName, TaskId};
 use azoth_scheduler_core::schedule::MisfirePolicy;
 use azoth_scheduler_store::store::EVENTS_PAGE_MAX;
 use azoth_scheduler_store::{
-    DeadLetter, LogPosition, Prepared, RecordedEvent, StartFrom, Store, TaskFilter, VerifyReport,
+    Batch, DeadLetter, LogPosition, Prepared, RecordedEvent, StartFrom, Store, TaskFilter, VerifyReport,
 };
 
 use crate::blocking::BlockingScheduler;
@@ -190,15 +190,6 @@ impl Scheduler {
         let said = self.shared.say(task.clone(), Wish::Cancel { reason, by }).await?;
         self.shared.running.stop_task(&task);
         Ok(said)
-    }
-
-    /// Lets a task rest until it is resumed. A running execution of it goes on to its end.
-    ///
-    /// # Errors
-    /// As [`cancel_task`](Self::cancel_task), and [`SchedulerError::Rejected`] for a task that has ended.
-    pub async fn pause_task(&self, id: impl AsRef<str>, reason: impl AsRef<str>) -> Result<Said> {
-        let (reason, by) = (text(reason), self.shared.actor.clone());
-        self.shared.say(TaskId::new(id)?, Wish::Pause { reason, by, until: None }).await
     }
 
     /// Lets a paused task go on. Occurrences that passed meanwhile are skipped, and recorded as such.
@@ -435,8 +426,15 @@ impl Scheduler {
         }
     }
 
-    /// Schedules what the handlers declare.
+    /// Records the limits that the handlers declare, and schedules the tasks.
     async fn schedule_declared(&self) -> Result<()> {
+        let limits = || async {
+            let batch = Batch::new(self.shared.declared_limits(), self.shared.clock().now());
+            self.shared.store.apply(batch).await
+        };
+        if !self.shared.registry.is_empty() {
+            self.shared.insist(limits).await.transpose()?;
+        }
         let declared = self.shared.registry.declared();
         if declared.is_empty() {
             return Ok(());
@@ -451,6 +449,12 @@ impl Scheduler {
             Some(answers) => answers??.into_iter().try_for_each(|answer| answer.map(|_| ())),
             None => Ok(()),
         }
+    }
+}
+
+impl Scheduler {
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
     }
 }
 

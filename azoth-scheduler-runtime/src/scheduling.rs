@@ -91,7 +91,7 @@ impl Shared {
             timeout_ms: timeout_ms("timeout", timeout)?,
             priority: given.priority.or(options.priority).unwrap_or_default(),
             group: None,
-            concurrency_key: None,
+            concurrency_key: given.concurrency_key.clone(),
         })
     }
 

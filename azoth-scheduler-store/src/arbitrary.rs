@@ -42,8 +42,7 @@ pub(crate) fn event() -> BoxedStrategy<Event> {
             .prop_map(|(scope, change, by)| Event::LimitsChanged { scope, change, by }),
         1 => (scope(), text(), actor(), option::of(timestamp()))
             .prop_map(|(scope, reason, by, until)| Event::ScopePaused { scope, reason, by, until }),
-        1 => (scope(), misfire_policy(), actor())
-            .prop_map(|(scope, misfire, by)| Event::ScopeResumed { scope, misfire, by }),
+        1 => (scope(), actor()).prop_map(|(scope, by)| Event::ScopeResumed { scope, by }),
         1 => (actor(), option::of(moved_on())).prop_map(|(by, then)| Event::TaskResumed { by, then }),
         1 => (text(), actor()).prop_map(|(reason, by)| Event::TaskDisabled { reason, by }),
         1 => ((timestamp(), timestamp()), option::of(then()), progress()).prop_map(

@@ -6,7 +6,6 @@ use crate::event::Event;
 use crate::execution::ErrorText;
 use crate::id::Actor;
 use crate::rejection::Rejection;
-use crate::schedule::MisfirePolicy;
 use crate::scope::{LimitsChange, Scope, ScopeState};
 use crate::time::Timestamp;
 
@@ -27,7 +26,7 @@ pub fn decide(
     match &command.wish {
         ScopeWish::ChangeLimits { change, by } => change_limits(state, scope, *change, by),
         ScopeWish::Pause { reason, by, until } => pause(state, scope, reason, by, *until, now),
-        ScopeWish::Resume { misfire, by } => Ok(resume(state, scope, *misfire, by)),
+        ScopeWish::Resume { by } => Ok(resume(state, scope, by)),
         ScopeWish::EndPause => Ok(end_pause(state, scope, now)),
     }
 }
@@ -72,11 +71,11 @@ fn pause(
     Ok(Decision::one(Event::ScopePaused { scope, reason, by, until }, Answer::Recorded))
 }
 
-fn resume(state: Option<&ScopeState>, scope: &Scope, misfire: MisfirePolicy, by: &Actor) -> Decision {
+fn resume(state: Option<&ScopeState>, scope: &Scope, by: &Actor) -> Decision {
     if state.is_none_or(|state| state.pause.is_none()) {
         return Decision::kept();
     }
-    let event = Event::ScopeResumed { scope: scope.clone(), misfire, by: by.clone() };
+    let event = Event::ScopeResumed { scope: scope.clone(), by: by.clone() };
     Decision::one(event, Answer::Recorded)
 }
 
@@ -84,7 +83,7 @@ fn resume(state: Option<&ScopeState>, scope: &Scope, misfire: MisfirePolicy, by:
 fn end_pause(state: Option<&ScopeState>, scope: &Scope, now: Timestamp) -> Decision {
     let pause = state.and_then(|state| state.pause.as_ref());
     match pause.filter(|pause| pause.is_over(now)) {
-        Some(pause) => resume(state, scope, MisfirePolicy::Skip, &pause.by),
+        Some(pause) => resume(state, scope, &pause.by),
         None => Decision::kept(),
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::event::Event;
 use crate::evolve::{Found, OutOfOrder};
-use crate::scope::{LimitsChange, Scope, ScopeState, StoodStill};
+use crate::scope::{LimitsChange, Scope, ScopeState};
 use crate::state::Pause;
 use crate::time::Timestamp;
 
@@ -34,9 +34,8 @@ fn apply(state: &mut ScopeState, event: &Event, at: Timestamp) {
         // A pause that is said anew goes on from when it began.
         let at = state.pause.as_ref().map_or(at, |pause| pause.at);
         state.pause = Some(Pause { at, reason: reason.clone(), by: by.clone(), until: *until });
-    } else if let Event::ScopeResumed { misfire, .. } = event {
-        let ended = state.pause.take();
-        state.stood_still = ended.map(|pause| StoodStill { from: pause.at, to: at, misfire: *misfire });
+    } else if let Event::ScopeResumed { .. } = event {
+        state.pause = None;
     }
 }
 

@@ -15,8 +15,7 @@ pub use self::evolve::evolve;
 pub use self::limits::{Limits, LimitsChange, LimitsError};
 pub use self::line::{Line, PER_KEY_DEFAULT, per_key};
 pub use self::rate::{RATE_PER_MS_MAX, Rate, Spent};
-use crate::id::{ConcurrencyKey, TaskType};
-use crate::schedule::MisfirePolicy;
+use crate::id::{ConcurrencyKey, NameError, TaskType};
 use crate::state::Pause;
 use crate::task::TaskDefinition;
 use crate::time::Timestamp;
@@ -43,24 +42,49 @@ pub struct ScopeState {
     pub set: Option<Limits>,
     /// Who paused it, when and why; `None` while it is not paused.
     pub pause: Option<Pause>,
-    /// The last pause that is over.
-    pub stood_still: Option<StoodStill>,
     /// What is used up of its rate. Claims add to it, so it changes with the events of tasks.
     pub spent: Option<Spent>,
 }
 
-/// A pause that is over. What came due within it and has not been decided goes to its misfire policy.
+/// Whether a scope lets another claim through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StoodStill {
-    /// When it began.
-    pub from: Timestamp,
-    /// When it ended.
-    pub to: Timestamp,
-    /// What becomes of the occurrences between.
-    pub misfire: MisfirePolicy,
+pub enum Gate {
+    /// It does.
+    Open,
+    /// Not before this instant, when its rate allows the next one.
+    Until(Timestamp),
+    /// Not until something happens: an execution ends, or somebody resumes it or changes its limits.
+    Shut,
+}
+
+impl Gate {
+    /// Both of two gates.
+    pub fn and(self, other: Gate) -> Gate {
+        match (self, other) {
+            (Gate::Shut, _) | (_, Gate::Shut) => Gate::Shut,
+            (Gate::Open, gate) | (gate, Gate::Open) => gate,
+            (Gate::Until(one), Gate::Until(other)) => Gate::Until(one.max(other)),
+        }
+    }
 }
 
 impl Scope {
+    /// The tasks of this type.
+    ///
+    /// # Errors
+    /// [`NameError`] for a name that breaks a rule.
+    pub fn task_type(name: impl AsRef<str>) -> Result<Self, NameError> {
+        TaskType::new(name).map(Scope::TaskType)
+    }
+
+    /// The tasks with this concurrency key.
+    ///
+    /// # Errors
+    /// [`NameError`] for a name that breaks a rule.
+    pub fn key(name: impl AsRef<str>) -> Result<Self, NameError> {
+        ConcurrencyKey::new(name).map(Scope::Key)
+    }
+
     /// The scopes that a task of this definition is in.
     pub fn all_of(definition: &TaskDefinition) -> impl Iterator<Item = Scope> + '_ {
         let key = definition.concurrency_key.clone().map(Scope::Key);
@@ -72,7 +96,7 @@ impl ScopeState {
     /// A scope of which nothing was said yet.
     pub fn new(scope: Scope) -> Self {
         let declared = Limits::default();
-        Self { scope, declared, set: None, pause: None, stood_still: None, spent: None }
+        Self { scope, declared, set: None, pause: None, spent: None }
     }
 
     /// The limits that hold.
@@ -84,6 +108,15 @@ impl ScopeState {
     pub fn free_at(&self, now: Timestamp) -> Option<Timestamp> {
         let (rate, spent) = (self.limits().rate?, self.spent?);
         Some(rate.free_at(spent, now)).filter(|free_at| *free_at > now)
+    }
+
+    /// Whether it lets another claim through while so many of its tasks run.
+    pub fn gate(&self, running: u64, now: Timestamp) -> Gate {
+        let full = self.limits().max_running.is_some_and(|limit| running >= u64::from(limit.get()));
+        if full || self.pause.is_some() {
+            return Gate::Shut;
+        }
+        self.free_at(now).map_or(Gate::Open, Gate::Until)
     }
 
     /// Counts a claim at this instant against its rate.

@@ -6,6 +6,7 @@ mod clock_jumps;
 mod declaring;
 mod event_handlers;
 mod leases;
+mod limits;
 mod outcomes;
 mod prompt;
 mod retaining;

@@ -25,8 +25,7 @@ pub(crate) fn decode_scope(record: &[u8]) -> Result<ScopeState, String> {
 
 #[cfg(test)]
 mod tests {
-    use azoth_scheduler_core::schedule::MisfirePolicy;
-    use azoth_scheduler_core::scope::{Limits, Scope, Spent, StoodStill};
+    use azoth_scheduler_core::scope::{Limits, Scope, Spent};
     use azoth_scheduler_core::state::Pause;
     use azoth_scheduler_core::testing::{actor, at, task_type, text};
 
@@ -37,7 +36,6 @@ mod tests {
         let state = ScopeState {
             set: Some(Limits::default()),
             pause: Some(Pause { at: at(1), reason: text("why"), by: actor("ops"), until: Some(at(9)) }),
-            stood_still: Some(StoodStill { from: at(0), to: at(1), misfire: MisfirePolicy::RunOnce }),
             spent: Some(Spent::from_unix_us(-7)),
             ..ScopeState::new(Scope::TaskType(task_type("mail")))
         };

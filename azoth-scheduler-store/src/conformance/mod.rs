@@ -36,6 +36,7 @@ mod clocks;
 mod completing;
 mod consumers;
 mod fencing;
+mod limits;
 mod past;
 mod pausing;
 mod reading;
@@ -222,6 +223,20 @@ cases! { ($)
     clocks {
         tasks_that_a_clock_far_ahead_has_decided_are_found_in_pages,
         a_corrected_clock_touches_only_what_was_decided_beyond_it,
+    }
+    limits {
+        no_more_of_a_type_run_at_once_than_its_limit,
+        a_type_at_its_limit_holds_up_no_other,
+        everything_may_have_a_limit,
+        tasks_of_a_key_run_one_at_a_time_in_order,
+        a_key_in_backoff_keeps_its_place_and_holds_up_no_other_key,
+        a_key_runs_as_many_as_was_said_of_it_or_of_its_type,
+        a_rate_lets_its_burst_through_and_then_one_at_a_time,
+        a_rate_of_a_key_holds_up_no_other_key,
+        a_claim_by_name_is_held_back_too,
+        a_paused_type_key_or_everything_claims_nothing,
+        a_pause_ends_by_itself_and_that_is_recorded,
+        low_levels_and_later_types_and_keys_are_served_in_the_end,
     }
     scopes {
         what_is_said_of_a_scope_is_kept,

@@ -2,10 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use azoth_scheduler_core::command::{TaskCommand, Wish};
+use azoth_scheduler_core::command::{ScopeCommand, ScopeWish, TaskCommand, Wish};
 use azoth_scheduler_core::decide::Answer;
-use azoth_scheduler_core::event::Event;
+use azoth_scheduler_core::event::{Change, Event};
 use azoth_scheduler_core::id::{ExecutionId, TaskId, TaskType, WorkerId};
+use azoth_scheduler_core::schedule::MisfirePolicy;
+use azoth_scheduler_core::scope::{Gate, Scope};
+use azoth_scheduler_core::state::{Pause, TaskPhase, TaskState};
 use azoth_scheduler_core::time::Timestamp;
 
 use super::due::Order;
@@ -21,6 +24,7 @@ impl Tables {
         if !self.is_live(offer.worker) {
             return Ok(Claims { worker_ended: true, ..Claims::default() });
         }
+        self.end_pauses(now)?;
         let types: BTreeSet<TaskType> = offer.task_types.iter().cloned().collect();
         let mut claimed = Vec::new();
         for execution in offer.executions.iter().take(CLAIM_BATCH_MAX) {
@@ -29,7 +33,7 @@ impl Tables {
             self.claim_turn = self.claim_turn.wrapping_add(1);
             claimed.push(claim);
         }
-        let next_due = self.projection.due.next_due(&types);
+        let next_due = self.next_due(&types, now);
         Ok(Claims { claimed, next_due, worker_ended: false, seen: self.head() })
     }
 
@@ -79,6 +83,11 @@ impl Tables {
             );
             let Subject::Task(task) = &recorded.subject else { continue };
             let state = self.projection.row(task).map(|row| &row.state);
+            // Others of its key, or of the one that it had, may be claimed now.
+            let has_key = state.is_some_and(|state| state.definition.concurrency_key.is_some());
+            let had_key = matches!(recorded.event, Event::TaskScheduled { change: Change::Redefined, .. });
+            let starts = matches!(recorded.event, Event::ExecutionStarted { .. });
+            by_scheduling_alone &= starts || !(has_key || had_key);
             let Some((state, work)) = state.and_then(|state| Some((state, state.waiting()?))) else {
                 continue;
             };
@@ -109,8 +118,75 @@ impl Tables {
     }
 
     fn first_due(&self, types: &BTreeSet<TaskType>, order: Order, now: Timestamp) -> Option<TaskId> {
-        let key = self.projection.due.first(types, order, now)?;
+        let open = types.iter().filter(|kind| self.gate_of(kind, now) == Gate::Open).cloned().collect();
+        let key = self.projection.due.first(&open, order, now)?;
         self.projection.rows.get(&key).map(|row| row.state.id.clone())
+    }
+
+    /// When to ask again: for the next task that nothing holds back, when a rate allows it, or when a pause ends.
+    fn next_due(&self, types: &BTreeSet<TaskType>, now: Timestamp) -> Option<Timestamp> {
+        let of_type = |kind: &TaskType| {
+            let due = self.projection.due.next_due(&BTreeSet::from([kind.clone()]))?;
+            match self.gate_of(kind, now) {
+                Gate::Open => Some(due),
+                Gate::Until(at) => Some(at.max(due)),
+                Gate::Shut => None,
+            }
+        };
+        let scopes = self.projection.scopes.values().filter_map(|state| state.pause.as_ref());
+        let tasks = self.projection.rows.values().filter_map(|row| pause_of(&row.state));
+        let pauses = scopes.chain(tasks).filter_map(|pause| pause.until);
+        types.iter().filter_map(of_type).chain(pauses).min()
+    }
+
+    /// Whether everything and this type let another claim through.
+    fn gate_of(&self, kind: &TaskType, now: Timestamp) -> Gate {
+        let running = |of: Option<&TaskType>| {
+            let rows = self.projection.rows.values().filter(|row| row.state.running().is_some());
+            rows.filter(|row| of.is_none_or(|kind| row.state.definition.task_type == *kind)).count() as u64
+        };
+        let gate = |scope: &Scope, of: Option<&TaskType>| {
+            let state = self.projection.scopes.get(scope);
+            state.map_or(Gate::Open, |state| {
+                let counted = state.limits().max_running.is_some();
+                state.gate(if counted { running(of) } else { 0 }, now)
+            })
+        };
+        gate(&Scope::Everything, None).and(gate(&Scope::TaskType(kind.clone()), Some(kind)))
+    }
+
+    /// Whether limits or pauses hold back a task that is due.
+    pub(super) fn holds_back(&self, task: &TaskId, now: Timestamp) -> bool {
+        let Some(row) = self.projection.row(task) else { return false };
+        if row.state.waiting().is_none_or(|work| work.run_at > now) {
+            return false;
+        }
+        let ready = self.projection.keys.get(task).is_some_and(|key| self.projection.due.is_ready(*key, now));
+        !ready || self.gate_of(&row.state.definition.task_type, now) != Gate::Open
+    }
+
+    /// Ends the pauses whose instant has come.
+    fn end_pauses(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        let over = |pause: &Pause| pause.until.filter(|until| *until <= now);
+        let paused =
+            self.projection.scopes.values().filter_map(|state| Some((over(state.pause.as_ref()?)?, state)));
+        let mut scopes: Vec<_> = paused.map(|(until, state)| (until, state.scope.clone())).collect();
+        scopes.sort();
+        for (_, scope) in scopes {
+            let ended = self.scope_command(&ScopeCommand { scope, wish: ScopeWish::EndPause }, now)?;
+            assert!(ended.is_ok(), "a pause that is over ends");
+        }
+        let rows = self.projection.rows.iter();
+        let paused = rows.filter_map(|(key, row)| Some((over(pause_of(&row.state)?)?, *key, row)));
+        let mut tasks: Vec<_> = paused.map(|(until, key, row)| (until, key, row.state.clone())).collect();
+        tasks.sort_by_key(|(until, key, _)| (*until, *key));
+        for (_, _, state) in tasks {
+            let Some(pause) = pause_of(&state) else { continue };
+            let wish = Wish::Resume { misfire: MisfirePolicy::Skip, by: pause.by.clone() };
+            let ended = self.command(&TaskCommand { task: state.id.clone(), wish }, now)?;
+            assert!(ended.is_ok(), "a pause that is over ends");
+        }
+        Ok(())
     }
 
     fn claimed(&self, task: &TaskId, execution: ExecutionId) -> Result<Claimed, StoreError> {
@@ -133,6 +209,10 @@ impl Tables {
             payload: payload.clone(),
         })
     }
+}
+
+fn pause_of(state: &TaskState) -> Option<&Pause> {
+    if let TaskPhase::Paused { pause, .. } = &state.phase { Some(pause) } else { None }
 }
 
 /// Every 16th claim goes to the oldest task, so that low levels are not starved. Turns are counted over all offers:

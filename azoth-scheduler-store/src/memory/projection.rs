@@ -1,13 +1,13 @@
 //! What the log adds up to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use azoth_scheduler_core::event::Event;
 use azoth_scheduler_core::evolve::{Found, OutOfOrder, evolve};
-use azoth_scheduler_core::id::TaskId;
+use azoth_scheduler_core::id::{ConcurrencyKey, TaskId};
 use azoth_scheduler_core::ledger::{Imbalance, Ledger};
 use azoth_scheduler_core::retention::{self, LogState};
-use azoth_scheduler_core::scope::{self, Scope, ScopeState};
+use azoth_scheduler_core::scope::{self, Line, Scope, ScopeState};
 use azoth_scheduler_core::state::TaskState;
 use azoth_scheduler_core::time::Timestamp;
 
@@ -91,21 +91,23 @@ impl Projection {
         let before = self.scopes.remove(scope);
         let state = scope::evolve(before, &recorded.event, recorded.at)?;
         self.scopes.insert(scope.clone(), state);
+        for concurrency_key in self.concurrency_keys() {
+            self.settle(&concurrency_key);
+        }
         Ok(())
     }
 
     fn apply_to_task(&mut self, task: &TaskId, recorded: &RecordedEvent) -> Result<(), OutOfOrder> {
         let key = *self.keys.entry(task.clone()).or_insert(recorded.position);
         let old = self.rows.remove(&key);
-        if let Some(row) = &old {
-            self.due.remove(key, &row.state);
-        }
+        let key_before = old.as_ref().and_then(|row| row.state.definition.concurrency_key.clone());
         let (state, kept, defined, mut positions) = match old {
             Some(row) => (Some(row.state), row.payload, row.defined, row.positions),
             None => (None, RecordedPayload::Absent, recorded.position, Vec::new()),
         };
         let state = evolve(state, &recorded.event, recorded.at)?;
-        self.due.insert(key, &state);
+        let ready = state.waiting().map(|work| work.run_at);
+        self.due.set(key, &state, ready.filter(|_| state.definition.concurrency_key.is_none()));
         let payload = match recorded.event {
             Event::TaskScheduled { .. } => recorded.payload.clone(),
             Event::ExecutionStarted { .. }
@@ -131,7 +133,11 @@ impl Projection {
         if let Event::ExecutionStarted { .. } = recorded.event {
             self.spend(&state, recorded.at);
         }
+        let key_after = state.definition.concurrency_key.clone();
         self.rows.insert(key, Row { state, payload, defined, positions });
+        for concurrency_key in key_before.into_iter().chain(key_after) {
+            self.settle(&concurrency_key);
+        }
         Ok(())
     }
 
@@ -148,6 +154,36 @@ impl Projection {
             }
         }
         Ok(())
+    }
+
+    /// Lets those tasks of a key be claimed that may be: those in front of its line, up to the first that has to wait.
+    fn settle(&mut self, concurrency_key: &ConcurrencyKey) {
+        let own = Scope::Key(concurrency_key.clone());
+        let of_key = self.scopes.get(&own).cloned().unwrap_or_else(|| ScopeState::new(own));
+        let everything = self.scopes.get(&Scope::Everything);
+        let members = self
+            .rows
+            .iter()
+            .filter(|(_, row)| row.state.definition.concurrency_key.as_ref() == Some(concurrency_key));
+        let run_at = |state: &TaskState| state.waiting().map(|work| work.run_at);
+        let mut line: Vec<_> = members
+            .filter_map(|(key, row)| Some((Line::of(&row.state)?, run_at(&row.state), *key)))
+            .collect();
+        line.sort();
+        let mut let_through = true;
+        for (before, (_, run_at, key)) in line.into_iter().enumerate() {
+            let (Some(run_at), Some(row)) = (run_at, self.rows.get(&key)) else { continue };
+            let of_type = self.scopes.get(&Scope::TaskType(row.state.definition.task_type.clone()));
+            let limit = scope::per_key(Some(&of_key), of_type, everything);
+            let ready = of_key.ready_at(run_at, before, limit).filter(|_| let_through);
+            let_through = ready.is_some();
+            self.due.set(key, &row.state, ready);
+        }
+    }
+
+    /// The keys of all tasks.
+    fn concurrency_keys(&self) -> BTreeSet<ConcurrencyKey> {
+        self.rows.values().filter_map(|row| row.state.definition.concurrency_key.clone()).collect()
     }
 
     /// A start counts against the rate of every scope of the task.

@@ -66,12 +66,24 @@ impl Tables {
         let mut answers = Vec::with_capacity(batch.commands.len());
         for command in &batch.commands {
             answers.push(match command {
-                Command::Task(command) => self.command(command, batch.now)?,
+                Command::Task(command) => self.asked(command, batch.now)?,
                 Command::Scope(command) => self.scope_command(command, batch.now)?,
             });
         }
         let claims = batch.offer.as_ref().map(|offer| self.claim(offer, batch.now)).transpose()?;
         Ok(Applied { answers, claims })
+    }
+
+    /// What somebody asks for: a claim of his own is held back as others are.
+    fn asked(
+        &mut self,
+        command: &TaskCommand,
+        now: Timestamp,
+    ) -> Result<Result<Answer, Rejection>, StoreError> {
+        if matches!(command.wish, Wish::Claim { .. }) && self.holds_back(&command.task, now) {
+            return Ok(Err(Rejection::HeldBack { task: command.task.clone(), now }));
+        }
+        self.command(command, now)
     }
 
     /// Decides a command and appends what it comes to.

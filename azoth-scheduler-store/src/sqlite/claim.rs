@@ -1,22 +1,25 @@
 //! Claims: due tasks for a worker that has room, found along the due index.
 //!
 //! A lane is one task type at one priority level, and each lane is a seek in the index `azoth_p_due`. The slots of an
-//! offer go to the first level that has a due task, within it to the earliest `run_at`, then to the oldest task; every
-//! [`FAIR_TURN`]th slot goes to the earliest `run_at` of all levels, so that no level starves.
+//! offer go to the first level that has a due task, within it to the one that is ready for longest, then to the oldest task;
+//! every [`FAIR_TURN`]th slot goes to the one that is ready for longest at any level, so that no level starves. A lane whose
+//! type is at a limit or paused is not looked at.
 
 use std::cmp::Reverse;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use azoth_scheduler_core::command::{TaskCommand, Wish};
 use azoth_scheduler_core::decide::Answer;
-use azoth_scheduler_core::id::{ExecutionId, TaskId};
+use azoth_scheduler_core::id::{ExecutionId, TaskId, TaskType};
+use azoth_scheduler_core::scope::{Gate, Scope};
 use azoth_scheduler_core::task::Priority;
 use azoth_scheduler_core::time::Timestamp;
 use rusqlite::{Connection, params};
 
 use super::cell;
 use super::entry::Entry;
+use super::gate;
 use super::group::Group;
 use super::log;
 use super::task_row::priority_code;
@@ -35,12 +38,13 @@ const PAGE_MAX: usize = 256;
 const PASSED_MAX: usize = 256;
 
 /// One seek in `azoth_p_due`.
-pub(super) const DUE: &str = "SELECT run_at_ms, key, id FROM azoth_p_tasks INDEXED BY azoth_p_due
-    WHERE phase = 0 AND type = ?1 AND priority = ?2 AND run_at_ms <= ?3 AND (run_at_ms, key) > (?4, ?5)
-    ORDER BY run_at_ms, key LIMIT ?6";
+pub(super) const DUE: &str = "SELECT ready_ms, key, id, concurrency_key IS NOT NULL
+    FROM azoth_p_tasks INDEXED BY azoth_p_due
+    WHERE ready_ms IS NOT NULL AND type = ?1 AND priority = ?2 AND ready_ms <= ?3 AND (ready_ms, key) > (?4, ?5)
+    ORDER BY ready_ms, key LIMIT ?6";
 /// One seek in `azoth_p_due`.
-pub(super) const EARLIEST: &str = "SELECT min(run_at_ms) FROM azoth_p_tasks INDEXED BY azoth_p_due
-    WHERE phase = 0 AND type = ?1 AND priority = ?2";
+pub(super) const EARLIEST: &str = "SELECT min(ready_ms) FROM azoth_p_tasks INDEXED BY azoth_p_due
+    WHERE ready_ms IS NOT NULL AND type = ?1 AND priority = ?2";
 
 /// Claims due tasks for an offer.
 pub(super) fn claim(group: &mut Group<'_>, offer: &ClaimOffer, now: Timestamp) -> Result<Claims, StoreError> {
@@ -48,17 +52,13 @@ pub(super) fn claim(group: &mut Group<'_>, offer: &ClaimOffer, now: Timestamp) -
     if !worker::is_live(group.conn(), offer.worker)? {
         return Ok(Claims { worker_ended: true, ..Claims::default() });
     }
-    let mut types = Vec::with_capacity(offer.task_types.len());
-    let conn = group.conn();
-    for name in offer.task_types.iter() {
-        types.extend(group.memory().type_key(conn, name)?);
-    }
-    types.sort_unstable();
-    types.dedup();
-    let mut lanes = Lanes::new(&types, now);
-    let claimed = take(group, offer, &mut lanes, now)?;
+    gate::end_pauses(group, now)?;
     group.flush()?;
-    let next_due = next_due(group.conn(), &types)?;
+    let mut gates = Gates::of(group, offer, now)?;
+    let mut lanes = Lanes::new(gates.types.keys().copied(), now);
+    let claimed = take(group, offer, (&mut lanes, &mut gates), now)?;
+    group.flush()?;
+    let next_due = gates.next_due(group.conn())?;
     let seen = LogPosition::from_number(group.head().position);
     Ok(Claims { claimed, next_due, worker_ended: false, seen })
 }
@@ -100,10 +100,61 @@ pub(super) fn claim_for_standing(group: &mut Group<'_>, offer: &ClaimOffer) -> R
     Ok(Standing::Brought(claims))
 }
 
+/// What holds back the types of an offer.
+struct Gates {
+    everything: Gate,
+    types: BTreeMap<u64, (TaskType, Gate)>,
+}
+
+impl Gates {
+    fn of(group: &mut Group<'_>, offer: &ClaimOffer, now: Timestamp) -> Result<Self, StoreError> {
+        let everything = gate::gate(group, &Scope::Everything, None, now)?;
+        let mut gates = Self { everything, types: BTreeMap::new() };
+        let conn = group.conn();
+        for name in offer.task_types.iter() {
+            if let Some(key) = group.memory().type_key(conn, name)? {
+                gates.types.insert(key, (name.clone(), Gate::Open));
+            }
+        }
+        for (key, (name, gate)) in &mut gates.types {
+            *gate = gate::gate(group, &Scope::TaskType(name.clone()), Some(*key), now)?;
+        }
+        Ok(gates)
+    }
+
+    fn is_open(&self, type_key: u64) -> bool {
+        self.everything.and(self.types.get(&type_key).map_or(Gate::Shut, |(_, gate)| *gate)) == Gate::Open
+    }
+
+    /// A task of this type was claimed.
+    fn passed(&mut self, group: &mut Group<'_>, type_key: u64, now: Timestamp) -> Result<(), StoreError> {
+        self.everything = gate::gate(group, &Scope::Everything, None, now)?;
+        if let Some((name, gate)) = self.types.get_mut(&type_key) {
+            *gate = gate::gate(group, &Scope::TaskType(name.clone()), Some(type_key), now)?;
+        }
+        Ok(())
+    }
+
+    /// When to ask again: for the next task that no gate holds back, when a gate opens by itself, or when a pause ends.
+    fn next_due(&self, conn: &Connection) -> Result<Option<Timestamp>, StoreError> {
+        let mut earliest = gate::next_pause_end(conn)?;
+        for (type_key, (_, gate)) in &self.types {
+            let opens = match self.everything.and(*gate) {
+                Gate::Shut => continue,
+                Gate::Open => Timestamp::MIN,
+                Gate::Until(at) => at,
+            };
+            let due = next_due(conn, &[*type_key])?.map(|due| due.max(opens));
+            earliest = [earliest, due].into_iter().flatten().min();
+        }
+        Ok(earliest)
+    }
+}
+
 fn take(
     group: &mut Group<'_>,
     offer: &ClaimOffer,
-    lanes: &mut Lanes,
+    (lanes, gates): (&mut Lanes, &mut Gates),
     now: Timestamp,
 ) -> Result<Vec<Claimed>, StoreError> {
     let mut claimed = Vec::new();
@@ -112,12 +163,14 @@ fn take(
     let mut next = executions.next();
     while let Some(execution) = next {
         let turn = group.head().claims;
-        let Some(task) = lanes.pop(group.conn(), turn)? else { break };
+        let Some((due, type_key)) = lanes.pop(group.conn(), turn, gates)? else { break };
+        let task = due.task()?;
         let wish = Wish::Claim { execution, worker: offer.worker };
         match group.command(&TaskCommand { task: task.clone(), wish }, now)? {
             Ok(Answer::Started) => {
                 claimed.push(claimed_task(group, &task, execution)?);
                 group.count_claim();
+                gates.passed(group, type_key, now)?;
                 next = executions.next();
             }
             Ok(Answer::Passed) if passed < PASSED_MAX => passed += 1,
@@ -125,6 +178,11 @@ fn take(
             other => {
                 return Err(cell::corrupt(format!("task {task:?} stands in the due index and is {other:?}")));
             }
+        }
+        if due.has_key {
+            // Others of its key may be claimed now, or no more.
+            group.flush()?;
+            lanes.start_again();
         }
     }
     assert!(claimed.len() <= offer.executions.len(), "an execution is claimed under an id of the offer");
@@ -197,19 +255,26 @@ struct Lane {
     dry: bool,
 }
 
-/// A due task. They compare by `run_at`, then by key.
+/// A due task. They compare by the instant from which they may be claimed, then by key.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Due {
-    run_at: i64,
+    ready: i64,
     key: i64,
     id: String,
+    has_key: bool,
+}
+
+impl Due {
+    fn task(&self) -> Result<TaskId, StoreError> {
+        TaskId::new(&self.id).map_err(|error| cell::corrupt(format!("azoth_p_tasks.id: {error}")))
+    }
 }
 
 impl Lanes {
-    fn new(types: &[u64], now: Timestamp) -> Self {
+    fn new(types: impl Iterator<Item = u64> + Clone, now: Timestamp) -> Self {
         let lanes = Priority::ALL.into_iter().flat_map(|priority| {
-            types.iter().map(move |type_key| Lane {
-                type_key: *type_key,
+            types.clone().map(move |type_key| Lane {
+                type_key,
                 priority,
                 ready: VecDeque::new(),
                 behind: (i64::MIN, i64::MIN),
@@ -221,10 +286,10 @@ impl Lanes {
     }
 
     /// Takes the task that this turn goes to.
-    fn pop(&mut self, conn: &Connection, turn: u64) -> Result<Option<TaskId>, StoreError> {
+    fn pop(&mut self, conn: &Connection, turn: u64, gates: &Gates) -> Result<Option<(Due, u64)>, StoreError> {
         let fair = turn % FAIR_TURN == FAIR_TURN - 1;
         let mut best: Option<&mut Lane> = None;
-        for lane in &mut self.lanes {
+        for lane in self.lanes.iter_mut().filter(|lane| gates.is_open(lane.type_key)) {
             let level_is_over = best.as_ref().is_some_and(|best| best.priority < lane.priority);
             if level_is_over && !fair {
                 break;
@@ -235,9 +300,15 @@ impl Lanes {
                 best = Some(lane);
             }
         }
-        let due = best.and_then(|lane| lane.ready.pop_front());
-        let id = due.map(|due| TaskId::new(due.id)).transpose();
-        id.map_err(|error| cell::corrupt(format!("azoth_p_tasks.id: {error}")))
+        Ok(best.and_then(|lane| lane.ready.pop_front().map(|due| (due, lane.type_key))))
+    }
+
+    /// The due index has changed: all lanes are read anew, first one task of each.
+    fn start_again(&mut self) {
+        for lane in &mut self.lanes {
+            lane.ready.clear();
+            (lane.behind, lane.page, lane.dry) = ((i64::MIN, i64::MIN), 1, false);
+        }
     }
 }
 
@@ -247,25 +318,26 @@ impl Lane {
         if self.dry || !self.ready.is_empty() {
             return Ok(());
         }
-        let (run_at, key) = self.behind;
+        let (ready, key) = self.behind;
         let lane = params![
             cell::int(self.type_key),
             priority_code(self.priority),
             now.unix_ms(),
-            run_at,
+            ready,
             key,
             cell::int(self.page as u64)
         ];
         let mut statement = conn.prepare_cached(DUE)?;
-        let rows = statement
-            .query_map(lane, |row| Ok(Due { run_at: row.get(0)?, key: row.get(1)?, id: row.get(2)? }))?;
+        let rows = statement.query_map(lane, |row| {
+            Ok(Due { ready: row.get(0)?, key: row.get(1)?, id: row.get(2)?, has_key: row.get(3)? })
+        })?;
         for due in rows {
             self.ready.push_back(due?);
         }
         self.dry = self.ready.len() < self.page;
         self.page = (self.page * 2).min(PAGE_MAX);
         if let Some(last) = self.ready.back() {
-            self.behind = (last.run_at, last.key);
+            self.behind = (last.ready, last.key);
         }
         Ok(())
     }

@@ -80,6 +80,9 @@ impl Fold {
             return self.add_to_the_log(conn, row, event).map(|()| None);
         }
         let before = self.task(conn, row.subject)?;
+        if let Some(before) = &before {
+            self.scopes.touch(&before.state.definition);
+        }
         let previous = before.as_ref().map(|entry| entry.last);
         if previous != row.previous {
             return Err(Unfoldable::Wrong(format!(
@@ -165,6 +168,7 @@ impl Fold {
     }
 
     fn put(&mut self, entry: Entry) -> (Option<Entry>, &Entry) {
+        self.scopes.touch(&entry.state.definition);
         self.unwritten.push(entry.key);
         match self.tasks.entry(entry.key) {
             hash_map::Entry::Occupied(slot) => {

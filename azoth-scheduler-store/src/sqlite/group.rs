@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use azoth_scheduler_core::command::{Command, ScopeCommand, TaskCommand};
+use azoth_scheduler_core::command::{Command, ScopeCommand, TaskCommand, Wish};
 use azoth_scheduler_core::decide::{Answer, Decision, decide};
 use azoth_scheduler_core::event::Event;
 use azoth_scheduler_core::id::TaskId;
@@ -19,6 +19,7 @@ use super::cell;
 use super::chain;
 use super::claim;
 use super::entry::{Entry, Place};
+use super::gate;
 use super::head::Head;
 use super::log::{self, LogRow};
 use super::log_row::{self, LogEntry};
@@ -70,7 +71,7 @@ impl<'a> Group<'a> {
         let mut answers = Vec::with_capacity(batch.commands.len());
         for command in &batch.commands {
             answers.push(match command {
-                Command::Task(command) => self.command(command, batch.now)?,
+                Command::Task(command) => self.asked(command, batch.now)?,
                 Command::Scope(command) => self.scope_command(command, batch.now)?,
             });
         }
@@ -81,6 +82,18 @@ impl<'a> Group<'a> {
         self.append()?;
         assert_eq!(answers.len(), batch.commands.len(), "each command has an answer");
         Ok(Applied { answers, claims })
+    }
+
+    /// What somebody asks for: a claim of his own is held back as others are.
+    fn asked(
+        &mut self,
+        command: &TaskCommand,
+        now: Timestamp,
+    ) -> Result<Result<Answer, Rejection>, StoreError> {
+        if matches!(command.wish, Wish::Claim { .. }) && gate::holds_back(self, &command.task, now)? {
+            return Ok(Err(Rejection::HeldBack { task: command.task.clone(), now }));
+        }
+        self.command(command, now)
     }
 
     /// Decides one command and records what it comes to.
@@ -212,6 +225,10 @@ impl<'a> Group<'a> {
         payload: Option<&Payload>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        let has_key = |slot: &Slot| {
+            slot.entry.as_ref().is_some_and(|entry| entry.state.definition.concurrency_key.is_some())
+        };
+        let had_key = has_key(&slot);
         for event in events {
             slot.entry = Some(self.fold(slot.entry, event, payload, now)?);
         }
@@ -222,6 +239,9 @@ impl<'a> Group<'a> {
             self.memory.put_back(slot);
             return Ok(());
         }
+        // Others of its key may be claimed now.
+        let starts = events.iter().all(|event| matches!(event, Event::ExecutionStarted { .. }));
+        self.opened.by_scheduling_alone &= starts || !(had_key || has_key(&slot));
         if let Some((entry, work)) =
             slot.entry.as_ref().and_then(|entry| Some((entry, entry.state.waiting()?)))
         {

@@ -105,10 +105,14 @@ impl Memory {
     /// Takes a task out, to decide about it. It is either [`put`](Self::put) back changed or [`put_back`](Self::put_back)
     /// as it is.
     pub(super) fn take(&mut self, conn: &Connection, id: &TaskId) -> Result<Slot, StoreError> {
-        match self.tasks.remove(id) {
-            Some(slot) => Ok(slot),
-            None => Slot::read(conn, id),
+        let slot = match self.tasks.remove(id) {
+            Some(slot) => slot,
+            None => Slot::read(conn, id)?,
+        };
+        if let Some(entry) = &slot.entry {
+            self.scopes.touch(&entry.state.definition);
         }
+        Ok(slot)
     }
 
     /// Puts a task back that did not change.
@@ -121,6 +125,7 @@ impl Memory {
     /// Puts a changed task back; its row is written by [`flush`](Self::flush).
     pub(super) fn put(&mut self, mut slot: Slot) {
         let Some(entry) = &slot.entry else { return };
+        self.scopes.touch(&entry.state.definition);
         let id = entry.state.id.clone();
         if slot.is_written || slot.row.is_none() {
             self.unwritten.push(id.clone());

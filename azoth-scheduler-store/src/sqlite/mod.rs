@@ -20,7 +20,7 @@
 //! | `integrity`, `vitals` | a first look for damage, and whether to go on after errors of the disk |
 //! | `checkpoint` | copying the write-ahead log into the file, and how long it may become |
 //! | `log`, `chain`, `head` | the canonical log, the hash chain over it, where it ends |
-//! | `entry`, `task_row`, `type_row`, `scope_row`, `scopes`, `claim` | the projection: folding, rows, due tasks |
+//! | `entry`, `task_row`, `type_row`, `scope_row`, `scopes`, `line`, `gate`, `claim` | the projection: folding, rows, due tasks |
 //! | `worker`, `consumer` | operational tables: signs of life, cursors, dead letters |
 //! | `readers`, `read`, `stats` | reads, each in one snapshot, on threads of the store's own |
 //! | `fold`, `scratch`, `shadow`, `upkeep` | the whole log page by page: into tables beside the file, and from there into it |
@@ -40,6 +40,8 @@ mod cell;
 mod chain;
 mod checkpoint;
 mod claim;
+#[cfg(test)]
+mod claim_cost_tests;
 mod commits;
 mod compare;
 mod consumer;
@@ -57,11 +59,13 @@ mod files;
 mod fold;
 #[cfg(test)]
 mod forged_tests;
+mod gate;
 mod group;
 mod head;
 mod hints;
 mod import;
 mod integrity;
+mod line;
 mod lines;
 mod log;
 mod log_row;

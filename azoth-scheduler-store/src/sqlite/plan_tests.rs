@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, StatementStatus, params_from_iter};
 
-use super::{claim, log, open, read, schema, task_row, worker};
+use super::{claim, gate, line, log, open, read, schema, task_row, worker};
 
 fn plan(sql: &str) -> String {
     let conn = Connection::open_in_memory().unwrap();
@@ -21,14 +21,17 @@ fn due_tasks_are_one_seek_in_the_due_index_without_sorting() {
         "{plan}"
     );
     // Both ends of the range are looked up, none is filtered.
-    assert!(plan.contains("run_at_ms>?") && plan.contains("run_at_ms<?"), "{plan}");
+    assert!(plan.contains("ready_ms>?") && plan.contains("ready_ms<?"), "{plan}");
     assert!(!plan.contains("TEMP B-TREE"), "{plan}");
 }
 
 #[test]
 fn earliest_due_instant_is_one_seek_in_the_due_index() {
     let plan = plan(claim::EARLIEST);
-    assert_eq!(plan, "SEARCH azoth_p_tasks USING COVERING INDEX azoth_p_due (type=? AND priority=?)");
+    assert_eq!(
+        plan,
+        "SEARCH azoth_p_tasks USING COVERING INDEX azoth_p_due (type=? AND priority=? AND ready_ms>?)"
+    );
 }
 
 #[test]
@@ -49,6 +52,45 @@ fn orphans_are_looked_for_among_the_running_tasks_only() {
     let plan = plan(worker::ORPHANS);
     assert!(plan.contains("SCAN task USING INDEX azoth_p_running"), "{plan}");
     assert!(plan.contains("SEARCH owner USING PRIMARY KEY (worker=?)"), "{plan}");
+}
+
+#[test]
+fn line_of_a_key_is_one_range_without_sorting() {
+    let plan = plan(line::LINE);
+    assert!(
+        plan.starts_with("SEARCH task USING INDEX azoth_p_line (concurrency_key=? AND line>?)"),
+        "{plan}"
+    );
+    assert!(
+        plan.contains("SEARCH kind USING INTEGER PRIMARY KEY") && !plan.contains("TEMP B-TREE"),
+        "{plan}"
+    );
+}
+
+#[test]
+fn tasks_of_a_key_that_may_be_claimed_are_one_range() {
+    let plan = plan(line::READY);
+    assert_eq!(plan, "SEARCH azoth_p_tasks USING INDEX azoth_p_ready (concurrency_key=?)");
+}
+
+#[test]
+fn running_tasks_are_counted_along_an_index_as_far_as_their_limit() {
+    let of_type = plan(gate::RUNNING_OF_TYPE);
+    assert!(
+        of_type.contains("SEARCH azoth_p_tasks USING COVERING INDEX azoth_p_running_types (type=?)"),
+        "{of_type}"
+    );
+    let all = plan(gate::RUNNING);
+    assert!(all.contains("SCAN azoth_p_tasks USING COVERING INDEX azoth_p_running"), "{all}");
+}
+
+#[test]
+fn pauses_that_end_are_found_at_the_front_of_their_index() {
+    let over = plan(gate::PAUSES_OVER);
+    assert!(over.contains("USING INDEX azoth_p_task_pauses (paused_until_ms<?)"), "{over}");
+    assert!(!over.contains("TEMP B-TREE"), "{over}");
+    let next = plan(gate::NEXT_PAUSE_END);
+    assert!(next.contains("azoth_p_task_pauses") && next.contains("azoth_p_scope_pauses"), "{next}");
 }
 
 #[test]

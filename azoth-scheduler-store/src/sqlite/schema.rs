@@ -284,6 +284,14 @@ const DERIVED: &[Object] = &[
     runs INTEGER NOT NULL CHECK (runs >= 0),
     moved_at_ms INTEGER NOT NULL,
     group_name TEXT,
+    concurrency_key TEXT,
+    line INTEGER CHECK (line BETWEEN 0 AND 2),
+    paused_until_ms INTEGER,
+    ready_ms INTEGER,
+    CHECK (concurrency_key IS NOT NULL OR line IS NULL),
+    CHECK (paused_until_ms IS NULL OR phase = 2),
+    CHECK (ready_ms IS NULL OR (phase = 0 AND ready_ms >= run_at_ms)),
+    CHECK (phase <> 0 OR concurrency_key IS NOT NULL OR ready_ms = run_at_ms),
     CHECK ((run_at_ms IS NOT NULL) = (phase = 0 OR phase = 2)),
     CHECK ((occurrence_ms IS NOT NULL) = (phase <= 2)),
     CHECK ((attempt IS NOT NULL) = (phase <= 2)),
@@ -299,7 +307,28 @@ const DERIVED: &[Object] = &[
     },
     Object {
         name: "azoth_p_due",
-        sql: "CREATE INDEX azoth_p_due ON azoth_p_tasks (type, priority, run_at_ms) WHERE phase = 0",
+        sql: "CREATE INDEX azoth_p_due ON azoth_p_tasks (type, priority, ready_ms) WHERE ready_ms IS NOT NULL",
+    },
+    Object {
+        name: "azoth_p_line",
+        sql: "CREATE INDEX azoth_p_line ON azoth_p_tasks (concurrency_key, line, run_at_ms) WHERE line IS NOT NULL",
+    },
+    Object {
+        name: "azoth_p_ready",
+        sql: "CREATE INDEX azoth_p_ready ON azoth_p_tasks (concurrency_key)
+WHERE concurrency_key IS NOT NULL AND ready_ms IS NOT NULL",
+    },
+    Object {
+        name: "azoth_p_running_types",
+        sql: "CREATE INDEX azoth_p_running_types ON azoth_p_tasks (type) WHERE phase = 1",
+    },
+    Object {
+        name: "azoth_p_task_pauses",
+        sql: "CREATE INDEX azoth_p_task_pauses ON azoth_p_tasks (paused_until_ms) WHERE paused_until_ms IS NOT NULL",
+    },
+    Object {
+        name: "azoth_p_scope_pauses",
+        sql: "CREATE INDEX azoth_p_scope_pauses ON azoth_p_scopes (paused_until_ms) WHERE paused_until_ms IS NOT NULL",
     },
     Object {
         name: "azoth_p_running",

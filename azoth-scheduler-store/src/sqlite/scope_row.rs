@@ -119,6 +119,17 @@ pub(super) fn all(conn: &Connection) -> Result<Vec<ScopeCells>, StoreError> {
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// Scopes whose pause is over, the first one first, along `azoth_p_scope_pauses`.
+pub(super) fn pauses_over(conn: &Connection, now: Timestamp, limit: u64) -> Result<Vec<Scope>, StoreError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM azoth_p_scopes INDEXED BY azoth_p_scope_pauses
+         WHERE paused_until_ms <= ?1 ORDER BY paused_until_ms, kind, name LIMIT ?2"
+    );
+    let mut statement = conn.prepare_cached(&sql)?;
+    let rows = statement.query_map(params![now.unix_ms(), cell::int(limit)], ScopeCells::read)?;
+    rows.map(|cells| Ok(cells?.entry()?.state.scope)).collect()
+}
+
 /// Kind and name of a scope. Everything has no name.
 fn cells_of(scope: &Scope) -> (i64, &str) {
     match scope {

@@ -1,12 +1,14 @@
 //! The scopes that a writer or a fold has met: remembered, changed, and written when all is decided.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
+use azoth_scheduler_core::id::ConcurrencyKey;
 use azoth_scheduler_core::scope::Scope;
 use azoth_scheduler_core::task::TaskDefinition;
 use azoth_scheduler_core::time::Timestamp;
 use rusqlite::Connection;
 
+use super::line;
 use super::scope_row::{self, ScopeCells, ScopeEntry};
 use crate::error::StoreError;
 
@@ -15,6 +17,10 @@ use crate::error::StoreError;
 pub(super) struct Scopes {
     met: HashMap<Scope, Slot>,
     unwritten: Vec<Scope>,
+    /// Keys whose lines have to be looked at.
+    lines: BTreeSet<ConcurrencyKey>,
+    /// All lines have to be.
+    all_lines: bool,
 }
 
 /// A scope; `entry` is `None` where nothing was said of it.
@@ -41,8 +47,23 @@ impl Scopes {
     /// Changes what is known of a scope; its row is written by [`flush`](Self::flush).
     pub(super) fn put(&mut self, entry: ScopeEntry) {
         let scope = entry.state.scope.clone();
+        match &scope {
+            Scope::Key(key) => {
+                self.lines.insert(key.clone());
+            }
+            Scope::TaskType(_) | Scope::Everything => {
+                let known = self.met.get(&scope).and_then(|slot| slot.entry.as_ref());
+                let before = known.and_then(|known| known.state.limits().max_running_per_key);
+                self.all_lines |= before != entry.state.limits().max_running_per_key;
+            }
+        }
         self.unwritten.push(scope.clone());
         self.met.insert(scope, Slot { entry: Some(entry), written: false });
+    }
+
+    /// A task of this definition changes, and with it the line of its key.
+    pub(super) fn touch(&mut self, definition: &TaskDefinition) {
+        self.lines.extend(definition.concurrency_key.clone());
     }
 
     /// A start counts against the rate of every scope of the task.
@@ -62,7 +83,8 @@ impl Scopes {
         Ok(())
     }
 
-    /// Writes the rows of all scopes that changed.
+    /// Writes the rows of all scopes that changed, then lets into the due index who may be claimed now. The rows of the
+    /// tasks stand there by then.
     pub(super) fn flush(&mut self, conn: &Connection) -> Result<(), StoreError> {
         for scope in self.unwritten.drain(..) {
             let Some(slot) = self.met.get_mut(&scope).filter(|slot| !slot.written) else { continue };
@@ -70,6 +92,12 @@ impl Scopes {
                 ScopeCells::of(entry).write(conn)?;
             }
             slot.written = true;
+        }
+        if std::mem::take(&mut self.all_lines) {
+            self.lines.extend(line::keys(conn)?);
+        }
+        for key in std::mem::take(&mut self.lines) {
+            line::settle(conn, self, &key)?;
         }
         Ok(())
     }
@@ -86,6 +114,8 @@ impl Scopes {
     pub(super) fn forget(&mut self) {
         self.met.clear();
         self.unwritten.clear();
+        self.lines.clear();
+        self.all_lines = false;
     }
 }
 

@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use azoth_scheduler_core::event::Event;
-use azoth_scheduler_core::id::{GroupName, TaskId};
+use azoth_scheduler_core::id::{ConcurrencyKey, GroupName, TaskId};
 use azoth_scheduler_core::schedule::Run;
+use azoth_scheduler_core::scope::Line;
 use azoth_scheduler_core::state::{
     Afterwards, Counts, PhaseKind, Progress, Running, TaskPhase, TaskState, Work,
 };
@@ -50,13 +51,19 @@ pub(super) struct Cells {
     runs: i64,
     moved_at: i64,
     group: Option<String>,
+    concurrency_key: Option<String>,
+    /// Where it stands in the line of its key.
+    line: Option<i64>,
+    paused_until: Option<i64>,
+    /// From when it may be claimed; of a task with a key only its line knows.
+    ready: Option<i64>,
 }
 
 /// All columns, in order.
 pub(super) const COLUMNS: &str = "key, id, type, priority, phase, run_at_ms, occurrence_ms, attempt, execution, worker, \
      claimed_at_ms, superseded, afterwards, said, ended_at_ms, defined, last_position, created_at_ms, \
      defined_at_ms, decided_ms, backlog_next_ms, backlog_through_ms, buffered_ms, failures, losses, runs, \
-     moved_at_ms, group_name";
+     moved_at_ms, group_name, concurrency_key, line, paused_until_ms, ready_ms";
 
 /// The names of the columns.
 static NAMES: LazyLock<Vec<&str>> = LazyLock::new(|| COLUMNS.split(", ").map(str::trim).collect());
@@ -68,7 +75,7 @@ static BY_ID: LazyLock<String> =
     LazyLock::new(|| format!("SELECT {COLUMNS} FROM azoth_p_tasks WHERE id = ?1"));
 static BY_KEY: LazyLock<String> =
     LazyLock::new(|| format!("SELECT {COLUMNS} FROM azoth_p_tasks WHERE key = ?1"));
-const WIDTH: usize = 28;
+const WIDTH: usize = 32;
 
 pub(super) const PLACE: &str = "SELECT key, last_position FROM azoth_p_tasks WHERE id = ?1";
 
@@ -97,15 +104,21 @@ impl Cells {
             runs: i64::from(state.runs),
             moved_at: state.moved_at.unix_ms(),
             group: state.definition.group.as_ref().map(|group| group.as_str().to_owned()),
+            concurrency_key: state.definition.concurrency_key.as_ref().map(|key| key.as_str().to_owned()),
+            line: Line::of(state).map(line_code),
             ..Cells::default()
         };
         cells.fill_phase(&state.phase);
+        cells.ready = cells.run_at.filter(|_| cells.phase == WAITING && cells.concurrency_key.is_none());
         cells
     }
 
     fn fill_phase(&mut self, phase: &TaskPhase) {
         match phase {
             TaskPhase::Waiting(work) | TaskPhase::Paused { work, .. } => {
+                if let TaskPhase::Paused { pause, .. } = phase {
+                    self.paused_until = pause.until.map(Timestamp::unix_ms);
+                }
                 self.run_at = Some(work.run_at.unix_ms());
                 self.occurrence = Some(work.occurrence.unix_ms());
                 self.attempt = Some(i64::from(work.attempt.get()));
@@ -155,6 +168,10 @@ impl Cells {
             runs: row.get(25)?,
             moved_at: row.get(26)?,
             group: row.get(27)?,
+            concurrency_key: row.get(28)?,
+            line: row.get(29)?,
+            paused_until: row.get(30)?,
+            ready: row.get(31)?,
         })
     }
 
@@ -189,6 +206,10 @@ impl Cells {
             &self.runs,
             &self.moved_at,
             &self.group,
+            &self.concurrency_key,
+            &self.line,
+            &self.paused_until,
+            &self.ready,
         ]
     }
 
@@ -223,6 +244,11 @@ impl Cells {
             self.runs != other.runs,
             self.moved_at != other.moved_at,
             self.group != other.group,
+            self.concurrency_key != other.concurrency_key,
+            self.line != other.line,
+            self.paused_until != other.paused_until,
+            // Whoever stands in a line, or has left one, has been let out of it by the line.
+            self.ready != other.ready || self.concurrency_key.is_some() || other.concurrency_key.is_some(),
         ];
         differs.iter().enumerate().fold(0, |bits, (at, differs)| bits | (u64::from(*differs) << at))
     }
@@ -241,6 +267,10 @@ impl Cells {
         }
         if definition.group.as_ref().map(GroupName::as_str) != self.group.as_deref() {
             return Err(cell::corrupt("azoth_p_tasks.group_name is not the group of the definition"));
+        }
+        if definition.concurrency_key.as_ref().map(ConcurrencyKey::as_str) != self.concurrency_key.as_deref()
+        {
+            return Err(cell::corrupt("azoth_p_tasks.concurrency_key is not the key of the definition"));
         }
         let said = self.said.map(|cell| cell::number(cell, "azoth_p_tasks.said")).transpose()?;
         let state = TaskState {
@@ -516,6 +546,14 @@ pub(super) fn priority_code(priority: Priority) -> i64 {
     }
 }
 
+fn line_code(line: Line) -> i64 {
+    match line {
+        Line::Running => 0,
+        Line::BetweenAttempts => 1,
+        Line::Waiting => 2,
+    }
+}
+
 fn afterwards_code(afterwards: &Afterwards) -> i64 {
     match afterwards {
         Afterwards::GoOn => GO_ON,
@@ -524,6 +562,8 @@ fn afterwards_code(afterwards: &Afterwards) -> i64 {
     }
 }
 
+/// As [`phase_code`] gives it.
+const WAITING: i64 = 0;
 const GO_ON: i64 = 0;
 const PAUSE: i64 = 1;
 const DISABLE: i64 = 2;

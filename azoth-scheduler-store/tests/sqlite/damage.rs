@@ -151,7 +151,7 @@ async fn payload_that_is_missing_though_it_was_not_dropped_is_found_and_says_wha
 async fn edited_projection_is_found_and_a_rebuild_mends_it() {
     for edit in [
         "UPDATE azoth_p_tasks SET runs = 9 WHERE id = 'a'",
-        "UPDATE azoth_p_tasks SET run_at_ms = run_at_ms + 1 WHERE id = 'b'",
+        "UPDATE azoth_p_tasks SET run_at_ms = run_at_ms + 1, ready_ms = ready_ms + 1 WHERE id = 'b'",
         "UPDATE azoth_p_tasks SET group_name = 'other' WHERE id = 'b'",
         "UPDATE azoth_p_tasks SET id = 'z' WHERE id = 'b'",
         "DELETE FROM azoth_p_tasks WHERE id = 'c'",

@@ -189,7 +189,6 @@ fn random_task(draw: &mut Draw) -> NewTask {
         timeout_ms: NonZeroU64::new(1 + draw.below(1_000)).unwrap(),
         priority: draw.one_of(&Priority::ALL),
         group: draw.one_of(&[None, GroupName::new("group").ok()]),
-
         concurrency_key: None,
     };
     let on_conflict = [OnConflict::Redefine, OnConflict::Redefine, OnConflict::Replace, OnConflict::Keep];

@@ -1,9 +1,15 @@
 //! Several handles on one file, and callers that share a commit.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 
+use azoth_scheduler_core::command::{ScopeCommand, ScopeWish};
 use azoth_scheduler_core::decide::Answer;
-use azoth_scheduler_store::{Batch, LogPosition, Renewal, Store, StoreError};
+use azoth_scheduler_core::event::Event;
+use azoth_scheduler_core::schedule::Schedule;
+use azoth_scheduler_core::scope::{Limits, LimitsChange, Scope};
+use azoth_scheduler_core::task::TaskDefinition;
+use azoth_scheduler_store::{Batch, LogPosition, Renewal, Store, StoreError, Subject, TaskFilter};
 
 use crate::support::*;
 
@@ -156,4 +162,54 @@ async fn signs_of_life_are_kept_whole() {
     assert_eq!(workers[0].info, worker_info(1));
     assert_eq!((workers[0].renewals, workers[0].renewed_at), (1, at(3)));
     assert_sound(&store).await;
+}
+
+/// I22, over two stores that claim at the same time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_stores_on_one_file_together_keep_the_limits_of_types_and_keys() {
+    let folder = Folder::new();
+    let stores = [folder.open(), folder.open()];
+    let limits = Limits { max_running: NonZeroU32::new(3), ..Limits::default() };
+    let wish = ScopeWish::ChangeLimits { change: LimitsChange::Set(limits), by: actor() };
+    let limit = ScopeCommand { scope: Scope::TaskType(kind("work")), wish };
+    stores[0].apply(Batch::new([limit], at(0))).await.unwrap();
+    let keyed = |number: usize| {
+        let key = Some(format!("key-{}", number % 4).parse().unwrap());
+        let definition = definition(Schedule::immediate());
+        schedule(&format!("task-{number}"), TaskDefinition { concurrency_key: key, ..definition }, b"")
+    };
+    apply(&stores[1], at(0), (0..60).map(keyed)).await;
+    let mut claimers = Vec::new();
+    for (store, number) in stores.clone().into_iter().zip(1u128..) {
+        store.register_worker(worker_info(number), at(0)).await.unwrap();
+        claimers.push(tokio::spawn(async move {
+            for round in 0..200u128 {
+                let first = number << 64 | round << 8;
+                let claimed = claim(&store, at(1), offer(number, first..first + 4)).await;
+                for claim in claimed {
+                    let done = succeed(claim.task.as_str(), claim.execution, b"", at(1));
+                    apply(&store, at(1), [done]).await;
+                }
+            }
+        }));
+    }
+    for claimer in claimers {
+        claimer.await.unwrap();
+    }
+    let (mut running, mut most) = (BTreeSet::new(), 0);
+    for event in stores[0].events(LogPosition::START, 1_000).await.unwrap() {
+        let Subject::Task(task) = event.subject else { continue };
+        let key = task.as_str().trim_start_matches("task-").parse::<usize>().unwrap() % 4;
+        match event.event {
+            Event::ExecutionStarted { .. } => assert!(running.insert(key), "two of one key run at once"),
+            Event::TaskExecuted { .. } => assert!(running.remove(&key)),
+            _ => {}
+        }
+        assert!(running.len() <= 3, "more run at once than may");
+        most = most.max(running.len());
+    }
+    assert_eq!((running.len(), most), (0, 3));
+    let left = TaskFilter::new().enabled(true);
+    assert_eq!(stores[0].tasks(&left).await.unwrap(), []);
+    assert_sound(&stores[0]).await;
 }

@@ -99,7 +99,6 @@ pub(crate) fn definition(schedule: Schedule) -> TaskDefinition {
         timeout_ms: NonZeroU64::new(60_000).unwrap(),
         priority: Priority::Normal,
         group: None,
-
         concurrency_key: None,
     }
 }

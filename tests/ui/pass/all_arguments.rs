@@ -11,6 +11,7 @@ use azoth_scheduler::{TaskHandler, TaskOptions, task_handler};
     max_retries = 0,
     backoff = "250ms..1h",
     priority = "critical",
+    concurrency = 4,
     cron = "0 30 9 * * mon-FRI",
     time_zone = "Europe/Berlin",
     name = Mail,
@@ -25,7 +26,8 @@ fn main() {
         .timeout(Duration::from_secs(90))
         .max_retries(0)
         .backoff(Duration::from_millis(250), Duration::from_secs(3600))
-        .priority(Priority::Critical);
+        .priority(Priority::Critical)
+        .concurrency(4);
     assert_eq!(Mail.options(), options);
     let schedules = Mail.schedules().unwrap();
     assert_eq!(schedules.len(), 1);

@@ -53,7 +53,7 @@ const RECORDS: [&str; 17] = [
     "0101fd002852a528030000fd00f8523e280300000101fdc0cc543e2803000002fd90d4543e28030000fdc0cc543e2803000001fd80a1563e28030000fd4076583e2803000001fd004b5a3e28030000",
     "0101010a73656e645f656d61696c01010401020164fbe80305036f7073",
     "010100056e69676874036f707301fd00d5c03e28030000",
-    "0101020874656e616e742d3700036f7073",
+    "0101020874656e616e742d37036f7073",
     "010101fd00f8523e280300000001fdc0cc543e280300000201610162",
     "0101fc70110100",
     "0101fc70110100200101010101010101010101010101010101010101010101010101010101010101200202020202020202020202020202020202020202020202020202020202020202",
@@ -132,7 +132,7 @@ fn events() -> [Event; 17] {
             by: by.clone(),
         },
         Event::ScopePaused { scope: Scope::Everything, reason, by: by.clone(), until: Some(at(3600)) },
-        Event::ScopeResumed { scope: key, misfire: MisfirePolicy::RunOnce, by },
+        Event::ScopeResumed { scope: key, by },
         Event::TasksForgotten {
             horizon: Horizon { finished: Some(at(0)), cancelled: None, disabled: Some(at(60)) },
             tasks: vec![TaskId::new("a").unwrap(), TaskId::new("b").unwrap()],

@@ -203,9 +203,7 @@ impl<'a> Record<'a> {
             Event::ScopePaused { scope, reason, by, until } => {
                 Self::ScopePaused(ScopePaused::of(scope, reason, by, until))
             }
-            Event::ScopeResumed { scope, misfire, by } => {
-                Self::ScopeResumed(ScopeResumed::of(scope, misfire, by))
-            }
+            Event::ScopeResumed { scope, by } => Self::ScopeResumed(ScopeResumed::of(scope, by)),
         }
     }
 }

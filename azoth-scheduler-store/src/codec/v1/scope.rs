@@ -5,11 +5,10 @@ use std::num::{NonZeroU32, NonZeroU64};
 use azoth_scheduler_core::event::Event;
 use azoth_scheduler_core::execution::ErrorText;
 use azoth_scheduler_core::id::{Actor, ConcurrencyKey, TaskType};
+use azoth_scheduler_core::scope;
 use azoth_scheduler_core::time::Timestamp;
-use azoth_scheduler_core::{schedule, scope};
 use serde::{Deserialize, Serialize};
 
-use super::definition::MisfirePolicy;
 use super::{IntoEvent, Invalid, Stored};
 
 #[derive(Serialize, Deserialize)]
@@ -33,7 +32,6 @@ pub(in crate::codec) struct ScopePaused<'a> {
 pub(in crate::codec) struct ScopeResumed<'a> {
     #[serde(borrow)]
     scope: Scope<'a>,
-    misfire: MisfirePolicy,
     by: &'a str,
 }
 
@@ -84,8 +82,8 @@ impl<'a> ScopePaused<'a> {
 }
 
 impl<'a> ScopeResumed<'a> {
-    pub(super) fn of(scope: &'a scope::Scope, misfire: &schedule::MisfirePolicy, by: &'a Actor) -> Self {
-        Self { scope: Scope::store(scope), misfire: MisfirePolicy::store(misfire), by: by.as_str() }
+    pub(super) fn of(scope: &'a scope::Scope, by: &'a Actor) -> Self {
+        Self { scope: Scope::store(scope), by: by.as_str() }
     }
 }
 
@@ -105,8 +103,7 @@ impl IntoEvent for ScopePaused<'_> {
 
 impl IntoEvent for ScopeResumed<'_> {
     fn into_event(self) -> Result<Event, Invalid> {
-        let (scope, misfire) = (self.scope.restore()?, self.misfire.restore()?);
-        Ok(Event::ScopeResumed { scope, misfire, by: Actor::new(self.by)? })
+        Ok(Event::ScopeResumed { scope: self.scope.restore()?, by: Actor::new(self.by)? })
     }
 }
 

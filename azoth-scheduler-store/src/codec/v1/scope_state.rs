@@ -4,7 +4,6 @@ use azoth_scheduler_core::id::Actor;
 use azoth_scheduler_core::{scope, state};
 use serde::{Deserialize, Serialize};
 
-use super::definition::MisfirePolicy;
 use super::scope::{Limits, Scope};
 use super::{Invalid, Stored};
 
@@ -17,7 +16,6 @@ pub(in crate::codec) struct ScopeState<'a> {
     set: Option<Limits>,
     #[serde(borrow)]
     pause: Option<Pause<'a>>,
-    stood_still: Option<StoodStill>,
     spent: Option<i64>,
 }
 
@@ -29,13 +27,6 @@ struct Pause<'a> {
     until: Option<i64>,
 }
 
-#[derive(Serialize, Deserialize)]
-struct StoodStill {
-    from: i64,
-    to: i64,
-    misfire: MisfirePolicy,
-}
-
 impl<'a> ScopeState<'a> {
     /// The stored form of a scope.
     pub(in crate::codec) fn of(state: &'a scope::ScopeState) -> Self {
@@ -44,7 +35,6 @@ impl<'a> ScopeState<'a> {
             declared: Limits::store(&state.declared),
             set: Option::store(&state.set),
             pause: Option::store(&state.pause),
-            stood_still: Option::store(&state.stood_still),
             spent: state.spent.map(scope::Spent::unix_us),
         }
     }
@@ -56,7 +46,6 @@ impl<'a> ScopeState<'a> {
             declared: self.declared.restore()?,
             set: self.set.restore()?,
             pause: self.pause.restore()?,
-            stood_still: self.stood_still.restore()?,
             spent: self.spent.map(scope::Spent::from_unix_us),
         })
     }
@@ -77,19 +66,5 @@ impl<'a> Stored<'a> for Pause<'a> {
             by: Actor::new(self.by)?,
             until: self.until.restore()?,
         })
-    }
-}
-
-impl Stored<'_> for StoodStill {
-    type Core = scope::StoodStill;
-
-    fn store(core: &scope::StoodStill) -> Self {
-        let misfire = MisfirePolicy::store(&core.misfire);
-        Self { from: i64::store(&core.from), to: i64::store(&core.to), misfire }
-    }
-
-    fn restore(self) -> Result<scope::StoodStill, Invalid> {
-        let misfire = self.misfire.restore()?;
-        Ok(scope::StoodStill { from: self.from.restore()?, to: self.to.restore()?, misfire })
     }
 }

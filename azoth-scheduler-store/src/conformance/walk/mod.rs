@@ -1,11 +1,12 @@
 //! Two stores under the same random commands: whatever one answers, the other answers too.
 
 mod chance;
+mod held;
 mod wish;
 
 use std::sync::Arc;
 
-use azoth_scheduler_core::command::{AbandonReason, TaskCommand, Wish};
+use azoth_scheduler_core::command::{AbandonReason, Command, TaskCommand, Wish};
 use azoth_scheduler_core::id::{ExecutionId, TaskId, WorkerId};
 use azoth_scheduler_core::task::Priority;
 use azoth_scheduler_core::testing::{at, execution, task_type, worker};
@@ -128,18 +129,23 @@ impl Walk<'_> {
     }
 
     async fn apply(&mut self, place: &str) {
-        let commands: Vec<TaskCommand> = (0..self.chance.below(5)).map(|_| self.command()).collect();
+        let commands: Vec<Command> = (0..self.chance.below(5)).map(|_| self.wish()).collect();
         let offer = self.offer();
         let batch = Batch { offer, ..Batch::new(commands.iter().cloned(), self.now) };
         let [a, b] = self.stores();
         let (left, right) = (ok(a.apply(batch.clone()).await), ok(b.apply(batch.clone()).await));
         assert_eq!(seen(&left), seen(&right), "{place}: {batch:#?}");
-        for task in commands.iter().map(|command| &command.task) {
+        let tasks = commands.iter().filter_map(|command| match command {
+            Command::Task(command) => Some(&command.task),
+            Command::Scope(_) => None,
+        });
+        for task in tasks {
             assert_eq!(a.task(task).await, b.task(task).await, "{place}: {batch:#?}");
             let (left, right) = (a.history(task, None, 10).await, b.history(task, None, 10).await);
             assert_eq!(left, right, "{place}: {batch:#?}");
         }
         assert_eq!(a.head().await, b.head().await, "{place}: {batch:#?}");
+        held::check(a, &batch, &left, place).await;
         for claimed in left.claims.into_iter().flat_map(|claims| claims.claimed) {
             self.running.push((claimed.task, claimed.execution));
         }

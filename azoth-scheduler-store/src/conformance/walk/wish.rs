@@ -2,12 +2,15 @@
 
 use std::num::{NonZeroU32, NonZeroU64};
 
-use azoth_scheduler_core::command::{AbandonReason, NewTask, OnConflict, TaskCommand, Wish};
+use azoth_scheduler_core::command::{
+    AbandonReason, Command, NewTask, OnConflict, ScopeCommand, ScopeWish, TaskCommand, Wish,
+};
 use azoth_scheduler_core::execution::{Emitted, FailureClass, Outcome, Report};
-use azoth_scheduler_core::id::{ExecutionId, TaskId};
+use azoth_scheduler_core::id::{ConcurrencyKey, ExecutionId, TaskId};
 use azoth_scheduler_core::payload::Payload;
 use azoth_scheduler_core::retry::{Backoff, OnExhausted, RetryPolicy};
 use azoth_scheduler_core::schedule::{Misfire, MisfirePolicy, Overlap, Schedule};
+use azoth_scheduler_core::scope::{Limits, LimitsChange, Rate, Scope};
 use azoth_scheduler_core::task::TaskDefinition;
 use azoth_scheduler_core::testing::{actor, execution, failed, group, task_id, task_type, text, worker};
 
@@ -15,6 +18,44 @@ use super::Walk;
 use crate::conformance::bench::{every, ok};
 
 impl Walk<'_> {
+    /// Anything that may be wished of a task, and at times of many.
+    pub(super) fn wish(&mut self) -> Command {
+        if self.chance.one_in(8) { self.scope_command().into() } else { self.command().into() }
+    }
+
+    fn scope_command(&mut self) -> ScopeCommand {
+        let scope = match self.chance.below(8) {
+            0 => Scope::Everything,
+            1..=4 => Scope::TaskType(task_type(self.chance.pick(&["mail", "report"]))),
+            _ => Scope::Key(ok(self.chance.pick(&KEYS).parse())),
+        };
+        let (reason, by) = (text("said"), actor("ops"));
+        let wish = match self.chance.below(8) {
+            0 => {
+                let until = self.now.saturating_add_ms(self.chance.ms(60_000));
+                ScopeWish::Pause { reason, by, until: Some(until) }
+            }
+            1 => ScopeWish::Pause { reason, by, until: None },
+            2 | 3 => ScopeWish::Resume { by },
+            4 => ScopeWish::ChangeLimits { change: LimitsChange::Cleared, by },
+            5 => ScopeWish::ChangeLimits { change: LimitsChange::Declared(self.limits()), by },
+            _ => ScopeWish::ChangeLimits { change: LimitsChange::Set(self.limits()), by },
+        };
+        ScopeCommand { scope, wish }
+    }
+
+    fn limits(&mut self) -> Limits {
+        let (count, burst) = (NonZeroU32::new(1), NonZeroU32::new(self.chance.pick(&[1, 3])));
+        let per_ms = NonZeroU64::new(self.chance.pick(&[500, 20_000]));
+        let rate =
+            count.zip(per_ms).zip(burst).and_then(|((count, per), burst)| Rate::new(count, per, burst));
+        Limits {
+            max_running: NonZeroU32::new(self.chance.pick(&[0, 1, 2, 5])),
+            max_running_per_key: NonZeroU32::new(self.chance.pick(&[0, 0, 2, 3])),
+            rate: rate.filter(|_| self.chance.one_in(3)),
+        }
+    }
+
     /// Anything that may be wished of one of a few tasks.
     pub(super) fn command(&mut self) -> TaskCommand {
         let (reason, by) = (text("said"), actor("ops"));
@@ -22,7 +63,10 @@ impl Walk<'_> {
         let wish = match self.chance.below(25) {
             0 => Wish::Cancel { reason, by },
             1 => Wish::Disable { reason, by },
-            2 => Wish::Pause { reason, by, until: None },
+            2 => {
+                let until = self.now.saturating_add_ms(self.chance.ms(60_000));
+                Wish::Pause { reason, by, until: Some(until).filter(|_| self.chance.one_in(2)) }
+            }
             3 | 4 => Wish::Resume { misfire: self.policy(), by },
             5 => return self.direct_claim(task),
             24 => Wish::CorrectClock,
@@ -89,8 +133,7 @@ impl Walk<'_> {
             timeout_ms: NonZeroU64::MIN.saturating_add(self.chance.below(3) as u64),
             priority: self.chance.pick(self.priorities),
             group: self.chance.pick(&[None, None, Some("left"), Some("right")]).map(group),
-
-            concurrency_key: None,
+            concurrency_key: self.key(),
         };
         let on_conflict = self.chance.pick(&[
             OnConflict::Redefine,
@@ -101,6 +144,10 @@ impl Walk<'_> {
         ]);
         let payload = self.payload();
         NewTask::new(definition, payload, on_conflict)
+    }
+
+    fn key(&mut self) -> Option<ConcurrencyKey> {
+        if self.chance.one_in(2) { Some(ok(self.chance.pick(&KEYS).parse())) } else { None }
     }
 
     /// Bytes of different lengths, few enough that the same ones come again.
@@ -139,3 +186,5 @@ impl Walk<'_> {
 }
 
 const TASKS: usize = 12;
+/// Tasks share a few keys.
+const KEYS: [&str; 2] = ["left", "right"];

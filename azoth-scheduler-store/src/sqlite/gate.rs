@@ -1,0 +1,119 @@
+//! What a claim is held back by: the limits and pauses of the task types that are offered, and of everything.
+//!
+//! A gate that is shut keeps a claim from looking at any task behind it. Concurrency keys need none: a task that their
+//! limits, rates and pauses hold back does not stand in the due index.
+
+use azoth_scheduler_core::command::{ScopeCommand, ScopeWish, TaskCommand, Wish};
+use azoth_scheduler_core::id::{TaskId, TaskType};
+use azoth_scheduler_core::schedule::MisfirePolicy;
+use azoth_scheduler_core::scope::{Gate, Scope};
+use azoth_scheduler_core::state::TaskPhase;
+use azoth_scheduler_core::time::Timestamp;
+use rusqlite::{Connection, params};
+
+use super::cell;
+use super::group::Group;
+use super::scope_row;
+use crate::error::StoreError;
+
+/// One range of `azoth_p_running_types`, as far as the limit.
+pub(super) const RUNNING_OF_TYPE: &str = "SELECT count(*) FROM (SELECT 1 FROM azoth_p_tasks
+    INDEXED BY azoth_p_running_types WHERE phase = 1 AND type = ?1 LIMIT ?2)";
+/// Along `azoth_p_running`, as far as the limit.
+pub(super) const RUNNING: &str = "SELECT count(*) FROM (SELECT 1 FROM azoth_p_tasks
+    INDEXED BY azoth_p_running WHERE phase = 1 LIMIT ?1)";
+/// One range of `azoth_p_task_pauses`.
+pub(super) const PAUSES_OVER: &str = "SELECT id FROM azoth_p_tasks INDEXED BY azoth_p_task_pauses
+    WHERE paused_until_ms <= ?1 ORDER BY paused_until_ms, key LIMIT ?2";
+/// The first entries of `azoth_p_task_pauses` and `azoth_p_scope_pauses`.
+pub(super) const NEXT_PAUSE_END: &str = "SELECT min(until) FROM (
+    SELECT min(paused_until_ms) AS until FROM azoth_p_tasks INDEXED BY azoth_p_task_pauses WHERE paused_until_ms IS NOT NULL
+    UNION ALL
+    SELECT min(paused_until_ms) FROM azoth_p_scopes INDEXED BY azoth_p_scope_pauses WHERE paused_until_ms IS NOT NULL)";
+
+/// The gate of a scope. `type_key` says which tasks are counted as running: those of a type, or all.
+pub(super) fn gate(
+    group: &mut Group<'_>,
+    scope: &Scope,
+    type_key: Option<u64>,
+    now: Timestamp,
+) -> Result<Gate, StoreError> {
+    let conn = group.conn();
+    let Some(entry) = group.memory().scopes.get(conn, scope)? else { return Ok(Gate::Open) };
+    let state = entry.state.clone();
+    let running = match state.limits().max_running {
+        None => 0,
+        Some(limit) => {
+            group.flush()?;
+            running(conn, type_key, limit.get())?
+        }
+    };
+    Ok(state.gate(running, now))
+}
+
+/// Whether limits or pauses hold back a task that is due.
+pub(super) fn holds_back(group: &mut Group<'_>, task: &TaskId, now: Timestamp) -> Result<bool, StoreError> {
+    let conn = group.conn();
+    let Some(entry) = group.memory().task(conn, task)? else { return Ok(false) };
+    if entry.state.waiting().is_none_or(|work| work.run_at > now) {
+        return Ok(false);
+    }
+    let (key, type_key) = (entry.key, entry.type_key);
+    let task_type: TaskType = entry.state.definition.task_type.clone();
+    let everything = gate(group, &Scope::Everything, None, now)?;
+    let of_type = gate(group, &Scope::TaskType(task_type), Some(type_key), now)?;
+    if everything.and(of_type) != Gate::Open {
+        return Ok(true);
+    }
+    group.flush()?;
+    let sql = "SELECT coalesce(ready_ms <= ?2, 0) FROM azoth_p_tasks WHERE key = ?1";
+    let cells = params![cell::int(key), now.unix_ms()];
+    let ready: bool = conn.prepare_cached(sql)?.query_row(cells, |row| row.get(0))?;
+    Ok(!ready)
+}
+
+/// Ends the pauses whose instant has come, those of scopes and those of single tasks; at most [`PAUSES_MAX`] of each.
+pub(super) fn end_pauses(group: &mut Group<'_>, now: Timestamp) -> Result<(), StoreError> {
+    for scope in scope_row::pauses_over(group.conn(), now, PAUSES_MAX)? {
+        let command = ScopeCommand { scope, wish: ScopeWish::EndPause };
+        group.scope_command(&command, now)?.map_err(|rejection| cell::corrupt(rejection.to_string()))?;
+    }
+    let mut statement = group.conn().prepare_cached(PAUSES_OVER)?;
+    let rows = statement.query_map(params![now.unix_ms(), cell::int(PAUSES_MAX)], |row| row.get(0))?;
+    let tasks: Vec<String> = rows.collect::<Result<_, _>>()?;
+    for task in tasks {
+        end_pause(group, &task, now)?;
+    }
+    Ok(())
+}
+
+fn end_pause(group: &mut Group<'_>, task: &str, now: Timestamp) -> Result<(), StoreError> {
+    let task = TaskId::new(task).map_err(|error| cell::corrupt(format!("azoth_p_tasks.id: {error}")))?;
+    let conn = group.conn();
+    let entry = group.memory().task(conn, &task)?;
+    let Some(TaskPhase::Paused { pause, .. }) = entry.map(|entry| &entry.state.phase) else {
+        return Err(cell::corrupt(format!("task {task:?} has an end of its pause and is not paused")));
+    };
+    let wish = Wish::Resume { misfire: MisfirePolicy::Skip, by: pause.by.clone() };
+    let answer = group.command(&TaskCommand { task, wish }, now)?;
+    answer.map(drop).map_err(|rejection| cell::corrupt(rejection.to_string()))
+}
+
+/// When the next pause ends by itself.
+pub(super) fn next_pause_end(conn: &Connection) -> Result<Option<Timestamp>, StoreError> {
+    let until: Option<i64> = conn.prepare_cached(NEXT_PAUSE_END)?.query_row([], |row| row.get(0))?;
+    until.map(|cell| cell::instant(cell, "paused_until_ms")).transpose()
+}
+
+fn running(conn: &Connection, type_key: Option<u64>, limit: u32) -> Result<u64, StoreError> {
+    let count: i64 = match type_key {
+        Some(key) => conn
+            .prepare_cached(RUNNING_OF_TYPE)?
+            .query_row(params![cell::int(key), limit], |row| row.get(0))?,
+        None => conn.prepare_cached(RUNNING)?.query_row([limit], |row| row.get(0))?,
+    };
+    cell::number(count, "a count")
+}
+
+/// So many pauses that are over are ended in one transaction; more wait for the next one.
+const PAUSES_MAX: u64 = 256;
