@@ -154,8 +154,8 @@ impl Scheduler {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<()> {
     /// let scheduler = Scheduler::builder(MemoryStore::new()).build()?;
-    /// let tomorrow = time::OffsetDateTime::now_utc() + time::Duration::DAY;
-    /// scheduler.pause(Scope::task_type("send_email")?, "the provider is down").until(tomorrow).await?;
+    /// let new_year = time::OffsetDateTime::from_unix_timestamp(4_102_444_800).expect("2100 is within the range");
+    /// scheduler.pause(Scope::task_type("send_email")?, "the provider is down").until(new_year).await?;
     /// scheduler.resume(Scope::task_type("send_email")?).await?;
     /// # Ok(())
     /// # }
