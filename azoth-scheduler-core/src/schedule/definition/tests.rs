@@ -236,3 +236,18 @@ fn description_names_zone_window_and_runs() {
     assert_eq!(Schedule::one_time(at(0)).describe(), "once, at 1970-01-01T00:00:00Z");
     assert_eq!(Schedule::immediate().describe(), "once, as soon as it is scheduled");
 }
+
+#[test]
+fn preview_answers_in_the_type_that_it_is_asked_in() {
+    use time::{OffsetDateTime, UtcOffset};
+    let noon = Schedule::cron_in("0 0 12 * * *", "Europe/Berlin").unwrap();
+    let second = |seconds| OffsetDateTime::from_unix_timestamp(seconds).unwrap();
+    // 2024-05-05T10:00:00Z is noon there.
+    let just_before = (second(1_714_903_200) - time::Duration::nanoseconds(1))
+        .to_offset(UtcOffset::from_hms(-9, -30, 0).unwrap());
+    let upcoming = noon.upcoming(just_before, 2).unwrap();
+    assert_eq!(upcoming, [second(1_714_903_200), second(1_714_989_600)]);
+    assert!(upcoming.iter().all(|at| at.offset() == UtcOffset::UTC));
+    let before_year_1 = second(-62_135_596_801);
+    assert_eq!(noon.upcoming(before_year_1, 1), Err(ScheduleError::OutsideYears));
+}
