@@ -116,7 +116,8 @@ impl Shared {
                 task.and_then(|task| task.state.phase.next_run_at())
             }
         };
-        Ok(ScheduleOutcome { task: command.task.clone(), change, next_run_at })
+        let due_at_once = next_run_at.is_some_and(|at| at <= OffsetDateTime::from(now));
+        Ok(ScheduleOutcome { task: command.task.clone(), change, next_run_at, due_at_once })
     }
 
     /// Says something about a task.

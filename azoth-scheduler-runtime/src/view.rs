@@ -20,6 +20,9 @@ pub struct ScheduleOutcome {
     pub change: ScheduleChange,
     /// When the task runs next, in UTC; `None` while it runs, and when it is paused or has ended.
     pub next_run_at: Option<OffsetDateTime>,
+    /// Whether that had come already when this was answered: of an immediate task, and of a one-time task in the past, which
+    /// runs at once.
+    pub due_at_once: bool,
 }
 
 /// What scheduling a task changed.

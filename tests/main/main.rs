@@ -11,5 +11,6 @@ mod macros;
 mod one_file;
 mod paused;
 mod queue;
+mod schedules;
 mod support;
 mod ui;
