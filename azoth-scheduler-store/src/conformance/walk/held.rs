@@ -20,8 +20,9 @@ pub(super) async fn check(store: &dyn Store, batch: &Batch, applied: &Applied, p
     let scopes = ok(store.scopes().await);
     let scopes = scopes.into_iter().map(|state| (state.scope.clone(), state)).collect();
     let held = Held { tasks: all_tasks(store).await, scopes };
-    for claimed in &claims.claimed {
-        held.assert_within_limits(claimed.execution, place);
+    let started: Vec<ExecutionId> = claims.claimed.iter().map(|claimed| claimed.execution).collect();
+    for (before, execution) in started.iter().enumerate() {
+        held.assert_within_limits(*execution, started.get(before + 1..).unwrap_or_default(), place);
     }
     let offer = batch.offer.as_ref().filter(|offer| offer.executions.len() > claims.claimed.len());
     let Some(offer) = offer.filter(|_| !claims.worker_ended) else { return };
@@ -33,8 +34,9 @@ pub(super) async fn check(store: &dyn Store, batch: &Batch, applied: &Applied, p
 }
 
 impl Held {
-    /// I22: no more run at once than may, wherever one was just started.
-    fn assert_within_limits(&self, execution: ExecutionId, place: &str) {
+    /// I22: no more run at once than may, wherever one was just started. What was started after it does not count: a task
+    /// of another type may have a higher limit for the same key.
+    fn assert_within_limits(&self, execution: ExecutionId, later: &[ExecutionId], place: &str) {
         let Some(started) = self.tasks.iter().find(|task| task.held_by() == Some(execution)) else {
             panic!("{place}: {execution} was claimed and holds no task");
         };
@@ -45,7 +47,7 @@ impl Held {
                     self.scopes.get(&scope).and_then(|state| state.limits().max_running)
                 }
             };
-            let running = self.running(&scope);
+            let running = self.running_but(later, &scope);
             assert!(
                 limit.is_none_or(|limit| running <= u64::from(limit.get())),
                 "I22: {place}: {scope}: {running}"
@@ -84,7 +86,12 @@ impl Held {
     }
 
     fn running(&self, scope: &Scope) -> u64 {
-        let running = self.tasks.iter().filter(|task| task.running().is_some());
+        self.running_but(&[], scope)
+    }
+
+    fn running_but(&self, others: &[ExecutionId], scope: &Scope) -> u64 {
+        let counts = |task: &&TaskState| task.held_by().is_some_and(|held_by| !others.contains(&held_by));
+        let running = self.tasks.iter().filter(counts);
         running.filter(|task| Scope::all_of(&task.definition).any(|of| of == *scope)).count() as u64
     }
 }
