@@ -60,7 +60,8 @@
 
 pub use azoth_scheduler_core::time::{Timestamp, TimestampError};
 pub use azoth_scheduler_core::{
-    command, event, execution, id, rejection, retention, retry, schedule, scope, state, task,
+    command, dependency, event, execution, id, rejection, retention, retry, schedule, scope, state, task,
+    unique,
 };
 pub use azoth_scheduler_runtime::*;
 pub use azoth_scheduler_store as store;
@@ -87,6 +88,7 @@ pub mod prelude {
 
     pub use async_trait::async_trait;
     pub use azoth_scheduler_core::command::OnConflict;
+    pub use azoth_scheduler_core::dependency::OnDependencyFailure;
     pub use azoth_scheduler_core::event::Event;
     pub use azoth_scheduler_core::id::{TaskId, TaskType};
     pub use azoth_scheduler_core::retention::RetentionPolicy;
@@ -99,9 +101,10 @@ pub mod prelude {
     pub use azoth_scheduler_macros::task_handler;
     pub use azoth_scheduler_runtime::task_handlers;
     pub use azoth_scheduler_runtime::{
-        BlockingTaskHandler, Declared, EventHandler, Limits, Permanent, RequestError, Result, RetryAfter,
-        Said, ScheduleChange, ScheduleOutcome, ScheduleTaskRequest, Scheduler, SchedulerError, Snooze, State,
-        TaskContext, TaskError, TaskEvent, TaskHandler, TaskInfo, TaskOptions, TaskResult,
+        BlockingTaskHandler, BulkAction, BulkMode, Declared, EventHandler, Limits, Permanent, RequestError,
+        Result, RetryAfter, Said, ScheduleChange, ScheduleOutcome, ScheduleTaskRequest, Scheduler,
+        SchedulerError, Snooze, State, TaskContext, TaskError, TaskEvent, TaskHandle, TaskHandler, TaskInfo,
+        TaskOptions, TaskOutcome, TaskResult,
     };
     #[cfg(feature = "sqlite")]
     pub use azoth_scheduler_store::sqlite::{SqliteStore, TransactionalEventHandler};

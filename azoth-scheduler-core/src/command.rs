@@ -1,5 +1,7 @@
 //! Wishes: everything that may change a task or a scope.
 
+use alloc::boxed::Box;
+
 use crate::execution::{ErrorText, Report};
 use crate::id::{Actor, ExecutionId, TaskId, WorkerId};
 use crate::payload::Payload;
@@ -10,7 +12,6 @@ use crate::time::Timestamp;
 
 /// A wish.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "nearly all commands are about tasks")]
 pub enum Command {
     /// About one task.
     Task(TaskCommand),
@@ -89,6 +90,18 @@ pub enum Wish {
     },
     /// Go on from now, since the clock had stood far ahead when the task was decided last. Nothing changes where it had not.
     CorrectClock,
+    /// Run it at once. A recurring task runs once more than its schedule says, and the schedule goes on as it was; a
+    /// retry, or the only run of a one-time task, comes at once; what waits for others waits no more.
+    RunNow {
+        /// By whom.
+        by: Actor,
+    },
+    /// Let a disabled task go on, with nothing counted against it: a one-time task runs at once, a recurring one at its
+    /// next occurrence.
+    Retry {
+        /// By whom.
+        by: Actor,
+    },
 }
 
 /// A wish about a scope.
@@ -154,7 +167,7 @@ impl Command {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewTask {
     /// What it is and when it runs; `definition.payload` is the digest of `payload`.
-    definition: TaskDefinition,
+    definition: Box<TaskDefinition>,
     payload: Payload,
     on_conflict: OnConflict,
 }
@@ -163,7 +176,7 @@ impl NewTask {
     /// Puts definition and payload together; the definition's digest becomes that of the payload.
     pub fn new(mut definition: TaskDefinition, payload: Payload, on_conflict: OnConflict) -> Self {
         definition.payload = payload.digest();
-        Self { definition, payload, on_conflict }
+        Self { definition: Box::new(definition), payload, on_conflict }
     }
 
     /// What it is and when it runs.
@@ -223,12 +236,34 @@ impl AbandonReason {
     }
 }
 
+impl TaskCommand {
+    /// So many tasks are changed by it, those included that a handler scheduled with its success.
+    pub fn weight(&self) -> usize {
+        match &self.wish {
+            Wish::Complete { report: Report::Succeeded(success), .. } => {
+                success.children.len().saturating_add(1)
+            }
+            Wish::Complete { .. }
+            | Wish::Schedule(_)
+            | Wish::Claim { .. }
+            | Wish::Abandon { .. }
+            | Wish::Cancel { .. }
+            | Wish::Pause { .. }
+            | Wish::Resume { .. }
+            | Wish::Disable { .. }
+            | Wish::CorrectClock
+            | Wish::RunNow { .. }
+            | Wish::Retry { .. } => 1,
+        }
+    }
+}
+
 impl Wish {
     /// The bytes that an event of this wish refers to by their digest.
     pub fn payload(&self) -> Option<&Payload> {
         match self {
             Wish::Schedule(new) => Some(&new.payload),
-            Wish::Complete { report: Report::Succeeded(emitted), .. } => Some(&emitted.payload),
+            Wish::Complete { report: Report::Succeeded(success), .. } => Some(&success.emitted.payload),
             Wish::Complete { .. }
             | Wish::Claim { .. }
             | Wish::Abandon { .. }
@@ -236,7 +271,9 @@ impl Wish {
             | Wish::Pause { .. }
             | Wish::Resume { .. }
             | Wish::Disable { .. }
-            | Wish::CorrectClock => None,
+            | Wish::CorrectClock
+            | Wish::RunNow { .. }
+            | Wish::Retry { .. } => None,
         }
     }
 }

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::num::NonZeroU32;
 
 use crate::command::AbandonReason;
+use crate::dependency::DependencyEnd;
 use crate::execution::{Emitted, ErrorText, Outcome};
 use crate::id::{Actor, ExecutionId, TaskId, WorkerId};
 use crate::payload::PayloadDigest;
@@ -30,6 +31,8 @@ pub enum Event {
         work: Work,
         /// Which occurrences are decided.
         progress: Progress,
+        /// The tasks that it waits for, those of its definition that have not succeeded yet.
+        waits_for: Vec<TaskId>,
     },
     /// A worker claimed the task.
     ExecutionStarted {
@@ -176,6 +179,31 @@ pub enum Event {
         /// The digest of the snapshot.
         snapshot: [u8; 32],
     },
+    /// A task for which this one waits has ended.
+    DependencyEnded {
+        /// Which task.
+        dependency: TaskId,
+        /// How it ended.
+        end: DependencyEnd,
+        /// What comes then. `None`: it waits for others still, or is cancelled by the event behind this one.
+        then: Option<Work>,
+    },
+    /// Somebody asked for a run at once.
+    RunRequested {
+        /// By whom.
+        by: Actor,
+        /// The run.
+        work: Work,
+        /// Whether it is one more than the schedule asks for.
+        off_schedule: bool,
+    },
+    /// Somebody let the task, which was disabled, go on.
+    TaskRetried {
+        /// By whom.
+        by: Actor,
+        /// What comes then.
+        then: MovedOn,
+    },
 }
 
 /// What a `TaskScheduled` changed.
@@ -237,6 +265,9 @@ impl Event {
             Event::TasksForgotten { .. } => "TasksForgotten",
             Event::PayloadsDropped { .. } => "PayloadsDropped",
             Event::LogCut { .. } => "LogCut",
+            Event::DependencyEnded { .. } => "DependencyEnded",
+            Event::RunRequested { .. } => "RunRequested",
+            Event::TaskRetried { .. } => "TaskRetried",
         }
     }
 
@@ -264,7 +295,10 @@ impl Event {
             | Event::ScopeResumed { .. }
             | Event::TasksForgotten { .. }
             | Event::PayloadsDropped { .. }
-            | Event::LogCut { .. } => None,
+            | Event::LogCut { .. }
+            | Event::DependencyEnded { .. }
+            | Event::RunRequested { .. }
+            | Event::TaskRetried { .. } => None,
         }
     }
 }

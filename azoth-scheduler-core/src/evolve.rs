@@ -1,14 +1,11 @@
 //! The reducer: what an event makes of a task. It copies what [`decide`](fn@crate::decide::decide) wrote and computes
 //! nothing, so a replay gives the same states in ten years, under any clock, zone data or cron engine.
 
-use alloc::boxed::Box;
-
 use crate::event::{Change, Event, MovedOn, Then};
 use crate::id::{ExecutionId, TaskId};
 use crate::state::{
     Afterwards, Counts, DisabledReason, Pause, PhaseKind, Progress, Running, TaskPhase, TaskState, Work,
 };
-use crate::task::TaskDefinition;
 use crate::time::Timestamp;
 
 /// An event that cannot follow the ones before it: the log is damaged or was forged.
@@ -53,8 +50,8 @@ impl core::fmt::Display for Found {
 /// # Errors
 /// [`OutOfOrder`] where no decision could have led from this state to this event. That is damage, never a refusal.
 pub fn evolve(state: Option<TaskState>, event: &Event, at: Timestamp) -> Result<TaskState, OutOfOrder> {
-    if let Event::TaskScheduled { task, change, definition, work, progress } = event {
-        return scheduled(state, task, *change, definition, *work, *progress, at);
+    if let Event::TaskScheduled { .. } = event {
+        return scheduled(state, event, at);
     }
     let mut state = state.ok_or(OutOfOrder { event: event.name(), found: Found::NoTask })?;
     match event {
@@ -74,7 +71,7 @@ pub fn evolve(state: Option<TaskState>, event: &Event, at: Timestamp) -> Result<
         }
         Event::TaskCancelled { reason, by, .. } => {
             lives(&state, event)?;
-            state.phase = TaskPhase::Cancelled { at, reason: reason.clone(), by: by.clone() };
+            end(&mut state, TaskPhase::Cancelled { at, reason: reason.clone(), by: by.clone() });
         }
         Event::TaskPaused { reason, by, until } => {
             lives(&state, event)?;
@@ -88,6 +85,14 @@ pub fn evolve(state: Option<TaskState>, event: &Event, at: Timestamp) -> Result<
             lives(&state, event)?;
             let said = DisabledReason::Said { by: by.clone(), reason: reason.clone() };
             disable(&mut state, said, at);
+        }
+        Event::DependencyEnded { .. } => dependency_ended(&mut state, event, at)?,
+        Event::RunRequested { .. } => run_requested(&mut state, event, at)?,
+        Event::TaskRetried { then: MovedOn { then, progress }, .. } => {
+            if state.phase.kind() != PhaseKind::Disabled {
+                return Err(OutOfOrder { event: event.name(), found: Found::Phase(state.phase.kind()) });
+            }
+            move_on(&mut state, then, *progress, at);
         }
         Event::ClockCorrected { defined_at, then, progress, .. } => {
             lives(&state, event)?;
@@ -109,23 +114,19 @@ pub fn evolve(state: Option<TaskState>, event: &Event, at: Timestamp) -> Result<
     Ok(state)
 }
 
-fn scheduled(
-    state: Option<TaskState>,
-    task: &TaskId,
-    change: Change,
-    definition: &TaskDefinition,
-    work: Work,
-    progress: Progress,
-    at: Timestamp,
-) -> Result<TaskState, OutOfOrder> {
+fn scheduled(state: Option<TaskState>, event: &Event, at: Timestamp) -> Result<TaskState, OutOfOrder> {
+    let Event::TaskScheduled { task, change, definition, work, progress, waits_for } = event else {
+        unreachable!("only a `TaskScheduled` comes here, not {event:?}");
+    };
+    let work = waiting(*work, waits_for);
     let out_of_order = |found| OutOfOrder { event: "TaskScheduled", found };
     let (created_at, phase) = match (change, state) {
-        (Change::Created, None) => (at, TaskPhase::Waiting(work)),
+        (Change::Created, None) => (at, work),
         (Change::Created, Some(state)) => return Err(out_of_order(Found::Phase(state.phase.kind()))),
         (Change::Redefined | Change::Anew, None) => return Err(out_of_order(Found::NoTask)),
         (Change::Redefined | Change::Anew, Some(state)) => (state.created_at, redefined(state.phase, work)),
     };
-    let definition = Box::new(definition.clone());
+    let definition = definition.clone();
     let counts = Counts::default();
     Ok(TaskState {
         id: task.clone(),
@@ -133,16 +134,18 @@ fn scheduled(
         defined_at: at,
         created_at,
         phase,
-        progress,
+        progress: *progress,
         counts,
         runs: 0,
         moved_at: at,
+        waits_for: waits_for.clone(),
+        off_schedule: None,
     })
 }
 
 /// A running execution goes on under the old definition, a paused task stays paused, all else waits. What was to be
 /// disabled when its execution ends is scheduled again by this, and so is not disabled any more.
-fn redefined(phase: TaskPhase, work: Work) -> TaskPhase {
+fn redefined(phase: TaskPhase, waiting: TaskPhase) -> TaskPhase {
     match phase {
         TaskPhase::Running(running) => {
             let afterwards = match running.afterwards {
@@ -151,11 +154,29 @@ fn redefined(phase: TaskPhase, work: Work) -> TaskPhase {
             };
             TaskPhase::Running(Running { superseded: true, afterwards, ..running })
         }
-        TaskPhase::Paused { pause, .. } => TaskPhase::Paused { work, pause },
+        TaskPhase::Paused { pause, .. } => paused(waiting, pause),
         TaskPhase::Waiting(_)
+        | TaskPhase::Blocked(_)
         | TaskPhase::Finished { .. }
         | TaskPhase::Disabled { .. }
-        | TaskPhase::Cancelled { .. } => TaskPhase::Waiting(work),
+        | TaskPhase::Cancelled { .. } => waiting,
+    }
+}
+
+/// What waits for other tasks is blocked.
+fn waiting(work: Work, waits_for: &[TaskId]) -> TaskPhase {
+    if waits_for.is_empty() { TaskPhase::Waiting(work) } else { TaskPhase::Blocked(work) }
+}
+
+/// What waits is paused; all else stays as it is.
+fn paused(phase: TaskPhase, pause: Pause) -> TaskPhase {
+    match phase {
+        TaskPhase::Waiting(work) | TaskPhase::Blocked(work) => TaskPhase::Paused { work, pause },
+        TaskPhase::Running(_)
+        | TaskPhase::Paused { .. }
+        | TaskPhase::Finished { .. }
+        | TaskPhase::Disabled { .. }
+        | TaskPhase::Cancelled { .. } => phase,
     }
 }
 
@@ -186,30 +207,86 @@ fn move_on(state: &mut TaskState, then: &Then, progress: Progress, at: Timestamp
         | TaskPhase::Paused { pause, .. } => Some(pause.clone()),
         TaskPhase::Running(_)
         | TaskPhase::Waiting(_)
+        | TaskPhase::Blocked(_)
         | TaskPhase::Finished { .. }
         | TaskPhase::Disabled { .. }
         | TaskPhase::Cancelled { .. } => None,
     };
-    let waiting = |work| match pause {
+    let next = |work| match pause {
         Some(pause) => TaskPhase::Paused { work, pause },
-        None => TaskPhase::Waiting(work),
+        None => waiting(work, &state.waits_for),
     };
-    state.counts = Counts::default();
-    state.phase = match then {
-        Then::Retry { work, counts } => {
-            state.counts = *counts;
-            waiting(*work)
+    let (phase, counts, open) = match then {
+        Then::Retry { work, counts } => (next(*work), *counts, Some(work.occurrence)),
+        Then::Next(work) => (next(*work), Counts::default(), Some(work.occurrence)),
+        Then::Finish => (TaskPhase::Finished { at }, Counts::default(), None),
+        Then::Disable(because) => {
+            (TaskPhase::Disabled { at, because: because.clone() }, Counts::default(), None)
         }
-        Then::Next(work) => waiting(*work),
-        Then::Finish => TaskPhase::Finished { at },
-        Then::Disable(because) => TaskPhase::Disabled { at, because: because.clone() },
     };
+    state.off_schedule = state.off_schedule.filter(|asked| open == Some(*asked));
+    state.counts = counts;
+    end(state, phase);
+}
+
+/// Comes into a phase; a task that has ended waits for nobody any more.
+fn end(state: &mut TaskState, phase: TaskPhase) {
+    if !phase.kind().is_live() {
+        state.waits_for.clear();
+        state.off_schedule = None;
+    }
+    state.phase = phase;
+}
+
+fn dependency_ended(state: &mut TaskState, event: &Event, at: Timestamp) -> Result<(), OutOfOrder> {
+    let Event::DependencyEnded { dependency, then, .. } = event else { return Ok(()) };
+    let blocked = match &state.phase {
+        TaskPhase::Blocked(_) | TaskPhase::Paused { .. } => state.waits_for.contains(dependency),
+        TaskPhase::Waiting(_)
+        | TaskPhase::Running(_)
+        | TaskPhase::Finished { .. }
+        | TaskPhase::Disabled { .. }
+        | TaskPhase::Cancelled { .. } => false,
+    };
+    if !blocked {
+        return Err(OutOfOrder { event: event.name(), found: Found::Phase(state.phase.kind()) });
+    }
+    state.waits_for.retain(|other| other != dependency);
+    if let Some(work) = then {
+        state.moved_at = at;
+        if let TaskPhase::Paused { work: kept, .. } = &mut state.phase {
+            *kept = *work;
+        } else {
+            state.phase = TaskPhase::Waiting(*work);
+        }
+    }
+    Ok(())
+}
+
+fn run_requested(state: &mut TaskState, event: &Event, at: Timestamp) -> Result<(), OutOfOrder> {
+    let Event::RunRequested { work, off_schedule, .. } = event else { return Ok(()) };
+    match &mut state.phase {
+        phase @ (TaskPhase::Waiting(_) | TaskPhase::Blocked(_)) => *phase = TaskPhase::Waiting(*work),
+        TaskPhase::Running(_)
+        | TaskPhase::Paused { .. }
+        | TaskPhase::Finished { .. }
+        | TaskPhase::Disabled { .. }
+        | TaskPhase::Cancelled { .. } => {
+            return Err(OutOfOrder { event: event.name(), found: Found::Phase(state.phase.kind()) });
+        }
+    }
+    state.waits_for.clear();
+    state.moved_at = at;
+    if *off_schedule {
+        state.off_schedule = Some(work.occurrence);
+    }
+    Ok(())
 }
 
 fn pause(state: &mut TaskState, pause: Pause) {
     match &mut state.phase {
         TaskPhase::Running(running) => running.afterwards = Afterwards::Pause(pause),
-        TaskPhase::Waiting(work) | TaskPhase::Paused { work, .. } => {
+        TaskPhase::Waiting(work) | TaskPhase::Blocked(work) | TaskPhase::Paused { work, .. } => {
             state.phase = TaskPhase::Paused { work: *work, pause };
         }
         TaskPhase::Finished { .. } | TaskPhase::Disabled { .. } | TaskPhase::Cancelled { .. } => {}
@@ -232,7 +309,7 @@ fn disable(state: &mut TaskState, because: DisabledReason, at: Timestamp) {
         (TaskPhase::Running(running), DisabledReason::Said { by, reason }) => {
             running.afterwards = Afterwards::Disable { by: by.clone(), reason: reason.clone() };
         }
-        _ => state.phase = TaskPhase::Disabled { at, because },
+        _ => end(state, TaskPhase::Disabled { at, because }),
     }
 }
 

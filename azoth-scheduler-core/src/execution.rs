@@ -4,7 +4,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::id::EventType;
+use crate::command::NewTask;
+use crate::id::{EventType, TaskId};
 use crate::payload::{Payload, PayloadDigest};
 
 /// How an execution ended by itself. (One whose worker died or that was cancelled has no outcome: it has an event
@@ -99,14 +100,46 @@ impl fmt::Debug for ErrorText {
     }
 }
 
-/// What a handler reports when it has ended: its outcome, and with a success the event that it gave back.
-pub type Report = Outcome<Emitted<Payload>>;
+/// What a handler reports when it has ended: its outcome, and with a success the event that it gave back and the tasks
+/// that it scheduled.
+pub type Report = Outcome<Success>;
+
+/// What comes with a success.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Success {
+    /// The event that the handler gave back.
+    pub emitted: Emitted<Payload>,
+    /// The tasks that it scheduled, in order; at most [`CHILDREN_MAX`](Self::CHILDREN_MAX). They are scheduled with the
+    /// success, or not at all.
+    pub children: Vec<Child>,
+}
+
+/// A task that a handler scheduled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Child {
+    /// Its name.
+    pub task: TaskId,
+    /// What it is and when it runs.
+    pub new: NewTask,
+}
+
+impl Success {
+    /// One execution schedules at most so many tasks.
+    pub const CHILDREN_MAX: usize = 1_000;
+}
+
+impl From<Emitted<Payload>> for Success {
+    /// A success that scheduled nothing.
+    fn from(emitted: Emitted<Payload>) -> Self {
+        Self { emitted, children: Vec::new() }
+    }
+}
 
 impl Report {
     /// The outcome alone, and the event of a success.
     pub fn split(self) -> (Outcome, Option<Emitted<Payload>>) {
         match self {
-            Outcome::Succeeded(emitted) => (Outcome::Succeeded(()), Some(emitted)),
+            Outcome::Succeeded(success) => (Outcome::Succeeded(()), Some(success.emitted)),
             Outcome::Failed(failure) => (Outcome::Failed(failure), None),
             Outcome::TimedOut { timeout_ms } => (Outcome::TimedOut { timeout_ms }, None),
             Outcome::Panicked { message } => (Outcome::Panicked { message }, None),

@@ -171,6 +171,15 @@ names! {
     ConsumerName, "consumer name";
     /// Who said something: an operator, a program, the library itself.
     Actor, "actor";
+    /// A caller's name for a wish, so that the same wish again makes no second task.
+    IdempotencyKey, "idempotency key";
+}
+
+impl Actor {
+    /// The library itself, where something follows from what others said.
+    pub fn library() -> Self {
+        Self(Arc::from("azoth-scheduler"))
+    }
 }
 
 #[cfg(feature = "engine")]

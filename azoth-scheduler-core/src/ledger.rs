@@ -150,6 +150,10 @@ impl Ledger {
                 });
                 Ok(())
             }
+            Event::TaskRetried { .. } => {
+                entry.follows(before)?;
+                Decision::anew(self.calendar(before), entry, before, told).settle()
+            }
             Event::ClockCorrected { .. } => refuse_told(&told).and_then(|()| corrected(entry, before)),
             Event::TaskScheduled { change: Change::Created | Change::Anew, .. }
             | Event::TaskEventEmitted { .. }
@@ -162,7 +166,9 @@ impl Ledger {
             | Event::ScopeResumed { .. }
             | Event::TasksForgotten { .. }
             | Event::PayloadsDropped { .. }
-            | Event::LogCut { .. } => refuse_told(&told),
+            | Event::LogCut { .. }
+            | Event::DependencyEnded { .. }
+            | Event::RunRequested { .. } => refuse_told(&told),
         }
     }
 }
@@ -213,7 +219,8 @@ fn started(entry: Entry<'_>, before: &TaskState) -> Result<(), Imbalance> {
         let what = format!("{} started, and {} was to", running.occurrence, work.occurrence);
         return Err(entry.wrong(what));
     }
-    let runs = before.runs.saturating_add(u32::from(first));
+    let counts = first && !before.is_off_schedule(work.occurrence);
+    let runs = before.runs.saturating_add(u32::from(counts));
     if entry.after.runs != runs {
         return Err(entry.wrong(format!("run {} started, and the next one was {runs}", entry.after.runs)));
     }

@@ -35,9 +35,13 @@ pub mod id;
 pub mod schedule;
 
 #[cfg(feature = "engine")]
+pub mod carry_out;
+#[cfg(feature = "engine")]
 pub mod command;
 #[cfg(feature = "engine")]
 pub mod decide;
+#[cfg(feature = "engine")]
+pub mod dependency;
 #[cfg(feature = "engine")]
 pub mod event;
 #[cfg(feature = "engine")]
@@ -66,3 +70,5 @@ pub mod task;
 pub mod testing;
 #[cfg(feature = "engine")]
 pub mod time;
+#[cfg(feature = "engine")]
+pub mod unique;

@@ -78,6 +78,46 @@ pub enum Rejection {
         /// The instant of the command.
         now: Timestamp,
     },
+    /// The task is paused, and this makes sense only for one that is not.
+    #[error("task {task:?} is paused: resume it first")]
+    Paused {
+        /// The task.
+        task: TaskId,
+    },
+    /// A task that is to be waited for does not exist (any more: retention takes old tasks away).
+    #[error("task {task:?} cannot wait for {dependency:?}, which is not there: schedule that one first")]
+    UnknownDependency {
+        /// The task.
+        task: TaskId,
+        /// The one that it was to wait for.
+        dependency: TaskId,
+    },
+    /// The tasks would wait for each other for ever.
+    #[error(
+        "task {task:?} cannot wait for {dependency:?}, which waits for {task:?} itself: leave one of them out"
+    )]
+    DependencyCircle {
+        /// The task.
+        task: TaskId,
+        /// The one that it was to wait for.
+        dependency: TaskId,
+    },
+    /// A task that recurs cannot wait for others.
+    #[error(
+        "task {task:?} recurs and cannot wait for others: let it run once, or let its handler schedule what comes after"
+    )]
+    RecurringAfter {
+        /// The task.
+        task: TaskId,
+    },
+    /// A task that runs cannot be made to wait for others.
+    #[error(
+        "task {task:?} runs now and cannot be made to wait for others: schedule it again once it has ended"
+    )]
+    RunsAlready {
+        /// The task.
+        task: TaskId,
+    },
     /// The schedule makes no occurrence.
     #[error("task {task:?} cannot be scheduled: {error}")]
     Schedule {

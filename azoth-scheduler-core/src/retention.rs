@@ -96,7 +96,10 @@ impl Horizon {
             TaskPhase::Finished { at } => (*at, self.finished),
             TaskPhase::Cancelled { at, .. } => (*at, self.cancelled),
             TaskPhase::Disabled { at, .. } => (*at, self.disabled),
-            TaskPhase::Waiting(_) | TaskPhase::Running(_) | TaskPhase::Paused { .. } => return false,
+            TaskPhase::Waiting(_)
+            | TaskPhase::Blocked(_)
+            | TaskPhase::Running(_)
+            | TaskPhase::Paused { .. } => return false,
         };
         before.is_some_and(|before| ended < before)
     }
@@ -163,7 +166,10 @@ pub fn evolve(state: LogState, event: &Event) -> Result<LogState, OutOfOrder> {
         | Event::ClockCorrected { .. }
         | Event::LimitsChanged { .. }
         | Event::ScopePaused { .. }
-        | Event::ScopeResumed { .. } => {
+        | Event::ScopeResumed { .. }
+        | Event::DependencyEnded { .. }
+        | Event::RunRequested { .. }
+        | Event::TaskRetried { .. } => {
             return Err(OutOfOrder { event: event.name(), found: Found::AnotherSubject });
         }
     }

@@ -1,6 +1,7 @@
 //! What the events of a task add up to.
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::num::NonZeroU32;
 
 use crate::execution::ErrorText;
@@ -30,6 +31,10 @@ pub struct TaskState {
     pub runs: u32,
     /// When it was decided what it waits for or runs, by the clock of whoever decided. A pause does not count.
     pub moved_at: Timestamp,
+    /// The tasks that it waits for, ordered by their ids; only while it is blocked, or was paused when it was.
+    pub waits_for: Vec<TaskId>,
+    /// The instant at which somebody asked for a run that its schedule does not ask for, while that run waits or runs.
+    pub off_schedule: Option<Timestamp>,
 }
 
 /// Where a task stands.
@@ -37,6 +42,8 @@ pub struct TaskState {
 pub enum TaskPhase {
     /// It waits for its next attempt, the first of an occurrence or a retry.
     Waiting(Work),
+    /// It waits for other tasks; then for its first attempt.
+    Blocked(Work),
     /// An execution holds it.
     Running(Running),
     /// Somebody paused it; what it would wait for is kept.
@@ -183,6 +190,8 @@ pub struct Counts {
 pub enum PhaseKind {
     /// It waits for its next attempt.
     Waiting,
+    /// It waits for other tasks.
+    Blocked,
     /// An execution holds it.
     Running,
     /// Somebody paused it.
@@ -206,6 +215,7 @@ impl TaskState {
         match &self.phase {
             TaskPhase::Running(running) => Some(running),
             TaskPhase::Waiting(_)
+            | TaskPhase::Blocked(_)
             | TaskPhase::Paused { .. }
             | TaskPhase::Finished { .. }
             | TaskPhase::Disabled { .. }
@@ -213,11 +223,17 @@ impl TaskState {
         }
     }
 
+    /// Whether a run at this instant is one that its schedule does not ask for.
+    pub fn is_off_schedule(&self, occurrence: Timestamp) -> bool {
+        self.off_schedule == Some(occurrence)
+    }
+
     /// What the task waits for, if it waits.
     pub fn waiting(&self) -> Option<&Work> {
         match &self.phase {
             TaskPhase::Waiting(work) => Some(work),
-            TaskPhase::Running(_)
+            TaskPhase::Blocked(_)
+            | TaskPhase::Running(_)
             | TaskPhase::Paused { .. }
             | TaskPhase::Finished { .. }
             | TaskPhase::Disabled { .. }
@@ -228,7 +244,9 @@ impl TaskState {
     /// What the task waits for, or will once it is resumed.
     pub fn work(&self) -> Option<&Work> {
         match &self.phase {
-            TaskPhase::Waiting(work) | TaskPhase::Paused { work, .. } => Some(work),
+            TaskPhase::Waiting(work) | TaskPhase::Blocked(work) | TaskPhase::Paused { work, .. } => {
+                Some(work)
+            }
             TaskPhase::Running(_)
             | TaskPhase::Finished { .. }
             | TaskPhase::Disabled { .. }
@@ -240,14 +258,19 @@ impl TaskState {
     /// that was buffered, or one that stands for others.
     pub fn chosen(&self) -> Option<Timestamp> {
         let work = self.work().filter(|work| work.attempt == NonZeroU32::MIN)?;
-        Some(work.occurrence).filter(|occurrence| *occurrence <= self.progress.decided_through)
+        let decided = |occurrence: &Timestamp| *occurrence <= self.progress.decided_through;
+        Some(work.occurrence).filter(decided).filter(|occurrence| !self.is_off_schedule(*occurrence))
     }
 
     /// Whether the task was decided by a clock that was beyond this instant: occurrences that have yet to come count as
     /// decided, or a wait was counted from there. It may be so only while the task lives.
     pub fn is_ahead_of(&self, instant: Timestamp) -> bool {
         let waits_from_there = self.moved_at > instant
-            && self.work().is_some_and(|work| work.attempt > NonZeroU32::MIN || self.chosen().is_some());
+            && self.work().is_some_and(|work| {
+                work.attempt > NonZeroU32::MIN
+                    || self.chosen().is_some()
+                    || self.is_off_schedule(work.occurrence)
+            });
         self.phase.kind().is_live() && (self.progress.decided_through > instant || waits_from_there)
     }
 }
@@ -264,6 +287,7 @@ impl TaskPhase {
     pub const fn kind(&self) -> PhaseKind {
         match self {
             TaskPhase::Waiting(_) => PhaseKind::Waiting,
+            TaskPhase::Blocked(_) => PhaseKind::Blocked,
             TaskPhase::Running(_) => PhaseKind::Running,
             TaskPhase::Paused { .. } => PhaseKind::Paused,
             TaskPhase::Finished { .. } => PhaseKind::Finished,
@@ -275,8 +299,9 @@ impl TaskPhase {
 
 impl PhaseKind {
     /// All phases.
-    pub const ALL: [PhaseKind; 6] = [
+    pub const ALL: [PhaseKind; 7] = [
         PhaseKind::Waiting,
+        PhaseKind::Blocked,
         PhaseKind::Running,
         PhaseKind::Paused,
         PhaseKind::Finished,
@@ -287,7 +312,7 @@ impl PhaseKind {
     /// Whether a task in this phase still runs, or will once it is due or resumed.
     pub const fn is_live(self) -> bool {
         match self {
-            PhaseKind::Waiting | PhaseKind::Running | PhaseKind::Paused => true,
+            PhaseKind::Waiting | PhaseKind::Blocked | PhaseKind::Running | PhaseKind::Paused => true,
             PhaseKind::Finished | PhaseKind::Disabled | PhaseKind::Cancelled => false,
         }
     }
@@ -296,6 +321,7 @@ impl PhaseKind {
     pub const fn as_str(self) -> &'static str {
         match self {
             PhaseKind::Waiting => "waiting",
+            PhaseKind::Blocked => "blocked",
             PhaseKind::Running => "running",
             PhaseKind::Paused => "paused",
             PhaseKind::Finished => "finished",

@@ -2,10 +2,12 @@
 
 use core::num::NonZeroU64;
 
+use crate::dependency::After;
 use crate::id::{ConcurrencyKey, GroupName, TaskType};
 use crate::payload::PayloadDigest;
 use crate::retry::RetryPolicy;
 use crate::schedule::Schedule;
+use crate::unique::Unique;
 
 /// All that was asked for. Two equal definitions are the same wish, so comparing them tells a repetition from a
 /// redefinition.
@@ -27,6 +29,10 @@ pub struct TaskDefinition {
     pub group: Option<GroupName>,
     /// With which other tasks it takes turns.
     pub concurrency_key: Option<ConcurrencyKey>,
+    /// The tasks that must have succeeded before it runs; only for tasks that run once.
+    pub after: Option<After>,
+    /// The name by which the same wish again is known.
+    pub unique: Option<Unique>,
 }
 
 /// Which of several due tasks goes first. Within a level the earlier `run_at` wins, then the older task.

@@ -7,6 +7,7 @@ use azoth_scheduler_core::scope::Scope;
 use azoth_scheduler_store::{LogPosition, RecordedEvent, TaskFilter, VerifyReport};
 use tokio::runtime::{Builder, Handle, Runtime};
 
+use crate::bulk::{BulkAction, BulkMode, BulkReport};
 use crate::declare::Declared;
 use crate::error::{Result, SchedulerError};
 use crate::limits::{Limits, ScopeChange};
@@ -123,6 +124,30 @@ impl BlockingScheduler {
     /// As there.
     pub fn disable_task(&self, id: impl AsRef<str>, reason: impl AsRef<str>) -> Result<Said> {
         self.wait(self.scheduler.disable_task(id, reason))
+    }
+
+    /// See [`Scheduler::run_now`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn run_now(&self, id: impl AsRef<str>) -> Result<Said> {
+        self.wait(self.scheduler.run_now(id))
+    }
+
+    /// See [`Scheduler::retry_task`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn retry_task(&self, id: impl AsRef<str>) -> Result<Said> {
+        self.wait(self.scheduler.retry_task(id))
+    }
+
+    /// See [`Scheduler::bulk`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn bulk(&self, filter: &TaskFilter, action: &BulkAction, mode: BulkMode) -> Result<BulkReport> {
+        self.wait(self.scheduler.bulk(filter, action, mode))
     }
 
     /// See [`Scheduler::get_task`].

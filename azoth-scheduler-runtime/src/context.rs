@@ -7,6 +7,9 @@ use azoth_scheduler_core::time::Timestamp;
 use time::OffsetDateTime;
 use tokio::sync::watch;
 
+use crate::error::Result as SchedulerResult;
+use crate::outbox::Outbox;
+use crate::request::ScheduleTaskRequest;
 use crate::state::{MissingState, State, StateMap};
 
 /// Which task a handler runs, for which instant, for the how-manyth time, and whether it is still wanted.
@@ -26,6 +29,7 @@ use crate::state::{MissingState, State, StateMap};
 pub struct TaskContext {
     facts: Arc<Facts>,
     states: Arc<StateMap>,
+    outbox: Arc<Outbox>,
     cancellation: watch::Receiver<bool>,
 }
 
@@ -40,8 +44,13 @@ pub(crate) struct Facts {
 }
 
 impl TaskContext {
-    pub(crate) fn new(facts: Facts, states: Arc<StateMap>, cancellation: watch::Receiver<bool>) -> Self {
-        Self { facts: Arc::new(facts), states, cancellation }
+    pub(crate) fn new(
+        facts: Facts,
+        states: Arc<StateMap>,
+        outbox: Arc<Outbox>,
+        cancellation: watch::Receiver<bool>,
+    ) -> Self {
+        Self { facts: Arc::new(facts), states, outbox, cancellation }
     }
 
     /// A context that belongs to no scheduler, for tests of a handler: first attempt, scheduled for the start of 1970,
@@ -57,7 +66,8 @@ impl TaskContext {
             occurrence: Timestamp::UNIX_EPOCH,
             attempt: 1,
         };
-        Ok(Self::new(facts, Arc::default(), watch::channel(false).1))
+        let outbox = Arc::new(Outbox::detached());
+        Ok(Self::new(facts, Arc::default(), outbox, watch::channel(false).1))
     }
 
     /// The same context with these values, for tests of a handler.
@@ -106,6 +116,44 @@ impl TaskContext {
             // Nobody is left who could cancel it.
             std::future::pending::<()>().await;
         }
+    }
+
+    /// Schedules a task together with this execution's success: in the same transaction, or not at all. Nothing is
+    /// scheduled when the handler fails, is stopped, or its result is refused since the task was taken from it. The id is
+    /// the task's; with an unnamed request, the one that was made for it.
+    ///
+    /// Should the store refuse the task (its id is taken and it says `Reject`, a task that it waits for is not there), none
+    /// of this execution's tasks is scheduled, and the attempt fails with the refusal as its error. At most 1,000 tasks,
+    /// and 16 MiB of payloads.
+    ///
+    /// It works in async and in blocking handlers. A task that the work itself needs at once is scheduled by a clone of the
+    /// [`Scheduler`](crate::Scheduler) instead, for example one registered by `with_state`.
+    ///
+    /// ```
+    /// use azoth_scheduler_runtime::{ScheduleTaskRequest, TaskContext};
+    ///
+    /// let ctx = TaskContext::detached("order-42", "order")?;
+    /// for step in ["pack-42", "bill-42"] {
+    ///     ctx.schedule(ScheduleTaskRequest::builder(step).task_type("step").immediate().build()?)?;
+    /// }
+    /// let ship = ScheduleTaskRequest::builder("ship-42").task_type("ship").immediate();
+    /// ctx.schedule(ship.after(["pack-42", "bill-42"]).build()?)?;
+    /// assert_eq!(ctx.scheduled().len(), 3);
+    /// # Ok::<(), azoth_scheduler_runtime::SchedulerError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`SchedulerError::InvalidTask`](crate::SchedulerError::InvalidTask) and
+    /// [`HandlerNotFound`](crate::SchedulerError::HandlerNotFound) as in
+    /// [`Scheduler::schedule_task`](crate::Scheduler::schedule_task),
+    /// [`ExecutionOver`](crate::SchedulerError::ExecutionOver) once the handler has returned.
+    pub fn schedule(&self, request: ScheduleTaskRequest) -> SchedulerResult<TaskId> {
+        self.outbox.add(request)
+    }
+
+    /// What was scheduled so far, for tests of a handler.
+    pub fn scheduled(&self) -> Vec<ScheduleTaskRequest> {
+        self.outbox.requests()
     }
 
     /// A value registered by `with_state`.

@@ -145,6 +145,8 @@ impl Shared {
                 Wish::Schedule(_) => &mut declared.unchanged,
                 _ => return,
             },
+            // Its key stands for a task that is there already.
+            Answer::Existing(_) => &mut declared.unchanged,
             Answer::Started | Answer::Passed | Answer::Kept => {
                 unreachable!("declaring is not answered by {answer:?}")
             }

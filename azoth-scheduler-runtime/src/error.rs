@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::time::Duration;
 
+use azoth_scheduler_core::dependency::AfterError;
+use azoth_scheduler_core::execution::Success;
 use azoth_scheduler_core::id::{GroupName, NameError, TaskId, TaskType};
 use azoth_scheduler_core::rejection::Rejection;
 use azoth_scheduler_core::schedule::ScheduleError;
@@ -10,6 +12,7 @@ use azoth_scheduler_core::state::PhaseKind;
 use azoth_scheduler_core::time::TimestampError;
 use azoth_scheduler_store::{LogPosition, StoreError};
 
+use crate::outbox::CHILDREN_BYTES_MAX;
 use crate::state::MissingState;
 use crate::task_error::{Permanent, RetryAfter, Snooze};
 
@@ -110,6 +113,11 @@ pub enum SchedulerError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The execution has ended: nothing can be recorded with its success any more.
+    #[error(
+        "the execution has ended, so nothing can be scheduled, noted or kept with it any more: do so before the handler returns"
+    )]
+    ExecutionOver,
     /// A handler's own error.
     #[error(transparent)]
     Handler(Box<dyn Error + Send + Sync>),
@@ -201,6 +209,21 @@ pub enum RequestError {
     PayloadNotJson {
         /// What is wrong with it.
         problem: String,
+    },
+    /// So many tasks cannot be waited for.
+    #[error(transparent)]
+    After(#[from] AfterError),
+    /// One execution schedules too much.
+    #[error(
+        "one execution cannot schedule {tasks} tasks with {bytes} bytes of payloads, at most {tasks_max} with {bytes_max}: schedule one that schedules the rest",
+        tasks_max = Success::CHILDREN_MAX,
+        bytes_max = CHILDREN_BYTES_MAX
+    )]
+    TooMuchScheduled {
+        /// The tasks, the refused one included.
+        tasks: usize,
+        /// The bytes of their payloads.
+        bytes: usize,
     },
     /// A declaration holds a task without an id, so it could not be found again.
     #[error(

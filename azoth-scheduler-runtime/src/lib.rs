@@ -6,9 +6,9 @@
 //!
 //! | room | what it holds |
 //! |---|---|
-//! | `scheduler`, `builder`, `config`, `scheduling`, `declare`, `blocking` | [`Scheduler`]: what a program asks, and how it is set up |
+//! | `scheduler`, `builder`, `config`, `scheduling`, `declare`, `bulk`, `handle`, `blocking` | [`Scheduler`]: what a program asks, and how it is set up |
 //! | `request`, `view`, `error` | [`ScheduleTaskRequest`] in, [`TaskInfo`] out, [`SchedulerError`] |
-//! | `handler`, `any_handler`, `registry`, `context`, `state`, `event`, `task_error` | [`TaskHandler`], [`BlockingTaskHandler`] and what they see, return and fail with |
+//! | `handler`, `any_handler`, `registry`, `context`, `outbox`, `state`, `event`, `task_error` | [`TaskHandler`], [`BlockingTaskHandler`] and what they see, return and fail with |
 //! | `poller`, `recorder`, `slots` | the one loop: when to wake, what to record, how much to claim |
 //! | `worker`, `panic_place`, `task_set` | one execution: timeout, cancellation, panic, outcome; executions that belong together |
 //! | `host`, `threads` | where all of it takes place: tasks, threads, the chance in ids |
@@ -20,6 +20,7 @@
 mod any_handler;
 mod blocking;
 mod builder;
+mod bulk;
 mod clock;
 mod clock_watch;
 mod config;
@@ -28,6 +29,7 @@ mod context;
 mod declare;
 mod error;
 mod event;
+mod handle;
 mod handler;
 mod host;
 mod lease;
@@ -35,6 +37,7 @@ mod limits;
 mod meter;
 mod neighbours;
 mod observe;
+mod outbox;
 mod panic_place;
 mod poller;
 mod process;
@@ -62,12 +65,14 @@ mod worker;
 pub use any_handler::{AnyTaskHandler, IntoTaskHandler, marker};
 pub use blocking::BlockingScheduler;
 pub use builder::{IntoStore, SchedulerBuilder, store_marker};
+pub use bulk::{BulkAction, BulkMode, BulkReport};
 pub use clock::{Clock, ManualClock, Sleep, SystemClock};
 pub use consumer::EventHandler;
 pub use context::TaskContext;
 pub use declare::Declared;
 pub use error::{RequestError, Result, SchedulerError};
 pub use event::TaskEvent;
+pub use handle::{TaskHandle, TaskOutcome};
 pub use handler::{BlockingTaskHandler, TaskHandler, TaskOptions};
 pub use limits::{Limits, Pausing, ScopeChange};
 pub use request::{ScheduleTaskRequest, ScheduleTaskRequestBuilder};

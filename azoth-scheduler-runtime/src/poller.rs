@@ -26,6 +26,7 @@ use crate::error::Result;
 use crate::lease::{Heartbeat, Watchtower};
 use crate::meter;
 use crate::observe;
+use crate::outbox::Outbox;
 use crate::process;
 use crate::recorder::{Recorder, patience};
 use crate::shared::Shared;
@@ -229,7 +230,8 @@ impl Poller {
             meter::execution_started(&claimed.task_type, Duration::from_millis(late_ms));
         }
         let polls = Polls::of(&claimed);
-        let execution = Execution { claimed, handler, slot, cancel: Cancel::new(), polls };
+        let outbox = Arc::new(Outbox::of(&self.shared));
+        let execution = Execution { claimed, outbox, handler, slot, cancel: Cancel::new(), polls };
         self.shared.running.add(&execution, now, self.shared.clock().elapsed());
         let number = self.executions.spawn(execution.run(Arc::clone(&self.shared.workshop)));
         self.spawned.insert(number, execution_id);

@@ -11,6 +11,7 @@ use azoth_scheduler_core::id::{ExecutionId, TaskId};
 use azoth_scheduler_core::rejection::Rejection;
 use azoth_scheduler_core::time::Timestamp;
 use azoth_scheduler_store::StoreError;
+use azoth_scheduler_store::store::BATCH_COMMANDS_MAX;
 
 use crate::observe;
 use crate::slots::Slot;
@@ -78,14 +79,22 @@ impl Recorder {
 
     /// The next ones to be recorded together.
     pub(crate) fn batch(&self) -> Vec<TaskCommand> {
-        self.waiting.iter().take(self.batch_max).map(|unrecorded| unrecorded.command.clone()).collect()
+        self.next_batch().map(|unrecorded| unrecorded.command.clone()).collect()
+    }
+
+    /// As many as one transaction takes, with what they schedule. The first one always fits.
+    fn next_batch(&self) -> impl Iterator<Item = &Unrecorded> {
+        let mut weight = 0_usize;
+        self.waiting.iter().take(self.batch_max).take_while(move |unrecorded| {
+            weight = weight.saturating_add(unrecorded.command.weight());
+            weight <= BATCH_COMMANDS_MAX
+        })
     }
 
     /// How many slots come free once the next batch is recorded: not those that a thread still holds.
     pub(crate) fn releases(&self) -> usize {
         let sole = |slot: &Arc<Slot>| Arc::strong_count(slot) == 1;
-        let batch = self.waiting.iter().take(self.batch_max);
-        batch.filter(|unrecorded| unrecorded.slot.as_ref().is_some_and(sole)).count()
+        self.next_batch().filter(|unrecorded| unrecorded.slot.as_ref().is_some_and(sole)).count()
     }
 
     /// The store has answered for that many.

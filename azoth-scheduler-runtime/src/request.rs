@@ -4,11 +4,13 @@ use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
 
 use azoth_scheduler_core::command::OnConflict;
-use azoth_scheduler_core::id::{ConcurrencyKey, TaskId, TaskType};
+use azoth_scheduler_core::dependency::{After, OnDependencyFailure};
+use azoth_scheduler_core::id::{ConcurrencyKey, IdempotencyKey, TaskId, TaskType};
 use azoth_scheduler_core::retry::{Backoff, OnExhausted};
 use azoth_scheduler_core::schedule::{MisfirePolicy, Overlap, Schedule, Timing};
 use azoth_scheduler_core::task::Priority;
 use azoth_scheduler_core::time::Timestamp;
+use azoth_scheduler_core::unique::{Holds, Unique};
 use serde::Serialize;
 use time::OffsetDateTime;
 
@@ -33,6 +35,8 @@ pub struct ScheduleTaskRequest {
     schedule: Schedule,
     payload: Vec<u8>,
     policies: Policies,
+    after: Option<After>,
+    unique: Option<Unique>,
 }
 
 /// Gathers a [`ScheduleTaskRequest`]. Whatever is wrong is said by [`build`](Self::build).
@@ -55,6 +59,8 @@ pub struct ScheduleTaskRequestBuilder {
     payload: Result<Vec<u8>, String>,
     concurrency_key: Option<String>,
     policies: Policies,
+    after: Option<(Vec<String>, OnDependencyFailure)>,
+    unique: Option<(String, Option<Duration>)>,
 }
 
 /// What is left to the handler's options, and then to the scheduler's defaults, where it is not given.
@@ -110,6 +116,14 @@ impl ScheduleTaskRequest {
         &self.payload
     }
 
+    pub(crate) fn after(&self) -> Option<&After> {
+        self.after.as_ref()
+    }
+
+    pub(crate) fn unique(&self) -> Option<&Unique> {
+        self.unique.as_ref()
+    }
+
     pub(crate) fn policies(&self) -> &Policies {
         &self.policies
     }
@@ -124,6 +138,8 @@ impl std::fmt::Debug for ScheduleTaskRequest {
             .field("schedule", &self.schedule)
             .field("payload_bytes", &self.payload.len())
             .field("policies", &self.policies)
+            .field("after", &self.after)
+            .field("unique", &self.unique)
             .finish()
     }
 }
@@ -158,6 +174,8 @@ impl ScheduleTaskRequestBuilder {
             payload: Ok(Vec::new()),
             concurrency_key: None,
             policies: Policies::default(),
+            after: None,
+            unique: None,
         }
     }
 
@@ -335,6 +353,43 @@ impl ScheduleTaskRequestBuilder {
     }
 }
 
+/// After what, and whether again.
+impl ScheduleTaskRequestBuilder {
+    /// Only after each of these tasks (1 to 64) has succeeded; cancelled if one of them ends without.
+    ///
+    /// They must exist when this is scheduled; those that have succeeded by then are not waited for, and one that has
+    /// failed by then counts as failing then. A recurring task is met by its next run that succeeds. Only a task that
+    /// runs once can wait; it runs at the later of its instant and the last success.
+    pub fn after(self, tasks: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.after_with(tasks, OnDependencyFailure::Cancel)
+    }
+
+    /// As [`after`](Self::after), with a choice of what becomes of it when one of them is disabled, by its failures or by
+    /// somebody, or cancelled.
+    pub fn after_with(
+        mut self,
+        tasks: impl IntoIterator<Item = impl Into<String>>,
+        on_failure: OnDependencyFailure,
+    ) -> Self {
+        self.after = Some((tasks.into_iter().map(Into::into).collect(), on_failure));
+        self
+    }
+
+    /// While a task with this idempotency key (1 to 255 bytes, shared by all task types) is pending, the same wish is
+    /// answered with that task ([`ScheduleChange::Existing`](crate::ScheduleChange)), in whatever process it is wished.
+    pub fn unique_while_pending(mut self, key: impl Into<String>) -> Self {
+        self.unique = Some((key.into(), None));
+        self
+    }
+
+    /// For this long after a task with this idempotency key was scheduled, the same wish is answered with that task,
+    /// whether or not it has ended; at least 1 ms.
+    pub fn unique_for(mut self, key: impl Into<String>, period: Duration) -> Self {
+        self.unique = Some((key.into(), Some(period)));
+        self
+    }
+}
+
 impl ScheduleTaskRequestBuilder {
     /// Checks the request.
     ///
@@ -357,7 +412,9 @@ impl ScheduleTaskRequestBuilder {
         let payload = self.payload.map_err(|problem| RequestError::PayloadNotJson { problem })?;
         let concurrency_key = self.concurrency_key.map(ConcurrencyKey::new).transpose()?;
         let policies = Policies { concurrency_key, ..self.policies };
-        Ok(ScheduleTaskRequest { task, task_type, schedule, payload, policies })
+        let after = self.after.map(|(tasks, rule)| checked_after(&tasks, rule)).transpose()?;
+        let unique = self.unique.map(|(key, period)| checked_unique(&key, period)).transpose()?;
+        Ok(ScheduleTaskRequest { task, task_type, schedule, payload, policies, after, unique })
     }
 
     fn schedule(&self, task: String) -> Result<Schedule, RequestError> {
@@ -402,6 +459,9 @@ impl ScheduleTaskRequestBuilder {
         }
         if self.anchor.is_some() && !is_interval {
             return Err(misplaced("anchored_at", "interval and every"));
+        }
+        if self.after.is_some() && (is_cron || is_interval) {
+            return Err(misplaced("after", "one_time, at and immediate"));
         }
         if self.max_runs.is_some() && !is_cron && !is_interval {
             return Err(misplaced("max_runs", "cron, interval and every"));
@@ -461,6 +521,20 @@ fn span_ms(option: &'static str, span: Duration) -> Result<u64, RequestError> {
 fn jitter_ms(spread: Duration) -> Result<u32, RequestError> {
     let too_long = |_| RequestError::Span { option: "jitter", span: spread, allowed: "0 to 24 hours" };
     u32::try_from(spread.as_millis()).map_err(too_long)
+}
+
+fn checked_after(tasks: &[String], on_failure: OnDependencyFailure) -> Result<After, RequestError> {
+    let tasks: Result<Vec<TaskId>, _> = tasks.iter().map(TaskId::new).collect();
+    Ok(After::new(tasks?, on_failure)?)
+}
+
+fn checked_unique(key: &str, period: Option<Duration>) -> Result<Unique, RequestError> {
+    let key = IdempotencyKey::new(key)?;
+    let holds = match period {
+        None => Holds::WhilePending,
+        Some(period) => Holds::For { ms: timeout_ms("unique_for", period)? },
+    };
+    Ok(Unique { key, holds })
 }
 
 /// A timeout in whole milliseconds.

@@ -14,9 +14,11 @@ use azoth_scheduler_store::{
 
 use crate::blocking::BlockingScheduler;
 use crate::builder::{IntoStore, SchedulerBuilder};
+use crate::bulk::{BulkAction, BulkMode, BulkReport};
 use crate::consumer::Reader;
 use crate::declare::Declared;
 use crate::error::{Result, SchedulerError};
+use crate::handle::TaskHandle;
 use crate::panic_place;
 use crate::poller::Poller;
 use crate::request::ScheduleTaskRequest;
@@ -216,6 +218,89 @@ impl Scheduler {
     pub async fn disable_task(&self, id: impl AsRef<str>, reason: impl AsRef<str>) -> Result<Said> {
         let (reason, by) = (text(reason), self.shared.actor.clone());
         self.shared.say(TaskId::new(id)?, Wish::Disable { reason, by }).await
+    }
+}
+
+/// Runs that somebody asks for.
+impl Scheduler {
+    /// Lets a task run at once, and records who asked. A recurring one runs once more than its schedule says, and the
+    /// schedule goes on as it was; a retry, or the only run of a one-time task, comes at once; what waits for other tasks
+    /// waits no more. One that is due or runs already stays as it is.
+    ///
+    /// # Errors
+    /// As [`pause_task`](Self::pause_task); a task that is paused has to be resumed first.
+    pub async fn run_now(&self, id: impl AsRef<str>) -> Result<Said> {
+        let by = self.shared.actor.clone();
+        self.shared.say(TaskId::new(id)?, Wish::RunNow { by }).await
+    }
+
+    /// Lets a disabled task go on under its id, with nothing counted against it, and records who said so: a one-time task
+    /// runs at once, a recurring one at its next occurrence.
+    ///
+    /// # Errors
+    /// As [`pause_task`](Self::pause_task).
+    pub async fn retry_task(&self, id: impl AsRef<str>) -> Result<Said> {
+        let by = self.shared.actor.clone();
+        self.shared.say(TaskId::new(id)?, Wish::Retry { by }).await
+    }
+
+    /// Says one thing about all tasks that match a filter, up to the filter's limit, or reports what it would touch. It
+    /// goes through them in the order of their creation, 500 in a transaction; what it has done by then stays done when
+    /// the store fails.
+    ///
+    /// ```
+    /// # use azoth_scheduler_runtime::{BulkAction, BulkMode, Result, ScheduleTaskRequest, Scheduler};
+    /// # use azoth_scheduler_store::{MemoryStore, TaskFilter};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<()> {
+    /// let scheduler = Scheduler::builder(MemoryStore::new()).build()?;
+    /// # scheduler.schedule_task(ScheduleTaskRequest::builder("mail-1").task_type("mail").interval(60).build()?).await?;
+    /// let mails = TaskFilter::new().task_type("mail".parse()?);
+    /// let pause = BulkAction::Pause("the mail server moves".into());
+    /// let would = scheduler.bulk(&mails, &pause, BulkMode::DryRun).await?;
+    /// assert_eq!((would.changed, would.tasks[0].as_str()), (1, "mail-1"));
+    /// assert_eq!(scheduler.bulk(&mails, &pause, BulkMode::Apply).await?, would);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`SchedulerError::Store`].
+    pub async fn bulk(&self, filter: &TaskFilter, action: &BulkAction, mode: BulkMode) -> Result<BulkReport> {
+        self.shared.bulk(filter, action, mode).await
+    }
+
+    /// A task to wait for, whether or not it exists yet, in whatever process it runs.
+    ///
+    /// ```
+    /// # use azoth_scheduler_runtime::{Result, ScheduleTaskRequest, Scheduler, TaskContext, TaskEvent, TaskHandler, TaskOutcome, TaskResult};
+    /// # use azoth_scheduler_store::MemoryStore;
+    /// # struct Adder;
+    /// # #[async_trait::async_trait]
+    /// # impl TaskHandler for Adder {
+    /// #     fn task_type(&self) -> &str { "add" }
+    /// #     async fn execute(&self, _ctx: &TaskContext, payload: &[u8]) -> TaskResult {
+    /// #         let numbers: Vec<u32> = serde_json::from_slice(payload)?;
+    /// #         Ok(TaskEvent::json("added", &numbers.iter().sum::<u32>())?)
+    /// #     }
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<()> {
+    /// let scheduler = Scheduler::builder(MemoryStore::new()).with_task_handler(Adder).build()?;
+    /// let request = ScheduleTaskRequest::builder("sum").task_type("add").payload_json(&[1, 2, 3]).immediate();
+    /// let task = scheduler.schedule_task(request.build()?).await?.task;
+    /// # let running = tokio::spawn({ let scheduler = scheduler.clone(); async move { scheduler.run().await } });
+    /// let outcome: TaskOutcome<u32> = scheduler.handle(task)?.wait().await?;
+    /// assert_eq!(outcome.value(), Some(6));
+    /// # scheduler.shutdown().await;
+    /// # running.await.unwrap()
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`SchedulerError::Name`].
+    pub fn handle(&self, id: impl AsRef<str>) -> Result<TaskHandle> {
+        Ok(TaskHandle::new(Arc::clone(&self.shared), TaskId::new(id)?))
     }
 }
 

@@ -46,7 +46,7 @@ impl Shared {
         Ok(Prepared::new(commands.collect::<Result<_>>()?, now))
     }
 
-    fn command(&self, request: &ScheduleTaskRequest, now: Timestamp) -> Result<TaskCommand> {
+    pub(crate) fn command(&self, request: &ScheduleTaskRequest, now: Timestamp) -> Result<TaskCommand> {
         let (definition, payload) = self.defined(request, None)?;
         let task = match request.task_id() {
             Some(task) => task.clone(),
@@ -92,6 +92,8 @@ impl Shared {
             priority: given.priority.or(options.priority).unwrap_or_default(),
             group: None,
             concurrency_key: given.concurrency_key.clone(),
+            after: request.after().cloned(),
+            unique: request.unique().cloned(),
         })
     }
 
@@ -101,23 +103,31 @@ impl Shared {
         answer: Answer,
         now: Timestamp,
     ) -> Result<ScheduleOutcome> {
+        let task = match &answer {
+            Answer::Existing(task) => task.clone(),
+            _ => command.task.clone(),
+        };
         let change = match answer {
             Answer::Created => ScheduleChange::Created,
             Answer::Redefined => ScheduleChange::Redefined,
             Answer::Unchanged(phase) => ScheduleChange::Unchanged(phase),
+            Answer::Existing(_) => ScheduleChange::Existing,
             Answer::Started | Answer::Passed | Answer::Recorded | Answer::Kept => {
                 unreachable!("scheduling is not answered by {answer:?}")
             }
         };
         let next_run_at = match change {
-            ScheduleChange::Created => first_run_at(command, now),
-            ScheduleChange::Redefined | ScheduleChange::Unchanged(_) => {
-                let task = self.store.task(&command.task).await?;
+            ScheduleChange::Created if !waits_for_others(command) => first_run_at(command, now),
+            ScheduleChange::Created
+            | ScheduleChange::Redefined
+            | ScheduleChange::Unchanged(_)
+            | ScheduleChange::Existing => {
+                let task = self.store.task(&task).await?;
                 task.and_then(|task| task.state.phase.next_run_at())
             }
         };
         let due_at_once = next_run_at.is_some_and(|at| at <= OffsetDateTime::from(now));
-        Ok(ScheduleOutcome { task: command.task.clone(), change, next_run_at, due_at_once })
+        Ok(ScheduleOutcome { task, change, next_run_at, due_at_once })
     }
 
     /// Says something about a task.
@@ -131,6 +141,10 @@ impl Shared {
             Err(rejection) => Err(SchedulerError::rejected(rejection)),
         }
     }
+}
+
+fn waits_for_others(command: &TaskCommand) -> bool {
+    matches!(&command.wish, Wish::Schedule(new) if new.definition().after.is_some())
 }
 
 /// When a task that was created by this command, at this instant, runs first. The same pure decision was made in the

@@ -7,6 +7,7 @@ use azoth_scheduler_core::retry::RetryPolicy;
 use azoth_scheduler_core::schedule::Schedule;
 use azoth_scheduler_core::state::{Afterwards, PhaseKind, Running, TaskPhase, TaskState};
 use azoth_scheduler_core::task::Priority;
+use azoth_scheduler_core::unique::Unique;
 use azoth_scheduler_store::{RecordedPayload, StoreStats, StoredTask};
 use time::OffsetDateTime;
 
@@ -35,6 +36,8 @@ pub enum ScheduleChange {
     Redefined,
     /// The same wish again: nothing was done, the task stays in this phase.
     Unchanged(PhaseKind),
+    /// The idempotency key of the wish stands for another task, which is the one that the outcome names: nothing was done.
+    Existing,
 }
 
 /// What cancelling, pausing, resuming or disabling a task came to.
@@ -85,6 +88,10 @@ pub struct TaskInfo {
     pub priority: Priority,
     /// The group with which it was declared, if it was.
     pub group: Option<GroupName>,
+    /// The tasks that it waits for, those that have not succeeded yet.
+    pub waits_for: Vec<TaskId>,
+    /// The name by which the same wish again is known.
+    pub unique: Option<Unique>,
     /// When it was first scheduled, in UTC.
     pub created_at: OffsetDateTime,
     /// When its definition was last changed, in UTC.
@@ -163,6 +170,8 @@ impl TaskInfo {
             timeout: Duration::from_millis(definition.timeout_ms.get()),
             priority: definition.priority,
             group: definition.group,
+            waits_for: state.waits_for,
+            unique: definition.unique,
             created_at: state.created_at.into(),
             defined_at: state.defined_at.into(),
             payload: RecordedPayload::Absent,
@@ -196,7 +205,7 @@ impl Standing {
     fn of(phase: &TaskPhase) -> Self {
         let ended = |at: OffsetDateTime, reason| Self { since: Some(at), reason, ..Self::default() };
         match phase {
-            TaskPhase::Waiting(work) => Self {
+            TaskPhase::Waiting(work) | TaskPhase::Blocked(work) => Self {
                 occurrence: Some(work.occurrence.into()),
                 attempt: Some(work.attempt.get()),
                 ..Self::default()

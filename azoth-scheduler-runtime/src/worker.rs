@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
-use azoth_scheduler_core::execution::{ErrorText, Failure, FailureClass, Outcome, Report};
+use azoth_scheduler_core::execution::{ErrorText, Failure, FailureClass, Outcome, Report, Success};
 use azoth_scheduler_core::id::{ExecutionId, TaskId, TaskType};
 use azoth_scheduler_core::time::Timestamp;
 use azoth_scheduler_store::Claimed;
@@ -22,6 +22,7 @@ use crate::context::{Facts, TaskContext};
 use crate::handler::{BlockingTaskHandler, TaskHandler};
 use crate::host::Host;
 use crate::observe;
+use crate::outbox::Outbox;
 use crate::panic_place;
 use crate::slots::Slot;
 use crate::state::StateMap;
@@ -39,6 +40,7 @@ pub(crate) struct Workshop {
 /// A claimed execution, ready to start.
 pub(crate) struct Execution {
     pub(crate) claimed: Claimed,
+    pub(crate) outbox: Arc<Outbox>,
     pub(crate) handler: AnyTaskHandler,
     pub(crate) slot: Arc<Slot>,
     pub(crate) cancel: Cancel,
@@ -116,7 +118,7 @@ impl Execution {
             () = self.cancel.cancelled() => return Ending::Stopped,
             () = workshop.clock.sleep(self.timeout()) => return self.timed_out(),
         };
-        Ending::Reported(report(result, workshop.event_bytes_max))
+        Ending::Reported(self.report(result, workshop.event_bytes_max))
     }
 
     async fn run_blocking(
@@ -134,7 +136,7 @@ impl Execution {
             biased;
             result = result => {
                 let result = result.unwrap_or_else(|_| Err(ErrorText::new("its thread was lost")));
-                return Ending::Reported(report(result, workshop.event_bytes_max));
+                return Ending::Reported(self.report(result, workshop.event_bytes_max));
             }
             () = self.cancel.cancelled() => Ending::Stopped,
             () = workshop.clock.sleep(self.timeout()) => self.timed_out(),
@@ -167,8 +169,22 @@ impl Execution {
         }
     }
 
+    /// What came of the handler. From here on nothing can be scheduled with it any more.
+    fn report(&self, result: Caught<TaskResult>, event_bytes_max: usize) -> Report {
+        let children = self.outbox.close();
+        match result {
+            Ok(Ok(event)) if event.payload().len() > event_bytes_max => {
+                too_large(event.payload().len(), event_bytes_max)
+            }
+            Ok(Ok(event)) => Outcome::Succeeded(Success { emitted: event.into_emitted(), children }),
+            Ok(Err(error)) => error.into_outcome(),
+            Err(message) => Outcome::Panicked { message },
+        }
+    }
+
     fn timed_out(&self) -> Ending {
         self.cancel.cancel();
+        drop(self.outbox.close());
         Ending::Reported(Outcome::TimedOut { timeout_ms: self.claimed.timeout_ms.get() })
     }
 
@@ -184,7 +200,8 @@ impl Execution {
             occurrence: self.claimed.occurrence,
             attempt: self.claimed.attempt,
         };
-        TaskContext::new(facts, Arc::clone(&workshop.states), self.cancel.listen())
+        let outbox = Arc::clone(&self.outbox);
+        TaskContext::new(facts, Arc::clone(&workshop.states), outbox, self.cancel.listen())
     }
 }
 
@@ -303,17 +320,6 @@ fn panic_text(panic: Box<dyn Any + Send>, place: Option<String>) -> ErrorText {
     let room = ErrorText::BYTES_MAX.saturating_sub(place.len() + 16);
     text.truncate(text.floor_char_boundary(room));
     ErrorText::new(format!("{text}, at {place}"))
-}
-
-fn report(result: Caught<TaskResult>, event_bytes_max: usize) -> Report {
-    match result {
-        Ok(Ok(event)) if event.payload().len() > event_bytes_max => {
-            too_large(event.payload().len(), event_bytes_max)
-        }
-        Ok(Ok(event)) => Outcome::Succeeded(event.into_emitted()),
-        Ok(Err(error)) => error.into_outcome(),
-        Err(message) => Outcome::Panicked { message },
-    }
 }
 
 /// Running again would give the same event, so this is not tried again.

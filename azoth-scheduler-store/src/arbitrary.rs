@@ -3,10 +3,11 @@
 use std::num::{NonZeroU32, NonZeroU64};
 
 use azoth_scheduler_core::command::AbandonReason;
+use azoth_scheduler_core::dependency::{After, DependencyEnd, OnDependencyFailure};
 use azoth_scheduler_core::event::{Change, Event, MovedOn, Then};
 use azoth_scheduler_core::execution::{Emitted, ErrorText, Failure, FailureClass, Outcome};
 use azoth_scheduler_core::id::{
-    Actor, ConcurrencyKey, EventType, ExecutionId, GroupName, TaskId, TaskType, WorkerId,
+    Actor, ConcurrencyKey, EventType, ExecutionId, GroupName, IdempotencyKey, TaskId, TaskType, WorkerId,
 };
 use azoth_scheduler_core::payload::PayloadDigest;
 use azoth_scheduler_core::retention::Horizon;
@@ -18,6 +19,7 @@ use azoth_scheduler_core::scope::{Limits, LimitsChange, RATE_PER_MS_MAX, Rate, S
 use azoth_scheduler_core::state::{Counts, DisabledReason, Progress, Work};
 use azoth_scheduler_core::task::{Priority, TaskDefinition};
 use azoth_scheduler_core::time::Timestamp;
+use azoth_scheduler_core::unique::{Holds, Unique};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -57,18 +59,24 @@ pub(crate) fn event() -> BoxedStrategy<Event> {
         1 => any::<u64>().prop_map(|through| Event::PayloadsDropped { through }),
         1 => (any::<u64>(), any::<[u8; 32]>(), any::<[u8; 32]>())
             .prop_map(|(through, hash, snapshot)| Event::LogCut { through, hash, snapshot }),
+        1 => (task_id(), dependency_end(), option::of(work()))
+            .prop_map(|(dependency, end, then)| Event::DependencyEnded { dependency, end, then }),
+        1 => (actor(), work(), any::<bool>())
+            .prop_map(|(by, work, off_schedule)| Event::RunRequested { by, work, off_schedule }),
+        1 => (actor(), moved_on()).prop_map(|(by, then)| Event::TaskRetried { by, then }),
     ].boxed()
 }
 
 fn scheduled() -> BoxedStrategy<Event> {
     let change = select(&[Change::Created, Change::Redefined, Change::Anew][..]);
-    (task_id(), change, definition(), work(), progress())
-        .prop_map(|(task, change, definition, work, progress)| Event::TaskScheduled {
+    (task_id(), change, definition(), work(), progress(), vec(task_id(), 0..4))
+        .prop_map(|(task, change, definition, work, progress, waits_for)| Event::TaskScheduled {
             task,
             change,
             definition: Box::new(definition),
             work,
             progress,
+            waits_for,
         })
         .boxed()
 }
@@ -115,21 +123,50 @@ fn definition() -> BoxedStrategy<TaskDefinition> {
     let timeout_ms = any::<NonZeroU64>();
     let group = option::of(name().prop_map(|name| parsed(GroupName::new(name))));
     let key = option::of(name().prop_map(|name| parsed(ConcurrencyKey::new(name))));
+    let others = (option::of(after()), option::of(unique()));
     let names = (name(), group, key);
-    (names, digest(), schedule(), retry_policy(), timeout_ms, select(&Priority::ALL[..]))
-        .prop_map(|((task_type, group, concurrency_key), payload, schedule, retry, timeout_ms, priority)| {
-            TaskDefinition {
-                task_type: parsed(TaskType::new(task_type)),
+    (names, digest(), schedule(), retry_policy(), timeout_ms, select(&Priority::ALL[..]), others)
+        .prop_map(
+            |(
+                (task_type, group, concurrency_key),
                 payload,
                 schedule,
                 retry,
                 timeout_ms,
                 priority,
-                group,
-                concurrency_key,
-            }
-        })
+                (after, unique),
+            )| {
+                TaskDefinition {
+                    task_type: parsed(TaskType::new(task_type)),
+                    payload,
+                    schedule,
+                    retry,
+                    timeout_ms,
+                    priority,
+                    group,
+                    concurrency_key,
+                    after,
+                    unique,
+                }
+            },
+        )
         .boxed()
+}
+
+fn after() -> BoxedStrategy<After> {
+    let on_failure = select(&[OnDependencyFailure::Cancel, OnDependencyFailure::RunAnyway][..]);
+    (vec(task_id(), 1..5), on_failure)
+        .prop_map(|(tasks, on_failure)| parsed(After::new(tasks, on_failure)))
+        .boxed()
+}
+
+fn unique() -> BoxedStrategy<Unique> {
+    let holds = prop_oneof![Just(Holds::WhilePending), any::<NonZeroU64>().prop_map(|ms| Holds::For { ms })];
+    (name(), holds).prop_map(|(key, holds)| Unique { key: parsed(IdempotencyKey::new(key)), holds }).boxed()
+}
+
+fn dependency_end() -> BoxedStrategy<DependencyEnd> {
+    select(&[DependencyEnd::Succeeded, DependencyEnd::Failed, DependencyEnd::Cancelled][..]).boxed()
 }
 
 fn schedule() -> BoxedStrategy<Schedule> {

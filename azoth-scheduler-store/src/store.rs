@@ -195,7 +195,7 @@ pub trait Past: Send + Sync {
 /// Commands that are applied together, and room for claims.
 #[derive(Clone, Debug)]
 pub struct Batch {
-    /// The commands, in order. At most [`BATCH_COMMANDS_MAX`].
+    /// The commands, in order. At most [`BATCH_COMMANDS_MAX`], the tasks included that handlers scheduled.
     pub commands: Vec<Command>,
     /// The instant at which they are decided.
     pub now: Timestamp,
@@ -239,6 +239,25 @@ pub struct ClaimOffer {
 pub struct Prepared {
     commands: Vec<TaskCommand>,
     now: Timestamp,
+}
+
+impl Batch {
+    /// Refuses a batch that is too large for one transaction: tasks that handlers scheduled count like commands.
+    pub(crate) fn check(&self) -> Result<(), StoreError> {
+        check_weight(self.commands.iter().map(|command| match command {
+            Command::Task(command) => command.weight(),
+            Command::Scope(_) => 1,
+        }))
+    }
+}
+
+/// The weight of all of these, if one transaction takes it.
+pub(crate) fn check_weight(weights: impl Iterator<Item = usize>) -> Result<(), StoreError> {
+    let weight = weights.fold(0_usize, usize::saturating_add);
+    if weight > BATCH_COMMANDS_MAX {
+        return Err(StoreError::BatchTooLarge { commands: weight, limit: BATCH_COMMANDS_MAX });
+    }
+    Ok(())
 }
 
 impl Prepared {

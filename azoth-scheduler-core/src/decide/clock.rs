@@ -72,7 +72,8 @@ impl Right {
             return (Some(Then::Retry { work, counts: state.counts }), progress);
         }
         let is_void = self.is_void && work.occurrence > self.now;
-        if state.chosen().is_some() && !is_void {
+        let asked_for = state.is_off_schedule(work.occurrence);
+        if asked_for || (state.chosen().is_some() && !is_void) {
             return (Some(Then::Next(work)), progress);
         }
         let (then, progress) = choose(state, &self.calendar, progress, self.now);

@@ -155,6 +155,10 @@ fn retry(state: &TaskState, running: &Running, counts: Counts, delay_ms: u64, no
 }
 
 fn exhausted(state: &TaskState, because: DisabledReason, now: Timestamp) -> End {
+    if state.off_schedule.is_some() {
+        // The schedule did not ask for this run, so it goes on whatever became of it.
+        return next_occurrence(state, now);
+    }
     match state.definition.retry.on_exhausted {
         OnExhausted::Continue if state.definition.schedule.is_recurring() => next_occurrence(state, now),
         OnExhausted::Continue | OnExhausted::Disable => End::last(state, Then::Disable(because), now),

@@ -26,8 +26,9 @@ pub(super) fn claim(
     if work.attempt.get() > 1 {
         return Ok(Decision::one(start(work, state.progress), Answer::Started));
     }
-    if work.occurrence <= state.progress.decided_through {
-        // It was judged when it came due; what came due since, while it waited for its turn, was not.
+    if work.occurrence <= state.progress.decided_through || state.is_off_schedule(work.occurrence) {
+        // It was judged when it came due, or nobody has to judge it; what came due since, while it waited for its turn,
+        // was not judged.
         let mut progress = state.progress;
         let mut events = passed_events(late_meanwhile(state, now, &mut progress));
         events.push(start(work, progress));
@@ -124,7 +125,7 @@ fn started(
     work: Work,
     progress: Progress,
 ) -> Event {
-    let first = u32::from(work.attempt.get() == 1);
+    let first = u32::from(work.attempt.get() == 1 && !state.is_off_schedule(work.occurrence));
     let run = state.runs.saturating_add(first);
     Event::ExecutionStarted {
         execution,

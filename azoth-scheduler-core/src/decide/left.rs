@@ -46,6 +46,8 @@ fn undecided(state: &TaskState, calendar: Option<&Calendar>, now: Timestamp, fat
     let last = state.progress.decided_through;
     let first_attempt = state.work().filter(|work| work.attempt.get() == 1 && work.occurrence > last);
     let awaited = first_attempt.filter(|work| work.occurrence <= now).copied();
+    // The schedule did not ask for a run that somebody asked for.
+    let awaited = awaited.filter(|work| !state.is_off_schedule(work.occurrence));
     let undone = calendar.and_then(|calendar| Passed::all(calendar, last, now, fate));
     let withdrawn = match (awaited, calendar, &undone) {
         (Some(work), Some(_), Some(undone)) => withdrawn(work, undone.from),

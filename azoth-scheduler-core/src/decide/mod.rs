@@ -11,16 +11,20 @@
 //! back by more than [`CLOCK_AHEAD_MS_MAX`] was it wrong before, and [`Wish::CorrectClock`] takes that back.
 
 mod clock;
+mod dependency;
 mod ended;
 mod execution;
 mod left;
 mod operate;
 mod plan;
+mod retried;
 mod schedule;
 
+use alloc::collections::BTreeMap;
 use alloc::vec;
 use alloc::vec::Vec;
 
+pub use self::dependency::dependency_ended;
 use crate::command::{TaskCommand, Wish};
 use crate::event::Event;
 use crate::id::TaskId;
@@ -45,7 +49,7 @@ pub struct Decision {
 }
 
 /// What the caller of an accepted command is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// The task is new, or was scheduled anew after it had ended.
     Created,
@@ -61,9 +65,22 @@ pub enum Answer {
     Recorded,
     /// Nothing had to be done: the scope is already as it was wished.
     Kept,
+    /// The wish has been made before: its idempotency key stands for this task. Nothing was done.
+    Existing(TaskId),
 }
 
-/// Decides a command.
+/// What a decision must know of other tasks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Surroundings {
+    /// The phases of the tasks that are to be waited for, of those that exist.
+    pub dependencies: BTreeMap<TaskId, PhaseKind>,
+    /// One of them that waits, by itself or by others, for the task itself.
+    pub circle: Option<TaskId>,
+    /// The task for which the idempotency key stands.
+    pub key_held_by: Option<TaskId>,
+}
+
+/// Decides a command that is about no other task: nothing is waited for, no idempotency key is held.
 ///
 /// `state` is what the task's events so far add up to, `None` where there are none. The instant `now` is stamped
 /// once, outside, and may lie before instants that the state holds: clocks jump.
@@ -75,11 +92,24 @@ pub fn decide(
     command: &TaskCommand,
     now: Timestamp,
 ) -> Result<Decision, Rejection> {
+    decide_among(state, command, &Surroundings::default(), now)
+}
+
+/// Decides a command among other tasks: [`carry_out`](fn@crate::carry_out::carry_out) gathers what it must know of them.
+///
+/// # Errors
+/// As [`decide`].
+pub fn decide_among(
+    state: Option<&TaskState>,
+    command: &TaskCommand,
+    surroundings: &Surroundings,
+    now: Timestamp,
+) -> Result<Decision, Rejection> {
     let task = &command.task;
     let existing = || known(state, task);
     debug_assert!(state.is_none_or(|state| state.id == *task), "the state belongs to the command's task");
     match &command.wish {
-        Wish::Schedule(new) => schedule::schedule(state, task, new, now),
+        Wish::Schedule(new) => schedule::schedule(state, task, new, surroundings, now),
         Wish::Claim { execution, worker } => execution::claim(existing()?, *execution, *worker, now),
         Wish::Complete { execution, started_at, report } => {
             execution::complete(existing()?, *execution, *started_at, report, now)
@@ -92,6 +122,8 @@ pub fn decide(
         Wish::Resume { misfire, by } => operate::resume(existing()?, *misfire, by, now),
         Wish::Disable { reason, by } => operate::disable(existing()?, reason, by, now),
         Wish::CorrectClock => Ok(clock::correct(existing()?, now)),
+        Wish::RunNow { by } => retried::run_now(existing()?, by, now),
+        Wish::Retry { by } => retried::retry(existing()?, by, now),
     }
 }
 

@@ -17,7 +17,7 @@ use crate::time::Timestamp;
 pub(super) fn cancel(state: &TaskState, reason: &ErrorText, by: &Actor, now: Timestamp) -> Decision {
     let execution = match &state.phase {
         TaskPhase::Running(running) => Some(running.execution),
-        TaskPhase::Waiting(_) | TaskPhase::Paused { .. } => None,
+        TaskPhase::Waiting(_) | TaskPhase::Blocked(_) | TaskPhase::Paused { .. } => None,
         TaskPhase::Finished { .. } | TaskPhase::Disabled { .. } | TaskPhase::Cancelled { .. } => {
             return Decision::unchanged(state);
         }
@@ -39,7 +39,7 @@ pub(super) fn pause(
     }
     // A pause that is said again with the same end is the same pause, whoever says it.
     let takes_hold = match &state.phase {
-        TaskPhase::Waiting(_) => true,
+        TaskPhase::Waiting(_) | TaskPhase::Blocked(_) => true,
         TaskPhase::Running(running) => match &running.afterwards {
             Afterwards::GoOn => true,
             Afterwards::Pause(pause) => pause.until != until,
@@ -65,7 +65,9 @@ pub(super) fn disable(
 ) -> Result<Decision, Rejection> {
     // What a running execution leaves behind is recorded when it ends, since only then the task does.
     let mut events = match &state.phase {
-        TaskPhase::Waiting(_) | TaskPhase::Paused { .. } => left_events(state, now, Miss::Ended),
+        TaskPhase::Waiting(_) | TaskPhase::Blocked(_) | TaskPhase::Paused { .. } => {
+            left_events(state, now, Miss::Ended)
+        }
         TaskPhase::Running(running) => match running.afterwards {
             Afterwards::GoOn | Afterwards::Pause(_) => Vec::new(),
             Afterwards::Disable { .. } => return Ok(Decision::unchanged(state)),
@@ -91,7 +93,9 @@ pub(super) fn resume(
         TaskPhase::Running(running) if matches!(running.afterwards, Afterwards::Pause(_)) => {
             (None, Vec::new())
         }
-        TaskPhase::Running(_) | TaskPhase::Waiting(_) => return Ok(Decision::unchanged(state)),
+        TaskPhase::Running(_) | TaskPhase::Waiting(_) | TaskPhase::Blocked(_) => {
+            return Ok(Decision::unchanged(state));
+        }
         TaskPhase::Finished { .. } | TaskPhase::Disabled { .. } | TaskPhase::Cancelled { .. } => {
             return Err(ended(state));
         }
@@ -116,7 +120,7 @@ fn resumed(state: &TaskState, work: Work, policy: MisfirePolicy, now: Timestamp)
     };
     let misfire = Misfire { policy, ..schedule.misfire };
     let last = progress.decided_through;
-    if work.occurrence <= last {
+    if work.occurrence <= last || state.is_off_schedule(work.occurrence) {
         let passed = judge_late(schedule, &misfire, &calendar, LateCause::Paused, (last, now), &mut progress);
         return (MovedOn { then, progress }, passed);
     }
@@ -129,6 +133,6 @@ fn resumed(state: &TaskState, work: Work, policy: MisfirePolicy, now: Timestamp)
     (MovedOn { then, progress }, withdrawn.into_iter().chain(late.passed).collect())
 }
 
-fn ended(state: &TaskState) -> Rejection {
+pub(super) fn ended(state: &TaskState) -> Rejection {
     Rejection::Ended { task: state.id.clone(), phase: state.phase.kind() }
 }

@@ -1,12 +1,16 @@
 //! Scheduling a task: creating it, redefining it, or leaving it as it is.
 
 use alloc::boxed::Box;
+use alloc::vec;
+use alloc::vec::Vec;
 
 use super::left::left_events;
 use super::plan::first_attempt;
-use super::{Answer, Decision};
+use super::{Answer, Decision, Surroundings, dependency_ended};
 use crate::command::{NewTask, OnConflict};
+use crate::dependency::DependencyEnd;
 use crate::event::{Change, Event};
+use crate::evolve::evolve;
 use crate::id::TaskId;
 use crate::rejection::Rejection;
 use crate::schedule::{Miss, Schedule, ScheduleError};
@@ -17,17 +21,21 @@ pub(super) fn schedule(
     state: Option<&TaskState>,
     task: &TaskId,
     new: &NewTask,
+    around: &Surroundings,
     now: Timestamp,
 ) -> Result<Decision, Rejection> {
+    if let Some(holder) = around.key_held_by.as_ref().filter(|holder| *holder != task) {
+        return Ok(Decision { events: Vec::new(), answer: Answer::Existing(holder.clone()) });
+    }
     let Some(state) = state else {
-        return define(task, new, Change::Created, now);
+        return define(None, task, new, Change::Created, around, now);
     };
     let phase = state.phase.kind();
     match new.on_conflict() {
         OnConflict::Reject => Err(Rejection::AlreadyExists { task: task.clone(), phase }),
         OnConflict::Keep => Ok(Decision::unchanged(state)),
         OnConflict::Redefine if stays(state, new) => Ok(Decision::unchanged(state)),
-        OnConflict::Redefine | OnConflict::Replace => redefine(state, task, new, now),
+        OnConflict::Redefine | OnConflict::Replace => redefine(state, task, new, around, now),
     }
 }
 
@@ -40,25 +48,97 @@ fn stays(state: &TaskState, new: &NewTask) -> bool {
 
 /// A task that lives goes on under the new definition, one that has ended starts anew. What the old one has left
 /// undone is recorded as missed.
-fn redefine(state: &TaskState, task: &TaskId, new: &NewTask, now: Timestamp) -> Result<Decision, Rejection> {
+fn redefine(
+    state: &TaskState,
+    task: &TaskId,
+    new: &NewTask,
+    around: &Surroundings,
+    now: Timestamp,
+) -> Result<Decision, Rejection> {
     if !state.phase.kind().is_live() {
-        return define(task, new, Change::Anew, now);
+        return define(Some(state), task, new, Change::Anew, around, now);
     }
-    let mut decision = define(task, new, Change::Redefined, now)?;
+    if state.held_by().is_some() && new.definition().after.is_some() {
+        return Err(Rejection::RunsAlready { task: task.clone() });
+    }
+    let mut decision = define(Some(state), task, new, Change::Redefined, around, now)?;
     let mut events = left_events(state, now, Miss::Redefined);
     events.append(&mut decision.events);
     Ok(Decision { events, ..decision })
 }
 
-fn define(task: &TaskId, new: &NewTask, change: Change, now: Timestamp) -> Result<Decision, Rejection> {
+fn define(
+    state: Option<&TaskState>,
+    task: &TaskId,
+    new: &NewTask,
+    change: Change,
+    around: &Surroundings,
+    now: Timestamp,
+) -> Result<Decision, Rejection> {
     let (work, progress) = first(task, new.schedule(), now)
         .map_err(|error| Rejection::Schedule { task: task.clone(), error })?;
     let answer = match change {
         Change::Created | Change::Anew => Answer::Created,
         Change::Redefined => Answer::Redefined,
     };
+    let Waits { waits_for, failed } = waits(task, new, around)?;
     let definition = Box::new(new.definition().clone());
-    Ok(Decision::one(Event::TaskScheduled { task: task.clone(), change, definition, work, progress }, answer))
+    let mut events =
+        vec![Event::TaskScheduled { task: task.clone(), change, definition, work, progress, waits_for }];
+    if !failed.is_empty() {
+        let scheduled = events.iter().fold(state.cloned(), |state, event| evolve(state, event, now).ok());
+        events.extend(scheduled.map_or_else(Vec::new, |scheduled| told(scheduled, failed, now)));
+    }
+    Ok(Decision { events, answer })
+}
+
+/// What a new definition waits for.
+#[derive(Default)]
+struct Waits {
+    /// Those that have not succeeded, ordered by their ids.
+    waits_for: Vec<TaskId>,
+    /// Of these, those that have ended without a success.
+    failed: Vec<(TaskId, DependencyEnd)>,
+}
+
+fn waits(task: &TaskId, new: &NewTask, around: &Surroundings) -> Result<Waits, Rejection> {
+    let mut waits = Waits::default();
+    let Some(after) = &new.definition().after else { return Ok(waits) };
+    if new.schedule().is_recurring() {
+        return Err(Rejection::RecurringAfter { task: task.clone() });
+    }
+    let in_circle = after.tasks().iter().find(|dependency| *dependency == task).or(around.circle.as_ref());
+    if let Some(dependency) = in_circle {
+        return Err(Rejection::DependencyCircle { task: task.clone(), dependency: dependency.clone() });
+    }
+    for dependency in after.tasks() {
+        let phase = around.dependencies.get(dependency).copied().ok_or_else(|| {
+            Rejection::UnknownDependency { task: task.clone(), dependency: dependency.clone() }
+        })?;
+        match DependencyEnd::of_phase(phase) {
+            Some(DependencyEnd::Succeeded) => {}
+            None => waits.waits_for.push(dependency.clone()),
+            Some(end) => {
+                waits.waits_for.push(dependency.clone());
+                waits.failed.push((dependency.clone(), end));
+            }
+        }
+    }
+    Ok(waits)
+}
+
+/// What had failed before it was waited for is told at once, as if it failed now.
+fn told(mut state: TaskState, failed: Vec<(TaskId, DependencyEnd)>, now: Timestamp) -> Vec<Event> {
+    let mut told = Vec::new();
+    for (dependency, end) in failed {
+        for event in dependency_ended(&state, &dependency, end, now) {
+            let after = evolve(Some(state.clone()), &event, now);
+            debug_assert!(after.is_ok(), "{after:?} after {event:?}");
+            state = after.unwrap_or(state);
+            told.push(event);
+        }
+    }
+    told
 }
 
 /// What a schedule that is defined at `now` waits for first.

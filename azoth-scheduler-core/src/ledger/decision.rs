@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use super::{Entry, Imbalance};
 use crate::event::Event;
 use crate::schedule::{Calendar, Count, Passed};
-use crate::state::TaskState;
+use crate::state::{TaskPhase, TaskState};
 use crate::time::Timestamp;
 
 /// The first and the last of a range of occurrences.
@@ -103,6 +103,21 @@ impl Decision {
         decision
     }
 
+    /// A disabled task goes on: what has come due since it was disabled passed.
+    pub(super) fn anew(
+        calendar: Option<Arc<Calendar>>,
+        entry: Entry<'_>,
+        before: &TaskState,
+        told: Vec<Told>,
+    ) -> Self {
+        let through = entry.after.progress.decided_through;
+        let mut decision = Self::new(calendar, entry, before, before, through, told);
+        if let TaskPhase::Disabled { at, .. } = &before.phase {
+            decision.last = decision.last.max(*at);
+        }
+        decision
+    }
+
     fn new(
         calendar: Option<Arc<Calendar>>,
         entry: Entry<'_>,
@@ -114,6 +129,7 @@ impl Decision {
         let schedule = &defined.definition.schedule;
         let last = before.progress.decided_through;
         let promised = before.work().map(|work| work.occurrence).filter(|occurrence| *occurrence > last);
+        let promised = promised.filter(|occurrence| !before.is_off_schedule(*occurrence));
         let is_retry = before.work().is_some_and(|work| work.attempt.get() > 1);
         Self {
             position: entry.position,
@@ -134,6 +150,8 @@ impl Decision {
         let first = entry.after.running().filter(|running| running.attempt.get() == 1);
         let starts = matches!(entry.event, Event::ExecutionStarted { .. });
         let started = first.filter(|_| starts).map(|running| running.occurrence);
+        // The schedule did not ask for a run that somebody asked for.
+        let started = started.filter(|occurrence| !entry.after.is_off_schedule(*occurrence));
         let taken = started.or(entry.after.chosen());
         let mut fresh: Vec<Range> = Vec::new();
         if let Some(chosen) = before.chosen().filter(|chosen| taken != Some(*chosen)) {

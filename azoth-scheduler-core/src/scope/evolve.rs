@@ -59,7 +59,10 @@ impl Event {
             | Event::ClockCorrected { .. }
             | Event::TasksForgotten { .. }
             | Event::PayloadsDropped { .. }
-            | Event::LogCut { .. } => None,
+            | Event::LogCut { .. }
+            | Event::DependencyEnded { .. }
+            | Event::RunRequested { .. }
+            | Event::TaskRetried { .. } => None,
         }
     }
 }

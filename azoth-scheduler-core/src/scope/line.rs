@@ -32,7 +32,8 @@ impl Line {
             TaskPhase::Running(_) => Some(Line::Running),
             TaskPhase::Waiting(work) if work.attempt.get() > 1 => Some(Line::BetweenAttempts),
             TaskPhase::Waiting(_) => Some(Line::Waiting),
-            TaskPhase::Paused { .. }
+            TaskPhase::Blocked(_)
+            | TaskPhase::Paused { .. }
             | TaskPhase::Finished { .. }
             | TaskPhase::Disabled { .. }
             | TaskPhase::Cancelled { .. } => None,

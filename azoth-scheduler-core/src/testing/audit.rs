@@ -103,7 +103,9 @@ impl Auditor {
                 self.calendar = calendar.filter(|_| recurring);
             }
             Event::ExecutionStarted { occurrence, attempt, .. } if attempt.get() == 1 => {
-                self.account(*occurrence, Account::Ran)?;
+                if !state.is_off_schedule(*occurrence) {
+                    self.account(*occurrence, Account::Ran)?;
+                }
             }
             Event::OccurrencesPassed { passed, .. } => self.passed(passed)?,
             Event::ClockCorrected { progress, .. } => self.correct(&state, progress),
@@ -120,14 +122,19 @@ impl Auditor {
             | Event::TaskDisabled { .. }
             | Event::LimitsChanged { .. }
             | Event::ScopePaused { .. }
-            | Event::ScopeResumed { .. } => {}
+            | Event::ScopeResumed { .. }
+            | Event::DependencyEnded { .. }
+            | Event::RunRequested { .. }
+            | Event::TaskRetried { .. } => {}
         }
         if let Some(progress) = progress_of(event) {
             self.decided_through = Some(progress.decided_through);
         }
         let entered = self.ledger.enter(0, at, before.as_ref(), event, &state);
         entered.map_err(|imbalance| imbalance.what)?;
-        if !state.phase.kind().is_live() && self.ended_at.is_none() {
+        if state.phase.kind().is_live() {
+            self.ended_at = None;
+        } else if self.ended_at.is_none() {
             self.ended_at = Some(at);
         }
         self.state = Some(state);
@@ -160,7 +167,10 @@ impl Auditor {
             | Event::ScopeResumed { .. }
             | Event::TasksForgotten { .. }
             | Event::PayloadsDropped { .. }
-            | Event::LogCut { .. } => return Ok(()),
+            | Event::LogCut { .. }
+            | Event::DependencyEnded { .. }
+            | Event::RunRequested { .. }
+            | Event::TaskRetried { .. } => return Ok(()),
         };
         if ended != self.holder.take() {
             return Err(format!("{ended:?} ended and did not run"));
@@ -237,12 +247,19 @@ impl Auditor {
     /// Enters what is decided to run and has not started.
     fn pending(&mut self, state: &TaskState, calendar: &Calendar) -> Result<(), String> {
         let progress = state.progress;
-        let first = |work: &Work| work.attempt.get() == 1 && work.occurrence <= progress.decided_through;
+        let first = |work: &Work| {
+            work.attempt.get() == 1
+                && work.occurrence <= progress.decided_through
+                && !state.is_off_schedule(work.occurrence)
+        };
         match &state.phase {
-            TaskPhase::Waiting(work) | TaskPhase::Paused { work, .. } if first(work) => {
+            TaskPhase::Waiting(work) | TaskPhase::Blocked(work) | TaskPhase::Paused { work, .. }
+                if first(work) =>
+            {
                 self.account(work.occurrence, Account::Pending)?;
             }
             TaskPhase::Waiting(_)
+            | TaskPhase::Blocked(_)
             | TaskPhase::Running(_)
             | TaskPhase::Paused { .. }
             | TaskPhase::Finished { .. }
@@ -291,7 +308,8 @@ fn progress_of(event: &Event) -> Option<&Progress> {
         | Event::TaskExecuted { progress, .. }
         | Event::ExecutionAbandoned { progress, .. }
         | Event::OccurrencesPassed { then: Some(MovedOn { progress, .. }), .. }
-        | Event::TaskResumed { then: Some(MovedOn { progress, .. }), .. } => Some(progress),
+        | Event::TaskResumed { then: Some(MovedOn { progress, .. }), .. }
+        | Event::TaskRetried { then: MovedOn { progress, .. }, .. } => Some(progress),
         Event::TaskEventEmitted { .. }
         | Event::OccurrencesPassed { then: None, .. }
         | Event::TaskCancelled { .. }
@@ -303,6 +321,8 @@ fn progress_of(event: &Event) -> Option<&Progress> {
         | Event::ScopeResumed { .. }
         | Event::TasksForgotten { .. }
         | Event::PayloadsDropped { .. }
-        | Event::LogCut { .. } => None,
+        | Event::LogCut { .. }
+        | Event::DependencyEnded { .. }
+        | Event::RunRequested { .. } => None,
     }
 }

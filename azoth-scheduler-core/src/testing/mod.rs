@@ -116,8 +116,8 @@ impl When {
     /// When the answer was another one.
     #[track_caller]
     pub fn then_answered(self, answer: Answer) -> Given {
-        let found = self.decided.as_ref().map(|decision| decision.answer);
-        assert_eq!(found, Ok(answer).as_ref().copied());
+        let found = self.decided.as_ref().map(|decision| &decision.answer);
+        assert_eq!(found, Ok(&answer));
         self.then_accepted()
     }
 

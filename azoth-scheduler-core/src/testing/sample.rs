@@ -66,6 +66,8 @@ pub fn definition(schedule: Schedule) -> TaskDefinition {
         priority: Priority::Normal,
         group: None,
         concurrency_key: None,
+        after: None,
+        unique: None,
     }
 }
 
@@ -92,7 +94,8 @@ pub fn complete(task: &str, number: u128, report: Report, started_at: Timestamp)
 
 /// A success with an event of type `done` and without content.
 pub fn succeeded() -> Report {
-    Outcome::Succeeded(Emitted { event_type: valid(EventType::new("done")), payload: Payload::empty() })
+    let emitted = Emitted { event_type: valid(EventType::new("done")), payload: Payload::empty() };
+    Outcome::Succeeded(emitted.into())
 }
 
 /// A failure of this class.

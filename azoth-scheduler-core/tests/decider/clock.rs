@@ -71,7 +71,7 @@ fn clock_that_went_back_by_three_hours_is_waited_for_and_by_more_is_corrected() 
     let limit = at(AHEAD).saturating_add_ms(-CLOCK_AHEAD_MS_MAX);
     let command = || wish("task", Wish::CorrectClock);
     let unchanged = Answer::Unchanged(PhaseKind::Running);
-    ahead.clone().when(command(), limit).then_answered(unchanged);
+    ahead.clone().when(command(), limit).then_answered(unchanged.clone());
     let before = limit.saturating_add_ms(-1);
     let corrected = ahead.when(command(), before).then_answered(Answer::Recorded);
     assert_eq!(state(&corrected).progress.decided_through, before);

@@ -67,6 +67,8 @@ enum Act {
     Resume(MisfirePolicy),
     Disable,
     CorrectClock,
+    RunNow,
+    Retry,
     Again(OnConflict),
     Other(Box<TaskDefinition>, OnConflict),
 }
@@ -153,6 +155,8 @@ impl Act {
             Act::Resume(misfire) => return wish("task", Wish::Resume { misfire: *misfire, by }),
             Act::Disable => return wish("task", Wish::Disable { reason, by }),
             Act::CorrectClock => return wish("task", Wish::CorrectClock),
+            Act::RunNow => return wish("task", Wish::RunNow { by }),
+            Act::Retry => return wish("task", Wish::Retry { by }),
             Act::Again(on_conflict) => return schedule("task", first.clone(), *on_conflict),
             Act::Other(other, on_conflict) => return schedule("task", *other.clone(), *on_conflict),
         };
@@ -172,6 +176,8 @@ impl Act {
             | Act::Resume(_)
             | Act::Disable
             | Act::CorrectClock
+            | Act::RunNow
+            | Act::Retry
             | Act::Again(_)
             | Act::Other(..) => false,
         }
@@ -222,6 +228,8 @@ fn acts() -> BoxedStrategy<Act> {
         6 => policies().prop_map(Act::Resume),
         1 => Just(Act::Disable),
         3 => Just(Act::CorrectClock),
+        5 => Just(Act::RunNow),
+        6 => Just(Act::Retry),
         2 => conflicts().prop_map(Act::Again),
         2 => (definitions(), conflicts()).prop_map(|(other, on_conflict)| Act::Other(Box::new(other), on_conflict)),
     ]

@@ -3,6 +3,7 @@
 
 mod cancelling;
 mod clock_jumps;
+mod composing;
 mod declaring;
 mod event_handlers;
 mod leases;

@@ -23,11 +23,14 @@ pub(crate) enum EventKind {
     TasksForgotten = 30,
     PayloadsDropped = 31,
     LogCut = 32,
+    DependencyEnded = 12,
+    RunRequested = 13,
+    TaskRetried = 14,
 }
 
 impl EventKind {
     /// All kinds.
-    pub(crate) const ALL: [EventKind; 17] = [
+    pub(crate) const ALL: [EventKind; 20] = [
         EventKind::TaskScheduled,
         EventKind::ExecutionStarted,
         EventKind::TaskExecuted,
@@ -45,6 +48,9 @@ impl EventKind {
         EventKind::TasksForgotten,
         EventKind::PayloadsDropped,
         EventKind::LogCut,
+        EventKind::DependencyEnded,
+        EventKind::RunRequested,
+        EventKind::TaskRetried,
     ];
 
     /// The kind of this event.
@@ -67,6 +73,9 @@ impl EventKind {
             Event::TasksForgotten { .. } => EventKind::TasksForgotten,
             Event::PayloadsDropped { .. } => EventKind::PayloadsDropped,
             Event::LogCut { .. } => EventKind::LogCut,
+            Event::DependencyEnded { .. } => EventKind::DependencyEnded,
+            Event::RunRequested { .. } => EventKind::RunRequested,
+            Event::TaskRetried { .. } => EventKind::TaskRetried,
         }
     }
 
@@ -100,6 +109,9 @@ impl EventKind {
             EventKind::TasksForgotten => "TasksForgotten",
             EventKind::PayloadsDropped => "PayloadsDropped",
             EventKind::LogCut => "LogCut",
+            EventKind::DependencyEnded => "DependencyEnded",
+            EventKind::RunRequested => "RunRequested",
+            EventKind::TaskRetried => "TaskRetried",
         }
     }
 }

@@ -94,6 +94,9 @@ fn decode_v1(kind: EventKind, body: &[u8]) -> Result<Event, CodecError> {
         EventKind::TasksForgotten => read::<v1::TasksForgotten<'_>>(kind, body),
         EventKind::PayloadsDropped => read::<v1::PayloadsDropped>(kind, body),
         EventKind::LogCut => read::<v1::LogCut>(kind, body),
+        EventKind::DependencyEnded => read::<v1::DependencyEnded<'_>>(kind, body),
+        EventKind::RunRequested => read::<v1::RunRequested<'_>>(kind, body),
+        EventKind::TaskRetried => read::<v1::TaskRetried<'_>>(kind, body),
     }
 }
 

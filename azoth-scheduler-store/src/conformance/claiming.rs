@@ -210,7 +210,10 @@ pub(super) async fn passed(bench: &Bench, task: &str) -> Vec<(Timestamp, Timesta
         | Event::ScopeResumed { .. }
         | Event::TasksForgotten { .. }
         | Event::PayloadsDropped { .. }
-        | Event::LogCut { .. } => None,
+        | Event::LogCut { .. }
+        | Event::DependencyEnded { .. }
+        | Event::RunRequested { .. }
+        | Event::TaskRetried { .. } => None,
     });
     events.collect()
 }

@@ -168,5 +168,6 @@ pub(super) async fn what_comes_due_while_one_is_open_goes_to_the_overlap_policy(
 }
 
 fn emitting(event_type: &str, bytes: &[u8]) -> Report {
-    Outcome::Succeeded(Emitted { event_type: ok(event_type.parse()), payload: Payload::new(bytes) })
+    let emitted = Emitted { event_type: ok(event_type.parse()), payload: Payload::new(bytes) };
+    Outcome::Succeeded(emitted.into())
 }

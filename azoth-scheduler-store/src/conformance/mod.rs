@@ -34,6 +34,7 @@ mod cancelling;
 mod claiming;
 mod clocks;
 mod completing;
+mod composing;
 mod consumers;
 mod fencing;
 mod limits;
@@ -196,6 +197,19 @@ cases! { ($)
         retry_after_and_snooze_wait_as_long_as_they_say,
         timeouts_and_panics_are_failures,
         what_comes_due_while_one_is_open_goes_to_the_overlap_policy,
+    }
+    composing {
+        a_task_runs_once_all_that_it_waits_for_have_succeeded,
+        an_end_is_told_to_those_that_wait_in_its_own_batch,
+        unknown_tasks_and_circles_cannot_be_waited_for,
+        a_blocked_task_rests_and_goes_on_waiting,
+        children_are_scheduled_with_the_success,
+        a_result_that_is_refused_schedules_nothing,
+        a_refused_child_fails_the_attempt_and_takes_the_others_with_it,
+        a_key_stands_for_one_task_while_that_is_pending,
+        a_key_stands_for_one_task_for_a_period,
+        a_run_that_was_asked_for_leaves_the_schedule_as_it_was,
+        a_disabled_task_is_retried_under_its_id,
     }
     fencing {
         a_result_of_an_execution_that_was_taken_away_is_refused,

@@ -1,12 +1,14 @@
 //! The tasks as they were.
 
 use azoth_scheduler_core::command::Wish;
+use azoth_scheduler_core::dependency::OnDependencyFailure;
 use azoth_scheduler_core::execution::FailureClass;
 use azoth_scheduler_core::schedule::Schedule;
 use azoth_scheduler_core::testing::{actor, at, failed, succeeded, task_id, text, wish};
 
 use super::bench::{Bench, every, ok, want, want_bytes};
 use super::cancelling::cancel;
+use super::composing::after;
 use crate::error::StoreError;
 use crate::filter::TaskFilter;
 use crate::record::LogPosition;
@@ -41,6 +43,7 @@ pub(super) async fn every_moment_is_answered_as_it_was(bench: &mut Bench) {
     bench.run(worker, failed(FailureClass::Retryable), at(60)).await;
     moments.push(Moment::of(bench).await);
     bench.does(want("once", Schedule::immediate()), at(61)).await;
+    bench.does(after("gathers", &["once"], OnDependencyFailure::Cancel), at(61)).await;
     bench.does(wish("often", Wish::Pause { reason, by, until: None }), at(62)).await;
     moments.push(Moment::of(bench).await);
     bench.run(worker, succeeded(), at(63)).await;
@@ -57,7 +60,7 @@ pub(super) async fn every_moment_is_answered_as_it_was(bench: &mut Bench) {
         let listed = ok(past.tasks(&TaskFilter::new()).await);
         assert!(listed.iter().eq(moment.tasks.iter().map(|task| &task.state)), "at {}", moment.head);
         assert_eq!(ok(past.stats(at(0)).await).tasks, moment.counts, "at {}", moment.head);
-        for id in ["often", "once", "never"].map(task_id) {
+        for id in ["often", "once", "gathers", "never"].map(task_id) {
             let expected = moment.tasks.iter().find(|task| task.state.id == id).cloned();
             assert_eq!(past.task(&id).await, Ok(expected.clone()), "{id} at {}", moment.head);
             assert_eq!(store.task_as_of(&id, then).await, Ok(expected), "{id} at {}", moment.head);

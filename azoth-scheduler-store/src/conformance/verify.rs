@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use azoth_scheduler_core::command::{AbandonReason, Wish};
+use azoth_scheduler_core::dependency::OnDependencyFailure;
 use azoth_scheduler_core::event::Event;
 use azoth_scheduler_core::execution::FailureClass;
 use azoth_scheduler_core::schedule::{MisfirePolicy, Schedule};
@@ -10,6 +11,7 @@ use azoth_scheduler_core::testing::{actor, at, failed, succeeded, text, wish};
 
 use super::bench::{Answers, Bench, assert_sound, every, ok, want};
 use super::cancelling::cancel;
+use super::composing::after;
 use super::fencing::taken;
 use crate::record::LogPosition;
 
@@ -37,17 +39,21 @@ pub(super) async fn every_kind_of_event_replays(bench: &mut Bench) {
     bench.does(want("often", every(90)), at(912)).await;
     bench.does(cancel("often"), at(913)).await;
     bench.does(want("once", Schedule::immediate()), at(914)).await;
-    bench.does(wish("once", Wish::Disable { reason, by }), at(915)).await;
     bench.does(want("astray", every(60)), at(100_000)).await;
     bench.does(wish("astray", Wish::CorrectClock), at(916)).await;
+    bench.does(after("later", &["once"], OnDependencyFailure::RunAnyway), at(914)).await;
+    bench.does(wish("once", Wish::Disable { reason, by: by.clone() }), at(915)).await;
+    bench.does(wish("once", Wish::Retry { by: by.clone() }), at(916)).await;
+    bench.does(want("once", every(60)), at(917)).await;
+    bench.does(wish("once", Wish::RunNow { by }), at(918)).await;
     assert_sound(bench.store()).await;
 
     let events = ok(bench.store().events(LogPosition::START, 100).await);
     let kinds: BTreeSet<_> = events.iter().map(|event| Event::name(&event.event)).collect();
-    assert_eq!(kinds.len(), 11, "one of every kind: {kinds:?}");
+    assert_eq!(kinds.len(), 14, "one of every kind: {kinds:?}");
     let before = Answers::of(bench.store()).await;
     let report = ok(bench.store().rebuild_projection().await);
-    assert_eq!((report.events, report.tasks), (events.len() as u64, 3));
+    assert_eq!((report.events, report.tasks), (events.len() as u64, 4));
     assert_eq!(Answers::of(bench.store()).await, before, "I5");
 }
 

@@ -37,7 +37,7 @@ pub(super) struct Row {
     pub(super) state: TaskState,
     /// The bytes of the newest definition.
     pub(super) payload: RecordedPayload,
-    /// Where that stands.
+    /// Where the newest definition stands.
     pub(super) defined: LogPosition,
     /// Where the task's events stand, oldest first.
     pub(super) positions: Vec<LogPosition>,
@@ -101,15 +101,15 @@ impl Projection {
         let key = *self.keys.entry(task.clone()).or_insert(recorded.position);
         let old = self.rows.remove(&key);
         let key_before = old.as_ref().and_then(|row| row.state.definition.concurrency_key.clone());
-        let (state, kept, defined, mut positions) = match old {
-            Some(row) => (Some(row.state), row.payload, row.defined, row.positions),
-            None => (None, RecordedPayload::Absent, recorded.position, Vec::new()),
+        let (state, kept, mut positions) = match old {
+            Some(row) => (Some(row.state), (row.payload, row.defined), row.positions),
+            None => (None, (RecordedPayload::Absent, recorded.position), Vec::new()),
         };
         let state = evolve(state, &recorded.event, recorded.at)?;
         let ready = state.waiting().map(|work| work.run_at);
         self.due.set(key, &state, ready.filter(|_| state.definition.concurrency_key.is_none()));
-        let payload = match recorded.event {
-            Event::TaskScheduled { .. } => recorded.payload.clone(),
+        let (payload, defined) = match recorded.event {
+            Event::TaskScheduled { .. } => (recorded.payload.clone(), recorded.position),
             Event::ExecutionStarted { .. }
             | Event::TaskExecuted { .. }
             | Event::TaskEventEmitted { .. }
@@ -125,10 +125,11 @@ impl Projection {
             | Event::ScopeResumed { .. }
             | Event::TasksForgotten { .. }
             | Event::PayloadsDropped { .. }
-            | Event::LogCut { .. } => kept,
+            | Event::LogCut { .. }
+            | Event::DependencyEnded { .. }
+            | Event::RunRequested { .. }
+            | Event::TaskRetried { .. } => kept,
         };
-        let defines = matches!(recorded.event, Event::TaskScheduled { .. });
-        let defined = if defines { recorded.position } else { defined };
         positions.push(recorded.position);
         if let Event::ExecutionStarted { .. } = recorded.event {
             self.spend(&state, recorded.at);

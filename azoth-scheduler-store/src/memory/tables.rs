@@ -2,22 +2,25 @@
 
 use std::collections::BTreeMap;
 
+use azoth_scheduler_core::carry_out::{Ground, carry_out};
 use azoth_scheduler_core::command::{Command, ScopeCommand, TaskCommand, Wish};
-use azoth_scheduler_core::decide::{Answer, decide};
+use azoth_scheduler_core::decide::Answer;
 use azoth_scheduler_core::event::Event;
 use azoth_scheduler_core::evolve::OutOfOrder;
-use azoth_scheduler_core::id::{ConsumerName, TaskId, WorkerId};
+use azoth_scheduler_core::id::{ConsumerName, IdempotencyKey, TaskId, WorkerId};
+use azoth_scheduler_core::payload::Payload;
 use azoth_scheduler_core::rejection::Rejection;
 use azoth_scheduler_core::scope;
+use azoth_scheduler_core::state::TaskState;
 use azoth_scheduler_core::time::Timestamp;
 
 use super::operation::{Consumer, Worker};
-use super::projection::Projection;
+use super::projection::{Projection, Row};
 use crate::codec::{self, EventKind};
 use crate::error::StoreError;
 use crate::record::{LogPosition, RecordedEvent, RecordedPayload, Subject};
 use crate::report::{ConsumerLag, StoreStats};
-use crate::store::{Applied, BATCH_COMMANDS_MAX, Batch, EVENTS_PAGE_MAX};
+use crate::store::{Applied, Batch, EVENTS_PAGE_MAX};
 
 /// All that a store holds. `projection` follows from `log`; workers and consumers do not, and survive a rebuild.
 #[derive(Debug, Default)]
@@ -37,10 +40,7 @@ pub(super) struct Tables {
 impl Tables {
     /// One transaction: all of it, or nothing.
     pub(super) fn apply(&mut self, batch: &Batch) -> Result<Applied, StoreError> {
-        let commands = batch.commands.len();
-        if commands > BATCH_COMMANDS_MAX {
-            return Err(StoreError::BatchTooLarge { commands, limit: BATCH_COMMANDS_MAX });
-        }
+        batch.check()?;
         let before = self.log.len();
         let applied = self.apply_all(batch);
         if applied.is_err() {
@@ -92,16 +92,7 @@ impl Tables {
         command: &TaskCommand,
         now: Timestamp,
     ) -> Result<Result<Answer, Rejection>, StoreError> {
-        let state = self.projection.row(&command.task).map(|row| &row.state);
-        let decision = match decide(state, command, now) {
-            Ok(decision) => decision,
-            Err(rejection) => return Ok(Err(rejection)),
-        };
-        for event in decision.events {
-            let payload = payload_of(&event, &command.wish);
-            self.append(Subject::Task(command.task.clone()), event, payload, now)?;
-        }
-        Ok(Ok(decision.answer))
+        carry_out(self, command, now)
     }
 
     /// Decides a command about a scope and appends what it comes to.
@@ -192,6 +183,42 @@ impl Tables {
     }
 }
 
+/// Every look-up is a look at every task.
+impl Ground for Tables {
+    type Error = StoreError;
+
+    fn task(&mut self, id: &TaskId) -> Result<Option<&TaskState>, StoreError> {
+        Ok(self.projection.row(id).map(|row| &row.state))
+    }
+
+    fn newest_with_key(&mut self, key: &IdempotencyKey) -> Result<Option<TaskState>, StoreError> {
+        let rows = self.projection.rows.values();
+        let has_key =
+            |row: &&Row| row.state.definition.unique.as_ref().is_some_and(|unique| unique.key == *key);
+        let newest = rows.filter(has_key).max_by_key(|row| row.defined);
+        Ok(newest.map(|row| row.state.clone()))
+    }
+
+    fn waiters(&mut self, dependency: &TaskId) -> Result<Vec<TaskId>, StoreError> {
+        let states = self.projection.rows.values().map(|row| &row.state);
+        let waiters = states.filter(|state| state.waits_for.contains(dependency));
+        Ok(waiters.map(|state| state.id.clone()).collect())
+    }
+
+    fn record(
+        &mut self,
+        task: &TaskId,
+        events: Vec<Event>,
+        payload: Option<&Payload>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        events.into_iter().try_for_each(|event| {
+            let payload = payload_of(&event, payload);
+            self.append(Subject::Task(task.clone()), event, payload, now)
+        })
+    }
+}
+
 /// Refuses what stores with records could not keep, and what they could not read back.
 fn assert_fits(event: &Event) -> Result<(), StoreError> {
     let mut record = Vec::new();
@@ -204,13 +231,13 @@ fn assert_fits(event: &Event) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn payload_of(event: &Event, wish: &Wish) -> RecordedPayload {
+fn payload_of(event: &Event, payload: Option<&Payload>) -> RecordedPayload {
     let Some(digest) = event.payload() else {
         return RecordedPayload::Absent;
     };
-    match wish.payload() {
+    match payload {
         Some(payload) if payload.digest() == digest => RecordedPayload::Held(payload.bytes().clone()),
-        other => unreachable!("the event refers to {digest:?}, its wish holds {other:?}"),
+        other => unreachable!("the event refers to {digest:?}, its command holds {other:?}"),
     }
 }
 

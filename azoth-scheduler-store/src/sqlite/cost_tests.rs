@@ -94,6 +94,8 @@ fn job(number: u32) -> TaskCommand {
         priority: Priority::Normal,
         group: None,
         concurrency_key: None,
+        after: None,
+        unique: None,
     };
     let task = TaskId::new(format!("job-{number:06}")).unwrap();
     TaskCommand { task, wish: Wish::Schedule(NewTask::new(definition, payload, OnConflict::Redefine)) }
@@ -114,7 +116,7 @@ fn offer(slots: u128) -> ClaimOffer {
 fn ends(claimed: &[Claimed]) -> Batch {
     let ends = claimed.iter().map(|claimed| {
         let event_type = EventType::new("done").unwrap();
-        let report = Outcome::Succeeded(Emitted { event_type, payload: Payload::empty() });
+        let report = Outcome::Succeeded(Emitted { event_type, payload: Payload::empty() }.into());
         let wish = Wish::Complete { execution: claimed.execution, started_at: at(1), report };
         TaskCommand { task: claimed.task.clone(), wish }
     });
@@ -143,13 +145,13 @@ fn scheduling_again_what_is_known_is_answered_from_memory() {
 }
 
 #[test]
-fn an_end_is_three_rows_for_each_task_and_reads_nothing() {
+fn an_end_is_three_rows_for_each_task_and_a_look_for_those_that_wait() {
     let mut bench = Bench::new();
     bench.apply(&jobs(0..100));
     let (claimed, _) = bench.apply(&Batch::claiming(offer(100), at(0)));
     assert_eq!(claimed.len(), 100);
-    // An event of the end, one of what the handler said, and the row.
-    assert_eq!(bench.apply(&ends(&claimed)).1, 2 + 3 * 100);
+    // An event of the end, one of what the handler said, the row, and one seek for those that wait for it.
+    assert_eq!(bench.apply(&ends(&claimed)).1, 2 + 4 * 100);
 }
 
 #[test]

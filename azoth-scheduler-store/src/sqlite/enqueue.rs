@@ -1,5 +1,6 @@
 //! Scheduling inside a transaction of the application's own.
 
+use azoth_scheduler_core::command::TaskCommand;
 use azoth_scheduler_core::decide::Answer;
 use azoth_scheduler_core::rejection::Rejection;
 use rusqlite::{Connection, Transaction};
@@ -9,7 +10,7 @@ use super::group::Group;
 use super::head::Head;
 use super::memory::Memory;
 use crate::error::StoreError;
-use crate::store::{BATCH_COMMANDS_MAX, Batch, Prepared};
+use crate::store::{Batch, Prepared, check_weight};
 
 const BEGIN: &str = "SAVEPOINT azoth_enqueue";
 const KEEP: &str = "RELEASE azoth_enqueue";
@@ -35,10 +36,7 @@ impl SqliteStore {
         tx: &Transaction<'_>,
         prepared: &Prepared,
     ) -> Result<Vec<Result<Answer, Rejection>>, StoreError> {
-        let commands = prepared.commands().len();
-        if commands > BATCH_COMMANDS_MAX {
-            return Err(StoreError::BatchTooLarge { commands, limit: BATCH_COMMANDS_MAX });
-        }
+        check_weight(prepared.commands().iter().map(TaskCommand::weight))?;
         tx.execute_batch(BEGIN)?;
         match self.schedule_within(tx, prepared) {
             Ok(answers) => {

@@ -93,7 +93,7 @@ impl Words<'_> {
 
 fn words(phase: &TaskPhase) -> Option<Words<'_>> {
     match phase {
-        TaskPhase::Waiting(_) | TaskPhase::Finished { .. } => None,
+        TaskPhase::Waiting(_) | TaskPhase::Blocked(_) | TaskPhase::Finished { .. } => None,
         TaskPhase::Running(Running { afterwards, .. }) => match afterwards {
             Afterwards::GoOn => None,
             Afterwards::Pause(pause) => Some(Words::Pause(Cow::Borrowed(pause))),
@@ -139,7 +139,8 @@ pub(super) fn disabled_in(event: Event) -> Option<DisabledReason> {
         Event::TaskExecuted { then, .. } | Event::ExecutionAbandoned { then, .. } => then,
         Event::OccurrencesPassed { then: Some(MovedOn { then, .. }), .. }
         | Event::TaskResumed { then: Some(MovedOn { then, .. }), .. }
-        | Event::ClockCorrected { then: Some(then), .. } => then,
+        | Event::ClockCorrected { then: Some(then), .. }
+        | Event::TaskRetried { then: MovedOn { then, .. }, .. } => then,
         Event::OccurrencesPassed { then: None, .. }
         | Event::TaskResumed { then: None, .. }
         | Event::ClockCorrected { then: None, .. }
@@ -153,7 +154,9 @@ pub(super) fn disabled_in(event: Event) -> Option<DisabledReason> {
         | Event::TaskPaused { .. }
         | Event::LimitsChanged { .. }
         | Event::ScopePaused { .. }
-        | Event::ScopeResumed { .. } => return None,
+        | Event::ScopeResumed { .. }
+        | Event::DependencyEnded { .. }
+        | Event::RunRequested { .. } => return None,
     };
     match then {
         Then::Disable(because) => Some(because),

@@ -2,7 +2,7 @@
 //!
 //! The log is read in pages, and of the tasks at most [`TASKS_MAX`] are in memory; the others are in the tables.
 
-use std::collections::{HashMap, hash_map};
+use std::collections::{BTreeSet, HashMap, hash_map};
 
 use azoth_scheduler_core::event::Event;
 use azoth_scheduler_core::id::{TaskId, TaskType};
@@ -17,7 +17,7 @@ use super::scope_row::ScopeEntry;
 use super::scopes::Scopes;
 use super::scratch::Scratch;
 use super::task_row::{self, Cells, RowWriter, Updates};
-use super::{cell, type_row};
+use super::{cell, type_row, wait_row};
 use crate::error::StoreError;
 
 /// So many events are read at once.
@@ -28,6 +28,8 @@ pub(super) const REPLAY_PAGE_EVENTS: usize = 1_000;
 pub(super) struct Fold {
     tasks: HashMap<u64, Slot>,
     unwritten: Vec<u64>,
+    /// Those of them that wait for others, or did.
+    unwritten_waits: BTreeSet<u64>,
     updates: Updates,
     /// Names of tasks that have no row yet.
     created: HashMap<TaskId, u64>,
@@ -97,6 +99,7 @@ impl Fold {
             0
         };
         let is_new = before.is_none();
+        let waited = before.as_ref().is_some_and(|entry| !entry.state.waits_for.is_empty());
         let place = Place { position: row.position, at: row.at, type_key };
         let entry =
             Entry::after(before, event, place).map_err(|error| Unfoldable::Wrong(error.to_string()))?;
@@ -109,6 +112,9 @@ impl Fold {
         }
         if let Event::ExecutionStarted { .. } = event {
             self.scopes.spend(conn, &entry.state.definition, row.at)?;
+        }
+        if waited || !entry.state.waits_for.is_empty() {
+            self.unwritten_waits.insert(entry.key);
         }
         Ok(Some(self.put(entry)))
     }
@@ -153,6 +159,9 @@ impl Fold {
         for key in self.unwritten.drain(..) {
             let Some(slot) = self.tasks.get_mut(&key).filter(|slot| !slot.written) else { continue };
             slot.row = Some(rows.write(slot.row.as_ref(), Cells::of(&slot.entry))?);
+            if self.unwritten_waits.remove(&key) {
+                wait_row::write(conn, &slot.entry)?;
+            }
             slot.written = true;
         }
         self.scopes.flush(conn)?;

@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 
+use azoth_scheduler_core::carry_out::{Ground, carry_out};
 use azoth_scheduler_core::command::{Command, ScopeCommand, TaskCommand, Wish};
-use azoth_scheduler_core::decide::{Answer, Decision, decide};
+use azoth_scheduler_core::decide::{Answer, Decision};
 use azoth_scheduler_core::event::Event;
-use azoth_scheduler_core::id::TaskId;
+use azoth_scheduler_core::id::{IdempotencyKey, TaskId};
 use azoth_scheduler_core::payload::Payload;
 use azoth_scheduler_core::rejection::Rejection;
 use azoth_scheduler_core::retention::LogState;
@@ -25,6 +26,7 @@ use super::log::{self, LogRow};
 use super::log_row::{self, LogEntry};
 use super::memory::{Check, Memory, Slot};
 use super::scope_row::ScopeEntry;
+use super::{task_row, wait_row};
 use crate::codec::{self, EventKind};
 use crate::error::StoreError;
 use crate::store::{Applied, Batch};
@@ -96,22 +98,13 @@ impl<'a> Group<'a> {
         self.command(command, now)
     }
 
-    /// Decides one command and records what it comes to.
+    /// Decides one command and records what it comes to, for its task and for others.
     pub(super) fn command(
         &mut self,
         command: &TaskCommand,
         now: Timestamp,
     ) -> Result<Result<Answer, Rejection>, StoreError> {
-        let slot = self.memory.take(self.conn, &command.task)?;
-        let Decision { events, answer } = match decide(slot.state(), command, now) {
-            Ok(decision) => decision,
-            Err(rejection) => {
-                self.memory.put_back(slot);
-                return Ok(Err(rejection));
-            }
-        };
-        self.record(slot, &command.task, &events, command.wish.payload(), now)?;
-        Ok(Ok(answer))
+        carry_out(self, command, now)
     }
 
     /// Decides one command about a scope and records what it comes to.
@@ -217,42 +210,6 @@ impl<'a> Group<'a> {
         self.head.claims = self.head.claims.saturating_add(1);
     }
 
-    fn record(
-        &mut self,
-        mut slot: Slot,
-        task: &TaskId,
-        events: &[Event],
-        payload: Option<&Payload>,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let has_key = |slot: &Slot| {
-            slot.entry.as_ref().is_some_and(|entry| entry.state.definition.concurrency_key.is_some())
-        };
-        let had_key = has_key(&slot);
-        for event in events {
-            slot.entry = Some(self.fold(slot.entry, event, payload, now)?);
-        }
-        if slot.entry.as_ref().is_some_and(|entry| entry.state.id != *task) {
-            return Err(cell::corrupt("events of another task"));
-        }
-        if events.is_empty() {
-            self.memory.put_back(slot);
-            return Ok(());
-        }
-        // Others of its key may be claimed now.
-        let starts = events.iter().all(|event| matches!(event, Event::ExecutionStarted { .. }));
-        self.opened.by_scheduling_alone &= starts || !(had_key || has_key(&slot));
-        if let Some((entry, work)) =
-            slot.entry.as_ref().and_then(|entry| Some((entry, entry.state.waiting()?)))
-        {
-            let earliest = self.opened.waiting.entry(entry.type_key).or_insert(work.run_at);
-            *earliest = work.run_at.min(*earliest);
-            self.opened.now = self.opened.now.max(Some(now));
-        }
-        self.memory.put(slot);
-        Ok(())
-    }
-
     /// Gives an event its place behind the head, and folds it into its task.
     fn fold(
         &mut self,
@@ -326,6 +283,59 @@ fn only_schedules(event: &Event) -> bool {
         event,
         Event::TaskScheduled { .. } | Event::ExecutionStarted { .. } | Event::OccurrencesPassed { .. }
     )
+}
+
+impl Ground for Group<'_> {
+    type Error = StoreError;
+
+    fn task(&mut self, id: &TaskId) -> Result<Option<&TaskState>, StoreError> {
+        Ok(self.memory.task(self.conn, id)?.map(|entry| &entry.state))
+    }
+
+    fn newest_with_key(&mut self, key: &IdempotencyKey) -> Result<Option<TaskState>, StoreError> {
+        self.flush()?;
+        let Some(task) = task_row::newest_with_key(self.conn, key)? else { return Ok(None) };
+        Ok(self.task(&task)?.cloned())
+    }
+
+    fn waiters(&mut self, dependency: &TaskId) -> Result<Vec<TaskId>, StoreError> {
+        if self.memory.has_unwritten_waits() {
+            self.flush()?;
+        }
+        wait_row::waiters(self.conn, dependency)
+    }
+
+    fn record(
+        &mut self,
+        task: &TaskId,
+        events: Vec<Event>,
+        payload: Option<&Payload>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut slot = self.memory.take(self.conn, task)?;
+        let has_key = |slot: &Slot| {
+            slot.entry.as_ref().is_some_and(|entry| entry.state.definition.concurrency_key.is_some())
+        };
+        let had_key = has_key(&slot);
+        for event in &events {
+            slot.entry = Some(self.fold(slot.entry, event, payload, now)?);
+        }
+        if slot.entry.as_ref().is_some_and(|entry| entry.state.id != *task) {
+            return Err(cell::corrupt("events of another task"));
+        }
+        // Others of its key may be claimed now.
+        let starts = events.iter().all(|event| matches!(event, Event::ExecutionStarted { .. }));
+        self.opened.by_scheduling_alone &= starts || !(had_key || has_key(&slot));
+        if let Some((entry, work)) =
+            slot.entry.as_ref().and_then(|entry| Some((entry, entry.state.waiting()?)))
+        {
+            let earliest = self.opened.waiting.entry(entry.type_key).or_insert(work.run_at);
+            *earliest = work.run_at.min(*earliest);
+            self.opened.now = self.opened.now.max(Some(now));
+        }
+        self.memory.put(slot);
+        Ok(())
+    }
 }
 
 /// Keeps the bytes that an event refers to. They come from the command, and are those of the event's digest.

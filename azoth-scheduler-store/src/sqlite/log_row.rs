@@ -89,7 +89,7 @@ pub(super) fn leaving(
     limit: usize,
 ) -> Result<Vec<(u64, TaskState)>, StoreError> {
     let sql = format!(
-        "SELECT {} FROM azoth_p_tasks WHERE key > ?1 AND phase >= 3
+        "SELECT {} FROM azoth_p_tasks WHERE key > ?1 AND phase BETWEEN 3 AND 5
          AND ended_at_ms < CASE phase WHEN 3 THEN ?2 WHEN 4 THEN ?3 ELSE ?4 END ORDER BY key LIMIT ?5",
         task_row::COLUMNS
     );

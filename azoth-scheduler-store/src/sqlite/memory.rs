@@ -6,7 +6,6 @@
 use std::collections::{BTreeSet, HashMap};
 
 use azoth_scheduler_core::id::{TaskId, TaskType, WorkerId};
-use azoth_scheduler_core::state::TaskState;
 use rusqlite::Connection;
 
 use super::chain::Hash;
@@ -14,7 +13,7 @@ use super::entry::Entry;
 use super::head::Head;
 use super::scopes::Scopes;
 use super::task_row::{self, Cells, RowWriter, Updates};
-use super::type_row;
+use super::{type_row, wait_row};
 use crate::error::StoreError;
 
 /// Tasks and types by name.
@@ -22,6 +21,10 @@ use crate::error::StoreError;
 pub(super) struct Memory {
     tasks: HashMap<TaskId, Slot>,
     unwritten: Vec<TaskId>,
+    /// A task that was looked for in this transaction and is not there: whoever schedules it takes it next.
+    absent: Option<TaskId>,
+    /// Among them are some that wait for others, or did.
+    has_unwritten_waits: bool,
     updates: Updates,
     types: HashMap<TaskType, u64>,
     pub(super) scopes: Scopes,
@@ -45,6 +48,8 @@ pub(super) struct Slot {
     pub(super) entry: Option<Entry>,
     /// The row as it stands in its table; `None` where there is none yet.
     row: Option<Cells>,
+    /// Rows say that it waits for others.
+    has_waits: bool,
     is_written: bool,
 }
 
@@ -80,6 +85,7 @@ impl Memory {
         if self.types.len() > TYPES_MAX {
             self.types.clear();
         }
+        self.absent = None;
         self.scopes.trim();
         self.left = Some(Mark::of(head));
     }
@@ -88,6 +94,8 @@ impl Memory {
     pub(super) fn forget(&mut self) {
         self.tasks.clear();
         self.unwritten.clear();
+        self.absent = None;
+        self.has_unwritten_waits = false;
         self.types.clear();
         self.scopes.forget();
         self.left = None;
@@ -97,6 +105,9 @@ impl Memory {
     pub(super) fn task(&mut self, conn: &Connection, id: &TaskId) -> Result<Option<&Entry>, StoreError> {
         if !self.tasks.contains_key(id) {
             let slot = Slot::read(conn, id)?;
+            if slot.entry.is_none() {
+                self.absent = Some(id.clone());
+            }
             self.put_back(slot);
         }
         Ok(self.tasks.get(id).and_then(|slot| slot.entry.as_ref()))
@@ -107,6 +118,7 @@ impl Memory {
     pub(super) fn take(&mut self, conn: &Connection, id: &TaskId) -> Result<Slot, StoreError> {
         let slot = match self.tasks.remove(id) {
             Some(slot) => slot,
+            None if self.absent.take().as_ref() == Some(id) => Slot::default(),
             None => Slot::read(conn, id)?,
         };
         if let Some(entry) = &slot.entry {
@@ -127,6 +139,7 @@ impl Memory {
         let Some(entry) = &slot.entry else { return };
         self.scopes.touch(&entry.state.definition);
         let id = entry.state.id.clone();
+        self.has_unwritten_waits |= slot.has_waits || !entry.state.waits_for.is_empty();
         if slot.is_written || slot.row.is_none() {
             self.unwritten.push(id.clone());
         }
@@ -150,9 +163,20 @@ impl Memory {
             let Some(slot) = self.tasks.get_mut(&id).filter(|slot| !slot.is_written) else { continue };
             let Some(entry) = &slot.entry else { continue };
             slot.row = Some(rows.write(slot.row.as_ref(), Cells::of(entry))?);
+            let waits = !entry.state.waits_for.is_empty();
+            if slot.has_waits || waits {
+                wait_row::write(conn, entry)?;
+            }
+            slot.has_waits = waits;
             slot.is_written = true;
         }
+        self.has_unwritten_waits = false;
         self.scopes.flush(conn)
+    }
+
+    /// Whether rows are to be written that say who waits for whom.
+    pub(super) fn has_unwritten_waits(&self) -> bool {
+        self.has_unwritten_waits
     }
 
     /// The key of a type, `None` for one that no task ever had.
@@ -186,11 +210,8 @@ impl Memory {
 impl Slot {
     fn read(conn: &Connection, id: &TaskId) -> Result<Self, StoreError> {
         let Some((row, entry)) = task_row::with_cells(conn, id)? else { return Ok(Self::default()) };
-        Ok(Self { entry: Some(entry), row: Some(row), is_written: true })
-    }
-
-    pub(super) fn state(&self) -> Option<&TaskState> {
-        self.entry.as_ref().map(|entry| &entry.state)
+        let has_waits = !entry.state.waits_for.is_empty();
+        Ok(Self { entry: Some(entry), row: Some(row), has_waits, is_written: true })
     }
 }
 

@@ -20,7 +20,7 @@
 //! | `integrity`, `vitals` | a first look for damage, and whether to go on after errors of the disk |
 //! | `checkpoint` | copying the write-ahead log into the file, and how long it may become |
 //! | `log`, `chain`, `head` | the canonical log, the hash chain over it, where it ends |
-//! | `entry`, `task_row`, `type_row`, `scope_row`, `scopes`, `line`, `gate`, `claim` | the projection: folding, rows, due tasks |
+//! | `entry`, `task_row`, `type_row`, `scope_row`, `scopes`, `wait_row`, `line`, `gate`, `claim` | the projection: folding, rows, due tasks |
 //! | `worker`, `consumer` | operational tables: signs of life, cursors, dead letters |
 //! | `readers`, `read`, `stats` | reads, each in one snapshot, on threads of the store's own |
 //! | `fold`, `scratch`, `shadow`, `upkeep` | the whole log page by page: into tables beside the file, and from there into it |
@@ -92,6 +92,7 @@ mod type_row;
 mod upkeep;
 mod verify;
 mod vitals;
+mod wait_row;
 mod wake;
 mod worker;
 mod writer;
@@ -130,8 +131,8 @@ use crate::record::{LogPosition, RecordedEvent};
 use crate::report::{Health, RebuildProgress, RebuildReport, RetentionReport, StoreStats, VerifyReport};
 use crate::standing::StandingOffer;
 use crate::store::{
-    Applied, AsOf, BATCH_COMMANDS_MAX, Batch, ClaimOffer, DeadLetter, Orphan, Past, Renewal, StartFrom,
-    Store, StoredTask, WorkerInfo, WorkerRow,
+    Applied, AsOf, Batch, ClaimOffer, DeadLetter, Orphan, Past, Renewal, StartFrom, Store, StoredTask,
+    WorkerInfo, WorkerRow,
 };
 
 /// A store in one SQLite file. A clone is another handle on the same one; when the last is dropped the file is closed.
@@ -241,10 +242,7 @@ impl fmt::Debug for SqliteStore {
 #[async_trait]
 impl Store for SqliteStore {
     async fn apply(&self, batch: Batch) -> Result<Applied, StoreError> {
-        let commands = batch.commands.len();
-        if commands > BATCH_COMMANDS_MAX {
-            return Err(StoreError::BatchTooLarge { commands, limit: BATCH_COMMANDS_MAX });
-        }
+        batch.check()?;
         let wal = Arc::clone(&self.shared.place.wal);
         let files = Arc::clone(&self.shared.place.files);
         self.write(move |group| match wal.hard_limit() {

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, StatementStatus, params_from_iter};
 
-use super::{claim, gate, line, log, open, read, schema, task_row, worker};
+use super::{claim, gate, line, log, open, read, schema, task_row, wait_row, worker};
 
 fn plan(sql: &str) -> String {
     let conn = Connection::open_in_memory().unwrap();
@@ -121,4 +121,23 @@ fn statements_are_planned_once_whatever_is_bound() {
         }
         assert_eq!(statement.get_status(StatementStatus::RePrepare), 0, "{sql}");
     }
+}
+
+#[test]
+fn those_that_wait_for_a_task_are_one_seek_and_cost_what_they_are() {
+    let plan = plan(wait_row::WAITERS);
+    assert!(
+        plan.starts_with("SEARCH wait USING COVERING INDEX azoth_p_waits_by_dependency (dependency=?)"),
+        "{plan}"
+    );
+    assert!(plan.contains("SEARCH task USING INTEGER PRIMARY KEY (rowid=?)"), "{plan}");
+    assert!(!plan.contains("TEMP B-TREE"), "{plan}");
+    let plan = self::plan(wait_row::WAITS);
+    assert_eq!(plan, "SEARCH azoth_p_waits USING PRIMARY KEY (task=?)");
+}
+
+#[test]
+fn holder_of_an_idempotency_key_is_one_seek() {
+    let plan = plan(task_row::NEWEST_WITH_KEY);
+    assert_eq!(plan, "SEARCH azoth_p_tasks USING INDEX azoth_p_unique (unique_key=?)");
 }

@@ -63,8 +63,8 @@ pub(super) fn tasks(conn: &Connection, filter: &TaskFilter) -> Result<Vec<TaskSt
 }
 
 /// Whether a task was decided by a clock that was beyond `?5`: `TaskState::is_ahead_of` in columns.
-const AHEAD: &str = "phase <= 2 AND (decided_ms > ?5
-    OR (phase <> 1 AND moved_at_ms > ?5 AND (attempt > 1 OR occurrence_ms <= decided_ms)))";
+const AHEAD: &str = "phase IN (0, 1, 2, 6) AND (decided_ms > ?5 OR (phase <> 1 AND moved_at_ms > ?5
+    AND (attempt > 1 OR occurrence_ms <= decided_ms OR occurrence_ms = off_schedule_ms)))";
 /// Every scope, in the order of kinds and names.
 pub(super) fn scopes(conn: &Connection) -> Result<Vec<ScopeState>, StoreError> {
     scope_row::all(conn)?.into_iter().map(|cells| Ok(cells.entry()?.state)).collect()

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use azoth_scheduler_core::event::Event;
-use azoth_scheduler_core::id::{ConcurrencyKey, GroupName, TaskId};
+use azoth_scheduler_core::id::{ConcurrencyKey, GroupName, IdempotencyKey, TaskId};
 use azoth_scheduler_core::schedule::Run;
 use azoth_scheduler_core::scope::Line;
 use azoth_scheduler_core::state::{
@@ -17,7 +17,7 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, ToSql, param
 
 use super::cell::{self, IdCell, filled};
 use super::entry::{Entry, cancelling_in, disabled_in, disabling_in, pause_in};
-use super::log;
+use super::{log, wait_row};
 use crate::error::StoreError;
 
 /// The cells of a row, in the order of the columns. Two rows are the same when these are.
@@ -57,13 +57,15 @@ pub(super) struct Cells {
     paused_until: Option<i64>,
     /// From when it may be claimed; of a task with a key only its line knows.
     ready: Option<i64>,
+    unique: Option<String>,
+    off_schedule: Option<i64>,
 }
 
 /// All columns, in order.
 pub(super) const COLUMNS: &str = "key, id, type, priority, phase, run_at_ms, occurrence_ms, attempt, execution, worker, \
      claimed_at_ms, superseded, afterwards, said, ended_at_ms, defined, last_position, created_at_ms, \
      defined_at_ms, decided_ms, backlog_next_ms, backlog_through_ms, buffered_ms, failures, losses, runs, \
-     moved_at_ms, group_name, concurrency_key, line, paused_until_ms, ready_ms";
+     moved_at_ms, group_name, concurrency_key, line, paused_until_ms, ready_ms, unique_key, off_schedule_ms";
 
 /// The names of the columns.
 static NAMES: LazyLock<Vec<&str>> = LazyLock::new(|| COLUMNS.split(", ").map(str::trim).collect());
@@ -75,7 +77,10 @@ static BY_ID: LazyLock<String> =
     LazyLock::new(|| format!("SELECT {COLUMNS} FROM azoth_p_tasks WHERE id = ?1"));
 static BY_KEY: LazyLock<String> =
     LazyLock::new(|| format!("SELECT {COLUMNS} FROM azoth_p_tasks WHERE key = ?1"));
-const WIDTH: usize = 32;
+const WIDTH: usize = 34;
+/// One seek in `azoth_p_unique`.
+pub(super) const NEWEST_WITH_KEY: &str = "SELECT id FROM azoth_p_tasks INDEXED BY azoth_p_unique
+    WHERE unique_key = ?1 ORDER BY defined DESC LIMIT 1";
 
 pub(super) const PLACE: &str = "SELECT key, last_position FROM azoth_p_tasks WHERE id = ?1";
 
@@ -106,6 +111,8 @@ impl Cells {
             group: state.definition.group.as_ref().map(|group| group.as_str().to_owned()),
             concurrency_key: state.definition.concurrency_key.as_ref().map(|key| key.as_str().to_owned()),
             line: Line::of(state).map(line_code),
+            unique: state.definition.unique.as_ref().map(|unique| unique.key.as_str().to_owned()),
+            off_schedule: state.off_schedule.map(Timestamp::unix_ms),
             ..Cells::default()
         };
         cells.fill_phase(&state.phase);
@@ -115,7 +122,7 @@ impl Cells {
 
     fn fill_phase(&mut self, phase: &TaskPhase) {
         match phase {
-            TaskPhase::Waiting(work) | TaskPhase::Paused { work, .. } => {
+            TaskPhase::Waiting(work) | TaskPhase::Blocked(work) | TaskPhase::Paused { work, .. } => {
                 if let TaskPhase::Paused { pause, .. } = phase {
                     self.paused_until = pause.until.map(Timestamp::unix_ms);
                 }
@@ -172,6 +179,8 @@ impl Cells {
             line: row.get(29)?,
             paused_until: row.get(30)?,
             ready: row.get(31)?,
+            unique: row.get(32)?,
+            off_schedule: row.get(33)?,
         })
     }
 
@@ -210,6 +219,8 @@ impl Cells {
             &self.line,
             &self.paused_until,
             &self.ready,
+            &self.unique,
+            &self.off_schedule,
         ]
     }
 
@@ -249,6 +260,8 @@ impl Cells {
             self.paused_until != other.paused_until,
             // Whoever stands in a line, or has left one, has been let out of it by the line.
             self.ready != other.ready || self.concurrency_key.is_some() || other.concurrency_key.is_some(),
+            self.unique != other.unique,
+            self.off_schedule != other.off_schedule,
         ];
         differs.iter().enumerate().fold(0, |bits, (at, differs)| bits | (u64::from(*differs) << at))
     }
@@ -272,6 +285,10 @@ impl Cells {
         {
             return Err(cell::corrupt("azoth_p_tasks.concurrency_key is not the key of the definition"));
         }
+        let key = definition.unique.as_ref().map(|unique| unique.key.as_str());
+        if key != self.unique.as_deref() {
+            return Err(cell::corrupt("azoth_p_tasks.unique_key is not the key of the definition"));
+        }
         let said = self.said.map(|cell| cell::number(cell, "azoth_p_tasks.said")).transpose()?;
         let state = TaskState {
             id,
@@ -286,6 +303,8 @@ impl Cells {
             },
             runs: cell::small(self.runs, "azoth_p_tasks.runs")?,
             moved_at: cell::instant(self.moved_at, "azoth_p_tasks.moved_at_ms")?,
+            waits_for: self.waits_for(conn, wait_row::WAITS)?,
+            off_schedule: optional(self.off_schedule, "azoth_p_tasks.off_schedule_ms")?,
         };
         Ok(Entry {
             key: cell::number(self.key, "azoth_p_tasks.key")?,
@@ -298,7 +317,6 @@ impl Cells {
     }
 
     fn progress(&self) -> Result<Progress, StoreError> {
-        let optional = |cell: Option<i64>, what| cell.map(|cell| cell::instant(cell, what)).transpose();
         let next = optional(self.backlog_next, "azoth_p_tasks.backlog_next_ms")?;
         let through = optional(self.backlog_through, "azoth_p_tasks.backlog_through_ms")?;
         Ok(Progress {
@@ -312,6 +330,7 @@ impl Cells {
         let ended_at = || cell::instant(filled(self.ended_at, "azoth_p_tasks.ended_at_ms")?, "ended_at_ms");
         Ok(match phase_of(self.phase)? {
             PhaseKind::Waiting => TaskPhase::Waiting(self.work()?),
+            PhaseKind::Blocked => TaskPhase::Blocked(self.work()?),
             PhaseKind::Running => TaskPhase::Running(self.running(conn, said)?),
             PhaseKind::Paused => {
                 let pause = words(conn, said, pause_in)?;
@@ -327,6 +346,18 @@ impl Cells {
                 TaskPhase::Cancelled { at: ended_at()?, reason, by }
             }
         })
+    }
+
+    /// Only what is blocked, or was when it was paused, waits for others.
+    fn waits_for(&self, conn: &Connection, sql: &str) -> Result<Vec<TaskId>, StoreError> {
+        match phase_of(self.phase)? {
+            PhaseKind::Blocked | PhaseKind::Paused => wait_row::waits(conn, sql, self.key),
+            PhaseKind::Waiting
+            | PhaseKind::Running
+            | PhaseKind::Finished
+            | PhaseKind::Disabled
+            | PhaseKind::Cancelled => Ok(Vec::new()),
+        }
     }
 
     fn work(&self) -> Result<Work, StoreError> {
@@ -415,7 +446,7 @@ impl<'a> RowWriter<'a> {
             Some(statement) => statement,
             None => self.conn.prepare_cached(&INSERT)?,
         };
-        let rows = self.insert.insert(statement).execute(cells.values())?;
+        let rows = self.insert.insert(statement).execute(&cells.values()[..])?;
         assert_eq!(rows, 1, "a task is one row");
         Ok(())
     }
@@ -448,6 +479,10 @@ fn update_sql(bits: u64) -> String {
     format!("UPDATE azoth_p_tasks SET {} WHERE key = ?{}", set.join(", "), set.len() + 1)
 }
 
+fn optional(cell: Option<i64>, what: &'static str) -> Result<Option<Timestamp>, StoreError> {
+    cell.map(|cell| cell::instant(cell, what)).transpose()
+}
+
 pub(super) fn by_id_sql() -> &'static str {
     &BY_ID
 }
@@ -456,7 +491,11 @@ pub(super) fn by_id_sql() -> &'static str {
 pub(super) fn in_snapshot(conn: &Connection, key: u64) -> Result<Option<Entry>, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM azoth_s_tasks WHERE key = ?1");
     let cells = conn.prepare_cached(&sql)?.query_row([cell::int(key)], Cells::read).optional()?;
-    cells.map(|cells| cells.entry(conn)).transpose()
+    let Some(cells) = cells else { return Ok(None) };
+    let waits_for = cells.waits_for(conn, wait_row::WAITS_IN_SNAPSHOT)?;
+    let mut entry = cells.entry(conn)?;
+    entry.state.waits_for = waits_for;
+    Ok(Some(entry))
 }
 
 /// How many tasks there are.
@@ -485,6 +524,14 @@ pub(super) fn by_id(conn: &Connection, id: &TaskId) -> Result<Option<Entry>, Sto
 pub(super) fn with_cells(conn: &Connection, id: &TaskId) -> Result<Option<(Cells, Entry)>, StoreError> {
     let cells = conn.prepare_cached(by_id_sql())?.query_row([id.as_str()], Cells::read).optional()?;
     cells.map(|cells| Ok((cells.clone(), cells.entry(conn)?))).transpose()
+}
+
+/// The task that was last defined with this idempotency key.
+pub(super) fn newest_with_key(conn: &Connection, key: &IdempotencyKey) -> Result<Option<TaskId>, StoreError> {
+    let mut statement = conn.prepare_cached(NEWEST_WITH_KEY)?;
+    let id: Option<String> = statement.query_row([key.as_str()], |row| row.get(0)).optional()?;
+    id.map(|id| TaskId::new(id).map_err(|error| cell::corrupt(format!("azoth_p_tasks.id: {error}"))))
+        .transpose()
 }
 
 /// The key and the newest position of the task of this id, by the unique index of `id`.
@@ -527,6 +574,7 @@ pub(super) fn phase_code(kind: PhaseKind) -> i64 {
         PhaseKind::Finished => 3,
         PhaseKind::Disabled => 4,
         PhaseKind::Cancelled => 5,
+        PhaseKind::Blocked => 6,
     }
 }
 

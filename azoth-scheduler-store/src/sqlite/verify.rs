@@ -252,7 +252,10 @@ impl Check {
             | Event::ScopeResumed { .. }
             | Event::TasksForgotten { .. }
             | Event::PayloadsDropped { .. }
-            | Event::LogCut { .. } => {}
+            | Event::LogCut { .. }
+            | Event::DependencyEnded { .. }
+            | Event::RunRequested { .. }
+            | Event::TaskRetried { .. } => {}
         }
     }
 

@@ -21,8 +21,8 @@ fn the_same_seed_is_the_same_walk() {
     let stores = [MemoryStore::new(), MemoryStore::new(), MemoryStore::new(), MemoryStore::new()];
     let [a, b, c, d] = &stores;
     wait_for(async {
-        random_walk(a, b, 7, 400).await;
-        random_walk(c, d, 7, 400).await;
+        random_walk(a, b, 7, 500).await;
+        random_walk(c, d, 7, 500).await;
         assert_eq!(a.head().await, c.head().await);
         let events = a.head().await.unwrap().number();
         assert!(events > 500, "a walk gets somewhere: {events} events");

@@ -6,9 +6,12 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use azoth_scheduler_core::command::{TaskCommand, Wish};
+use azoth_scheduler_core::dependency::{After, OnDependencyFailure};
 use azoth_scheduler_core::execution::ErrorText;
 use azoth_scheduler_core::id::ConsumerName;
 use azoth_scheduler_core::schedule::Schedule;
+use azoth_scheduler_core::state::PhaseKind;
+use azoth_scheduler_core::task::TaskDefinition;
 use azoth_scheduler_store::sqlite::CutOptions;
 use azoth_scheduler_store::{AsOf, LogPosition, SqliteStore, StartFrom, Store, StoreError, StoredTask};
 
@@ -94,6 +97,35 @@ async fn tasks_stay_as_they_are_and_what_was_cut_is_named() {
     assert_sound(&store).await;
     drop(store);
     assert_sound(&folder.open()).await;
+}
+
+#[tokio::test]
+async fn blocked_task_waits_on_behind_a_cut_and_its_past_says_for_whom() {
+    let folder = Folder::new();
+    let store = folder.open();
+    store.register_worker(worker_info(1), at(0)).await.unwrap();
+    let after = After::new([id("first"), id("second")], OnDependencyFailure::Cancel).unwrap();
+    let gathers = TaskDefinition { after: Some(after), ..definition(Schedule::immediate()) };
+    apply(&store, at(0), [job("first"), job("second"), schedule("gathers", gathers, b"all")]).await;
+    let (blocked, head) = (store.task(&id("gathers")).await.unwrap(), store.head().await.unwrap());
+    store.cut_log(CutOptions::archive_to(beside(&folder.path(), "1.jsonl")), at(1)).await.unwrap();
+    assert_sound(&store).await;
+    assert_eq!(store.task(&id("gathers")).await.unwrap(), blocked);
+    let claimed = claim(&store, at(2), offer(1, [7, 8])).await;
+    for claimed in claimed {
+        apply(&store, at(3), [succeed(claimed.task.as_str(), claimed.execution, b"", at(2))]).await;
+    }
+    let state = store.task(&id("gathers")).await.unwrap().unwrap().state;
+    assert_eq!((state.phase.kind(), state.waits_for.len()), (PhaseKind::Waiting, 0));
+    assert_eq!(store.task_as_of(&id("gathers"), AsOf::Position(head)).await.unwrap(), blocked);
+    let past = store.as_of(AsOf::Position(head)).await.unwrap();
+    assert_eq!(past.task(&id("gathers")).await.unwrap(), blocked);
+    // Nobody makes the projection anew while somebody looks at the past.
+    drop(past);
+    let rows = folder.projection();
+    store.rebuild_projection().await.unwrap();
+    assert_eq!(folder.projection(), rows);
+    assert_sound(&store).await;
 }
 
 #[tokio::test]

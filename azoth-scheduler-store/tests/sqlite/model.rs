@@ -3,7 +3,7 @@
 use std::num::{NonZeroU32, NonZeroU64};
 
 use azoth_scheduler_core::command::{AbandonReason, NewTask, OnConflict, TaskCommand, Wish};
-use azoth_scheduler_core::execution::{Emitted, ErrorText, Failure, FailureClass, Outcome};
+use azoth_scheduler_core::execution::{Emitted, ErrorText, Failure, FailureClass, Outcome, Report};
 use azoth_scheduler_core::id::{EventType, ExecutionId, GroupName};
 use azoth_scheduler_core::payload::Payload;
 use azoth_scheduler_core::retry::{OnExhausted, RetryPolicy};
@@ -146,7 +146,7 @@ fn random_command(draw: &mut Draw, now: Timestamp, held: &[(String, ExecutionId)
     TaskCommand { task: id(&name), wish }
 }
 
-fn random_report(draw: &mut Draw) -> Outcome<Emitted<Payload>> {
+fn random_report(draw: &mut Draw) -> Report {
     let class = draw.one_of(&[
         FailureClass::Retryable,
         FailureClass::RetryAfter { delay_ms: 5_000 },
@@ -158,7 +158,7 @@ fn random_report(draw: &mut Draw) -> Outcome<Emitted<Payload>> {
     };
     let failure = Failure { class, message: ErrorText::new("it broke"), sources: vec![] };
     match draw.below(6) {
-        0 | 1 => Outcome::Succeeded(emitted),
+        0 | 1 => Outcome::Succeeded(emitted.into()),
         2 | 3 => Outcome::Failed(failure),
         4 => Outcome::TimedOut { timeout_ms: 60_000 },
         _ => Outcome::Snoozed { for_ms: 3_000 },
@@ -190,6 +190,8 @@ fn random_task(draw: &mut Draw) -> NewTask {
         priority: draw.one_of(&Priority::ALL),
         group: draw.one_of(&[None, GroupName::new("group").ok()]),
         concurrency_key: None,
+        after: None,
+        unique: None,
     };
     let on_conflict = [OnConflict::Redefine, OnConflict::Redefine, OnConflict::Replace, OnConflict::Keep];
     let payload = Payload::new(draw.one_of(&[vec![], b"payload".to_vec(), vec![0; 5_000]]));

@@ -48,7 +48,11 @@ impl Folder {
     pub(crate) fn projection(&self) -> Vec<Vec<rusqlite::types::Value>> {
         let raw = self.raw();
         let mut rows = Vec::new();
-        for sql in ["SELECT * FROM azoth_p_types ORDER BY type", "SELECT * FROM azoth_p_tasks ORDER BY key"] {
+        for sql in [
+            "SELECT * FROM azoth_p_types ORDER BY type",
+            "SELECT * FROM azoth_p_tasks ORDER BY key",
+            "SELECT * FROM azoth_p_waits ORDER BY task, dependency",
+        ] {
             let mut statement = raw.prepare(sql).unwrap();
             let columns = statement.column_count();
             let read = |row: &rusqlite::Row<'_>| (0..columns).map(|index| row.get(index)).collect();
@@ -100,6 +104,8 @@ pub(crate) fn definition(schedule: Schedule) -> TaskDefinition {
         priority: Priority::Normal,
         group: None,
         concurrency_key: None,
+        after: None,
+        unique: None,
     }
 }
 
@@ -116,7 +122,7 @@ pub(crate) fn job(name: &str) -> TaskCommand {
 pub(crate) fn succeed(name: &str, execution: ExecutionId, payload: &[u8], now: Timestamp) -> TaskCommand {
     let emitted =
         Emitted { event_type: EventType::new("done").unwrap(), payload: Payload::new(payload.to_vec()) };
-    let wish = Wish::Complete { execution, started_at: now, report: Outcome::Succeeded(emitted) };
+    let wish = Wish::Complete { execution, started_at: now, report: Outcome::Succeeded(emitted.into()) };
     TaskCommand { task: id(name), wish }
 }
 

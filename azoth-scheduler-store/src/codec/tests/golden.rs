@@ -4,9 +4,12 @@
 use std::num::{NonZeroU32, NonZeroU64};
 
 use azoth_scheduler_core::command::AbandonReason;
+use azoth_scheduler_core::dependency::{After, DependencyEnd, OnDependencyFailure};
 use azoth_scheduler_core::event::{Change, MovedOn};
 use azoth_scheduler_core::execution::Emitted;
-use azoth_scheduler_core::id::{Actor, ConcurrencyKey, EventType, GroupName, TaskId, TaskType, WorkerId};
+use azoth_scheduler_core::id::{
+    Actor, ConcurrencyKey, EventType, GroupName, IdempotencyKey, TaskId, TaskType, WorkerId,
+};
 use azoth_scheduler_core::payload::PayloadDigest;
 use azoth_scheduler_core::retention::Horizon;
 use azoth_scheduler_core::retry::{Backoff, OnExhausted, RetryPolicy};
@@ -16,6 +19,7 @@ use azoth_scheduler_core::schedule::{
 use azoth_scheduler_core::scope::{Limits, LimitsChange, Rate, Scope};
 use azoth_scheduler_core::state::{Counts, DisabledReason, Work};
 use azoth_scheduler_core::task::{Priority, TaskDefinition};
+use azoth_scheduler_core::unique::{Holds, Unique};
 
 use super::*;
 
@@ -39,8 +43,8 @@ fn bytes_of_every_kind_still_decode() {
     }
 }
 
-const RECORDS: [&str; 17] = [
-    "01010c6461696c792d7265706f7274010f67656e65726174655f7265706f72740020af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262000d3020302039202a202a20312d350d4575726f70652f4265726c696e01fd30f0523e2803000001fd008c88b52803000001fbe8030205fb60ea01fa03fb60ea02fc005c26050a01fce09304000101077265706f727473010874656e616e742d37fdc0cc543e2803000002fd90d4543e28030000fdc0cc543e2803000001fd80a1563e28030000fd4076583e2803000001fd004b5a3e28030000",
+const RECORDS: [&str; 20] = [
+    "01010c6461696c792d7265706f7274010f67656e65726174655f7265706f72740020af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262000d3020302039202a202a20312d350d4575726f70652f4265726c696e01fd30f0523e2803000001fd008c88b52803000001fbe8030205fb60ea01fa03fb60ea02fc005c26050a01fce09304000101077265706f727473010874656e616e742d37010106696d706f7274010107323032352d303101fc005c2605fdc0cc543e2803000002fd90d4543e28030000fdc0cc543e2803000001fd80a1563e28030000fd4076583e2803000001fd004b5a3e280300000106696d706f7274",
     "01011001901122334475668778899aabbccdde1000000000000000000000000000000007fdc0cc543e280300000304fdc0cc543e2803000001fd80a1563e28030000fd4076583e2803000001fd004b5a3e28030000",
     "01011001901122334475668778899aabbccdde0101fc70110100086e6f20726f75746501096c696e6b20646f776efd90d4543e2803000000fdc0cc543e2803000002fd90d4543e280300000102fdc0cc543e2803000001fd80a1563e28030000fd4076583e2803000001fd004b5a3e28030000",
     "01011001901122334475668778899aabbccdde0b7265706f72745f73656e7402206e46dd10defc9b56c29a6ec56b508c21f54c08192194e4df25bf36f0c9c3c279",
@@ -57,9 +61,12 @@ const RECORDS: [&str; 17] = [
     "010101fd00f8523e280300000001fdc0cc543e280300000201610162",
     "0101fc70110100",
     "0101fc70110100200101010101010101010101010101010101010101010101010101010101010101200202020202020202020202020202020202020202020202020202020202020202",
+    "010106696d706f72740201fdc0cc543e2803000002fd90d4543e28030000",
+    "0101036f7073fdc0cc543e2803000002fd90d4543e2803000001",
+    "0101036f707301fdc0cc543e2803000002fd90d4543e28030000fdc0cc543e2803000001fd80a1563e28030000fd4076583e2803000001fd004b5a3e28030000",
 ];
 
-fn events() -> [Event; 17] {
+fn events() -> [Event; 20] {
     let key = Scope::Key(ConcurrencyKey::new("tenant-7").unwrap());
     let execution = ExecutionId::from_u128(0x0190_1122_3344_7566_8778_899A_ABBC_CDDE);
     let (by, reason) = (Actor::new("ops").unwrap(), ErrorText::new("night"));
@@ -86,6 +93,7 @@ fn events() -> [Event; 17] {
             definition: Box::new(definition()),
             work,
             progress,
+            waits_for: vec![TaskId::new("import").unwrap()],
         },
         Event::ExecutionStarted {
             execution,
@@ -132,13 +140,20 @@ fn events() -> [Event; 17] {
             by: by.clone(),
         },
         Event::ScopePaused { scope: Scope::Everything, reason, by: by.clone(), until: Some(at(3600)) },
-        Event::ScopeResumed { scope: key, by },
+        Event::ScopeResumed { scope: key, by: by.clone() },
         Event::TasksForgotten {
             horizon: Horizon { finished: Some(at(0)), cancelled: None, disabled: Some(at(60)) },
             tasks: vec![TaskId::new("a").unwrap(), TaskId::new("b").unwrap()],
         },
         Event::PayloadsDropped { through: 70_000 },
         Event::LogCut { through: 70_000, hash: [1; 32], snapshot: [2; 32] },
+        Event::DependencyEnded {
+            dependency: TaskId::new("import").unwrap(),
+            end: DependencyEnd::Cancelled,
+            then: Some(work),
+        },
+        Event::RunRequested { by: by.clone(), work, off_schedule: true },
+        Event::TaskRetried { by, then: MovedOn { then: Then::Next(work), progress } },
     ]
 }
 
@@ -176,6 +191,11 @@ fn definition() -> TaskDefinition {
         priority: Priority::High,
         group: Some(GroupName::new("reports").unwrap()),
         concurrency_key: Some(ConcurrencyKey::new("tenant-7").unwrap()),
+        after: Some(After::new([TaskId::new("import").unwrap()], OnDependencyFailure::RunAnyway).unwrap()),
+        unique: Some(Unique {
+            key: IdempotencyKey::new("2025-01").unwrap(),
+            holds: Holds::For { ms: NonZeroU64::new(86_400_000).unwrap() },
+        }),
     }
 }
 

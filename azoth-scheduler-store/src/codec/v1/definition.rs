@@ -2,14 +2,16 @@
 
 use std::num::{NonZeroU32, NonZeroU64};
 
-use azoth_scheduler_core::id::{ConcurrencyKey, GroupName, TaskType};
+use azoth_scheduler_core::dependency;
+use azoth_scheduler_core::id::{ConcurrencyKey, GroupName, IdempotencyKey, TaskType};
 use azoth_scheduler_core::payload::PayloadDigest;
 use azoth_scheduler_core::retry;
 use azoth_scheduler_core::schedule::{self, CronSpec};
 use azoth_scheduler_core::task::{self, TaskDefinition};
+use azoth_scheduler_core::unique::{self, Holds};
 use serde::{Deserialize, Serialize};
 
-use super::{Invalid, Stored, stored_words};
+use super::{Invalid, Stored, named, names, stored_words};
 use crate::codec::bytes::Bytes;
 
 #[derive(Serialize, Deserialize)]
@@ -23,6 +25,24 @@ pub(super) struct Definition<'a> {
     priority: Priority,
     group: Option<&'a str>,
     concurrency_key: Option<&'a str>,
+    #[serde(borrow)]
+    after: Option<After<'a>>,
+    #[serde(borrow)]
+    unique: Option<Unique<'a>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct After<'a> {
+    #[serde(borrow)]
+    tasks: Vec<&'a str>,
+    on_failure: OnDependencyFailure,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Unique<'a> {
+    key: &'a str,
+    /// Milliseconds; none: while it is pending.
+    for_ms: Option<NonZeroU64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -83,6 +103,7 @@ stored_words! {
     Overlap = schedule::Overlap { Skip, BufferOne }
     OnExhausted = retry::OnExhausted { Disable, Continue }
     Priority = task::Priority { Critical, High, Normal, Low }
+    OnDependencyFailure = dependency::OnDependencyFailure { Cancel, RunAnyway }
 }
 
 impl<'a> Stored<'a> for Definition<'a> {
@@ -98,6 +119,8 @@ impl<'a> Stored<'a> for Definition<'a> {
             priority: Priority::store(&core.priority),
             group: core.group.as_ref().map(GroupName::as_str),
             concurrency_key: core.concurrency_key.as_ref().map(ConcurrencyKey::as_str),
+            after: Option::store(&core.after),
+            unique: Option::store(&core.unique),
         }
     }
 
@@ -111,7 +134,39 @@ impl<'a> Stored<'a> for Definition<'a> {
             priority: self.priority.restore()?,
             group: self.group.map(GroupName::new).transpose()?,
             concurrency_key: self.concurrency_key.map(ConcurrencyKey::new).transpose()?,
+            after: self.after.restore()?,
+            unique: self.unique.restore()?,
         })
+    }
+}
+
+impl<'a> Stored<'a> for After<'a> {
+    type Core = dependency::After;
+
+    fn store(core: &'a dependency::After) -> Self {
+        let on_failure = OnDependencyFailure::store(&core.on_failure());
+        Self { tasks: names(core.tasks()), on_failure }
+    }
+
+    fn restore(self) -> Result<dependency::After, Invalid> {
+        Ok(dependency::After::new(named(self.tasks)?, self.on_failure.restore()?)?)
+    }
+}
+
+impl<'a> Stored<'a> for Unique<'a> {
+    type Core = unique::Unique;
+
+    fn store(core: &'a unique::Unique) -> Self {
+        let for_ms = match core.holds {
+            Holds::WhilePending => None,
+            Holds::For { ms } => Some(ms),
+        };
+        Self { key: core.key.as_str(), for_ms }
+    }
+
+    fn restore(self) -> Result<unique::Unique, Invalid> {
+        let holds = self.for_ms.map_or(Holds::WhilePending, |ms| Holds::For { ms });
+        Ok(unique::Unique { key: IdempotencyKey::new(self.key)?, holds })
     }
 }
 

@@ -11,13 +11,17 @@ use super::definition::{Definition, Digest};
 use super::log::{LogCut, PayloadsDropped, TasksForgotten};
 use super::outcome::Outcome;
 use super::scope::{LimitsChanged, ScopePaused, ScopeResumed};
-use super::state::{AbandonReason, Change, MovedOn, Passed, Progress, Then, Work};
-use super::{IntoEvent, Invalid, Stored};
+use super::state::{AbandonReason, Change, DependencyEnd, MovedOn, Passed, Progress, Then, Work};
+use super::{IntoEvent, Invalid, Stored, named, names};
 use crate::codec::bytes::Bytes;
 
 /// The stored form of an event. Only the struct is written: its kind stands beside the record.
 #[derive(Serialize)]
 #[serde(untagged)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one at a time, and a box would be an allocation for each task"
+)]
 pub(in crate::codec) enum Record<'a> {
     TaskScheduled(TaskScheduled<'a>),
     ExecutionStarted(ExecutionStarted),
@@ -36,6 +40,9 @@ pub(in crate::codec) enum Record<'a> {
     TasksForgotten(TasksForgotten<'a>),
     PayloadsDropped(PayloadsDropped),
     LogCut(LogCut),
+    DependencyEnded(DependencyEnded<'a>),
+    RunRequested(RunRequested<'a>),
+    TaskRetried(TaskRetried<'a>),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -46,6 +53,8 @@ pub(in crate::codec) struct TaskScheduled<'a> {
     definition: Definition<'a>,
     work: Work,
     progress: Progress,
+    #[serde(borrow)]
+    waits_for: Vec<&'a str>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -128,6 +137,27 @@ pub(in crate::codec) struct ClockCorrected<'a> {
     progress: Progress,
 }
 
+#[derive(Serialize, Deserialize)]
+pub(in crate::codec) struct DependencyEnded<'a> {
+    dependency: &'a str,
+    end: DependencyEnd,
+    then: Option<Work>,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(in crate::codec) struct RunRequested<'a> {
+    by: &'a str,
+    work: Work,
+    off_schedule: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(in crate::codec) struct TaskRetried<'a> {
+    by: &'a str,
+    #[serde(borrow)]
+    then: MovedOn<'a>,
+}
+
 /// 128 bits, the first one first.
 type Id = Bytes<16>;
 
@@ -135,11 +165,12 @@ impl<'a> Record<'a> {
     /// The stored form of an event.
     pub(in crate::codec) fn of(event: &'a Event) -> Self {
         match event {
-            Event::TaskScheduled { task, change, definition, work, progress } => {
+            Event::TaskScheduled { task, change, definition, work, progress, waits_for } => {
+                let waits_for = names(waits_for);
                 let (task, change) = (task.as_str(), Change::store(change));
                 let (work, progress) = (Work::store(work), Progress::store(progress));
                 let definition = Definition::store(definition);
-                Self::TaskScheduled(TaskScheduled { task, change, definition, work, progress })
+                Self::TaskScheduled(TaskScheduled { task, change, definition, work, progress, waits_for })
             }
             Event::ExecutionStarted { execution, worker, occurrence, attempt, run, progress } => {
                 let (execution, worker) = (id(*execution), Bytes(worker.as_u128().to_be_bytes()));
@@ -204,6 +235,17 @@ impl<'a> Record<'a> {
                 Self::ScopePaused(ScopePaused::of(scope, reason, by, until))
             }
             Event::ScopeResumed { scope, by } => Self::ScopeResumed(ScopeResumed::of(scope, by)),
+            Event::DependencyEnded { dependency, end, then } => {
+                let (dependency, end) = (dependency.as_str(), DependencyEnd::store(end));
+                Self::DependencyEnded(DependencyEnded { dependency, end, then: Option::store(then) })
+            }
+            Event::RunRequested { by, work, off_schedule } => {
+                let (work, off_schedule) = (Work::store(work), *off_schedule);
+                Self::RunRequested(RunRequested { by: by.as_str(), work, off_schedule })
+            }
+            Event::TaskRetried { by, then } => {
+                Self::TaskRetried(TaskRetried { by: by.as_str(), then: MovedOn::store(then) })
+            }
         }
     }
 }
@@ -216,6 +258,7 @@ impl IntoEvent for TaskScheduled<'_> {
             definition: Box::new(self.definition.restore()?),
             work: self.work.restore()?,
             progress: self.progress.restore()?,
+            waits_for: named(self.waits_for)?,
         })
     }
 }
@@ -304,6 +347,29 @@ impl IntoEvent for ClockCorrected<'_> {
             then: self.then.restore()?,
             progress: self.progress.restore()?,
         })
+    }
+}
+
+impl IntoEvent for DependencyEnded<'_> {
+    fn into_event(self) -> Result<Event, Invalid> {
+        Ok(Event::DependencyEnded {
+            dependency: TaskId::new(self.dependency)?,
+            end: self.end.restore()?,
+            then: self.then.restore()?,
+        })
+    }
+}
+
+impl IntoEvent for RunRequested<'_> {
+    fn into_event(self) -> Result<Event, Invalid> {
+        let (by, work) = (Actor::new(self.by)?, self.work.restore()?);
+        Ok(Event::RunRequested { by, work, off_schedule: self.off_schedule })
+    }
+}
+
+impl IntoEvent for TaskRetried<'_> {
+    fn into_event(self) -> Result<Event, Invalid> {
+        Ok(Event::TaskRetried { by: Actor::new(self.by)?, then: self.then.restore()? })
     }
 }
 

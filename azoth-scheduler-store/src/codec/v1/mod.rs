@@ -11,15 +11,17 @@ mod scope;
 mod scope_state;
 mod state;
 
+use azoth_scheduler_core::dependency::AfterError;
 use azoth_scheduler_core::event::Event;
 use azoth_scheduler_core::execution::ErrorText;
-use azoth_scheduler_core::id::NameError;
+use azoth_scheduler_core::id::{NameError, TaskId};
 use azoth_scheduler_core::scope::RATE_PER_MS_MAX;
 use azoth_scheduler_core::time::{Timestamp, TimestampError};
 
 pub(super) use self::event::{
-    ClockCorrected, ExecutionAbandoned, ExecutionStarted, OccurrencesPassed, Record, TaskCancelled,
-    TaskDisabled, TaskEventEmitted, TaskExecuted, TaskPaused, TaskResumed, TaskScheduled,
+    ClockCorrected, DependencyEnded, ExecutionAbandoned, ExecutionStarted, OccurrencesPassed, Record,
+    RunRequested, TaskCancelled, TaskDisabled, TaskEventEmitted, TaskExecuted, TaskPaused, TaskResumed,
+    TaskRetried, TaskScheduled,
 };
 pub(super) use self::log::{LogCut, PayloadsDropped, TasksForgotten};
 pub(super) use self::scope::{LimitsChanged, ScopePaused, ScopeResumed};
@@ -52,6 +54,8 @@ pub(super) enum Invalid {
     Name(#[from] NameError),
     #[error("a rate over {ms} ms is over the limit of {RATE_PER_MS_MAX}")]
     Rate { ms: u64 },
+    #[error(transparent)]
+    After(#[from] AfterError),
     #[error("a text of {bytes} bytes is over the limit of {limit}", limit = ErrorText::BYTES_MAX)]
     Text { bytes: usize },
 }
@@ -83,6 +87,15 @@ impl<'a> Stored<'a> for &'a str {
         }
         Ok(ErrorText::new(self))
     }
+}
+
+/// Names of tasks, each as it is.
+fn names(tasks: &[TaskId]) -> Vec<&str> {
+    tasks.iter().map(TaskId::as_str).collect()
+}
+
+fn named(names: Vec<&str>) -> Result<Vec<TaskId>, Invalid> {
+    names.into_iter().map(|name| Ok(TaskId::new(name)?)).collect()
 }
 
 impl<'a, T: Stored<'a>> Stored<'a> for Option<T> {

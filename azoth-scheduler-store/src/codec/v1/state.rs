@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use azoth_scheduler_core::id::Actor;
-use azoth_scheduler_core::{command, event, schedule, state};
+use azoth_scheduler_core::{command, dependency, event, schedule, state};
 use serde::{Deserialize, Serialize};
 
 use super::{Invalid, Stored, stored_words};
@@ -79,6 +79,7 @@ stored_words! {
     Skip = schedule::Skip { Overlap }
     AbandonReason = command::AbandonReason { WorkerLost, ShutDown, NotStarted }
     Change = event::Change { Created, Redefined, Anew }
+    DependencyEnd = dependency::DependencyEnd { Succeeded, Failed, Cancelled }
 }
 
 impl Stored<'_> for Work {

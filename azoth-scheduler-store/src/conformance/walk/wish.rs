@@ -5,7 +5,8 @@ use std::num::{NonZeroU32, NonZeroU64};
 use azoth_scheduler_core::command::{
     AbandonReason, Command, NewTask, OnConflict, ScopeCommand, ScopeWish, TaskCommand, Wish,
 };
-use azoth_scheduler_core::execution::{Emitted, FailureClass, Outcome, Report};
+use azoth_scheduler_core::dependency::{After, OnDependencyFailure};
+use azoth_scheduler_core::execution::{Child, Emitted, FailureClass, Outcome, Report, Success};
 use azoth_scheduler_core::id::{ConcurrencyKey, ExecutionId, TaskId};
 use azoth_scheduler_core::payload::Payload;
 use azoth_scheduler_core::retry::{Backoff, OnExhausted, RetryPolicy};
@@ -13,6 +14,7 @@ use azoth_scheduler_core::schedule::{Misfire, MisfirePolicy, Overlap, Schedule};
 use azoth_scheduler_core::scope::{Limits, LimitsChange, Rate, Scope};
 use azoth_scheduler_core::task::TaskDefinition;
 use azoth_scheduler_core::testing::{actor, execution, failed, group, task_id, task_type, text, worker};
+use azoth_scheduler_core::unique::{Holds, Unique};
 
 use super::Walk;
 use crate::conformance::bench::{every, ok};
@@ -60,8 +62,10 @@ impl Walk<'_> {
     pub(super) fn command(&mut self) -> TaskCommand {
         let (reason, by) = (text("said"), actor("ops"));
         let task = task_id(&format!("task-{}", self.chance.below(TASKS)));
-        let wish = match self.chance.below(25) {
+        let wish = match self.chance.below(28) {
             0 => Wish::Cancel { reason, by },
+            27 => Wish::RunNow { by },
+            25 | 26 => Wish::Retry { by },
             1 => Wish::Disable { reason, by },
             2 => {
                 let until = self.now.saturating_add_ms(self.chance.ms(60_000));
@@ -119,21 +123,28 @@ impl Walk<'_> {
             5 | 6 => failed(FailureClass::Retryable),
             _ => {
                 let payload = self.payload();
-                Outcome::Succeeded(Emitted { event_type: ok("done".parse()), payload })
+                let emitted = Emitted { event_type: ok("done".parse()), payload };
+                let children = (0..self.chance.below(6).saturating_sub(3)).map(|_| self.child()).collect();
+                Outcome::Succeeded(Success { emitted, children })
             }
         }
     }
 
     fn new_task(&mut self) -> NewTask {
+        let schedule = self.schedule();
+        // What recurs cannot wait; that refusal is met often enough.
+        let after = if schedule.is_recurring() && !self.chance.one_in(20) { None } else { self.after() };
         let definition = TaskDefinition {
             task_type: task_type(self.chance.pick(&["mail", "report"])),
             payload: Payload::empty().digest(),
-            schedule: self.schedule(),
+            schedule,
             retry: self.retry(),
             timeout_ms: NonZeroU64::MIN.saturating_add(self.chance.below(3) as u64),
             priority: self.chance.pick(self.priorities),
             group: self.chance.pick(&[None, None, Some("left"), Some("right")]).map(group),
             concurrency_key: self.key(),
+            after,
+            unique: self.unique(),
         };
         let on_conflict = self.chance.pick(&[
             OnConflict::Redefine,
@@ -148,6 +159,34 @@ impl Walk<'_> {
 
     fn key(&mut self) -> Option<ConcurrencyKey> {
         if self.chance.one_in(2) { Some(ok(self.chance.pick(&KEYS).parse())) } else { None }
+    }
+
+    /// A child of a success.
+    fn child(&mut self) -> Child {
+        let task = task_id(&format!("task-{}", self.chance.below(TASKS)));
+        Child { task, new: self.new_task() }
+    }
+
+    /// At times some of the others must have succeeded first; often that is refused, since one of them is not there,
+    /// waits itself, or the schedule recurs.
+    fn after(&mut self) -> Option<After> {
+        if !self.chance.one_in(3) {
+            return None;
+        }
+        let others =
+            (0..=self.chance.below(2)).map(|_| task_id(&format!("task-{}", self.chance.below(TASKS))));
+        let others: Vec<TaskId> = others.collect();
+        let on_failure = self.chance.pick(&[OnDependencyFailure::Cancel, OnDependencyFailure::RunAnyway]);
+        Some(ok(After::new(others, on_failure)))
+    }
+
+    fn unique(&mut self) -> Option<Unique> {
+        if !self.chance.one_in(10) {
+            return None;
+        }
+        let key = ok(self.chance.pick(&["red", "green"]).parse());
+        let for_a_while = Holds::For { ms: NonZeroU64::MIN.saturating_add(60_000) };
+        Some(Unique { key, holds: self.chance.pick(&[Holds::WhilePending, for_a_while]) })
     }
 
     /// Bytes of different lengths, few enough that the same ones come again.
