@@ -13,10 +13,11 @@ use super::base::Base;
 use super::entry::{Entry, Place};
 use super::log::{self, LogRow};
 use super::log_row::{self, LogEntry};
+use super::row_writer::{RowWriter, Updates};
 use super::scope_row::ScopeEntry;
 use super::scopes::Scopes;
 use super::scratch::Scratch;
-use super::task_row::{self, Cells, RowWriter, Updates};
+use super::task_row::{self, Cells};
 use super::{cell, type_row, wait_row};
 use crate::error::StoreError;
 

@@ -11,8 +11,9 @@ use rusqlite::Connection;
 use super::chain::Hash;
 use super::entry::Entry;
 use super::head::Head;
+use super::row_writer::{RowWriter, Updates};
 use super::scopes::Scopes;
-use super::task_row::{self, Cells, RowWriter, Updates};
+use super::task_row::{self, Cells};
 use super::{type_row, wait_row};
 use crate::error::StoreError;
 

@@ -1,7 +1,6 @@
 //! A task's row in `azoth_p_tasks`: plain columns for what is asked for often; the definition and the words of an
 //! operator stay in the log, at positions that the row holds.
 
-use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use azoth_scheduler_core::event::Event;
@@ -13,7 +12,7 @@ use azoth_scheduler_core::state::{
 };
 use azoth_scheduler_core::task::{Priority, TaskDefinition};
 use azoth_scheduler_core::time::Timestamp;
-use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, ToSql, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, Row, ToSql};
 
 use super::cell::{self, IdCell, filled};
 use super::entry::{Entry, cancelling_in, disabled_in, disabling_in, pause_in};
@@ -67,17 +66,11 @@ pub(super) const COLUMNS: &str = "key, id, type, priority, phase, run_at_ms, occ
      defined_at_ms, decided_ms, backlog_next_ms, backlog_through_ms, buffered_ms, failures, losses, runs, \
      moved_at_ms, group_name, concurrency_key, line, paused_until_ms, ready_ms, unique_key, off_schedule_ms";
 
-/// The names of the columns.
-static NAMES: LazyLock<Vec<&str>> = LazyLock::new(|| COLUMNS.split(", ").map(str::trim).collect());
-static INSERT: LazyLock<String> = LazyLock::new(|| {
-    let marks: Vec<String> = (1..=WIDTH).map(|number| format!("?{number}")).collect();
-    format!("INSERT INTO azoth_p_tasks ({COLUMNS}) VALUES ({})", marks.join(", "))
-});
 static BY_ID: LazyLock<String> =
     LazyLock::new(|| format!("SELECT {COLUMNS} FROM azoth_p_tasks WHERE id = ?1"));
 static BY_KEY: LazyLock<String> =
     LazyLock::new(|| format!("SELECT {COLUMNS} FROM azoth_p_tasks WHERE key = ?1"));
-const WIDTH: usize = 34;
+pub(super) const WIDTH: usize = 34;
 /// One seek in `azoth_p_unique`.
 pub(super) const NEWEST_WITH_KEY: &str = "SELECT id FROM azoth_p_tasks INDEXED BY azoth_p_unique
     WHERE unique_key = ?1 ORDER BY defined DESC LIMIT 1";
@@ -185,7 +178,7 @@ impl Cells {
     }
 
     /// The cells in the order of the columns, as the engine takes them.
-    fn values(&self) -> [&dyn ToSql; WIDTH] {
+    pub(super) fn values(&self) -> [&dyn ToSql; WIDTH] {
         [
             &self.key,
             &self.id,
@@ -225,7 +218,7 @@ impl Cells {
     }
 
     /// Which cells differ, a bit for each in the order of the columns.
-    fn differing(&self, other: &Cells) -> u64 {
+    pub(super) fn differing(&self, other: &Cells) -> u64 {
         let differs: [bool; WIDTH] = [
             self.key != other.key,
             self.id != other.id,
@@ -402,83 +395,6 @@ impl Cells {
     }
 }
 
-/// Statements that change some columns of a row and leave the others, and the indexes over them, alone. A task goes
-/// through few kinds of changes, so there are few of them.
-#[derive(Debug, Default)]
-pub(super) struct Updates {
-    /// By the columns that are written, a bit for each.
-    statements: HashMap<u64, String>,
-}
-
-impl Updates {
-    fn of(&mut self, bits: u64) -> &str {
-        if self.statements.len() >= UPDATES_KEPT && !self.statements.contains_key(&bits) {
-            self.statements.clear();
-        }
-        self.statements.entry(bits).or_insert_with(|| update_sql(bits))
-    }
-}
-
-/// Writes rows one after the other, and looks for a statement only where it is another one than before.
-pub(super) struct RowWriter<'a> {
-    conn: &'a Connection,
-    updates: &'a mut Updates,
-    insert: Option<CachedStatement<'a>>,
-    update: Option<(u64, CachedStatement<'a>)>,
-}
-
-impl<'a> RowWriter<'a> {
-    pub(super) fn new(conn: &'a Connection, updates: &'a mut Updates) -> Self {
-        Self { conn, updates, insert: None, update: None }
-    }
-
-    /// Makes the row that holds `before`, or the one that is not there yet, hold `after`. Gives that back.
-    pub(super) fn write(&mut self, before: Option<&Cells>, after: Cells) -> Result<Cells, StoreError> {
-        match before {
-            Some(before) => self.change(before, &after)?,
-            None => self.insert(&after)?,
-        }
-        Ok(after)
-    }
-
-    fn insert(&mut self, cells: &Cells) -> Result<(), StoreError> {
-        let statement = match self.insert.take() {
-            Some(statement) => statement,
-            None => self.conn.prepare_cached(&INSERT)?,
-        };
-        let rows = self.insert.insert(statement).execute(&cells.values()[..])?;
-        assert_eq!(rows, 1, "a task is one row");
-        Ok(())
-    }
-
-    fn change(&mut self, before: &Cells, after: &Cells) -> Result<(), StoreError> {
-        assert!(before.key == after.key && before.id == after.id, "a row stays that of its task");
-        let bits = after.differing(before);
-        if bits == 0 {
-            return Ok(());
-        }
-        let (_, statement) = match self.update.take() {
-            Some(same) if same.0 == bits => self.update.insert(same),
-            _ => self.update.insert((bits, self.conn.prepare_cached(self.updates.of(bits))?)),
-        };
-        let values = after.values();
-        let changed = columns_in(bits).filter_map(|column| values.get(column).copied());
-        let rows = statement.execute(params_from_iter(changed.chain([&after.key as &dyn ToSql])))?;
-        assert_eq!(rows, 1, "a task is one row");
-        Ok(())
-    }
-}
-
-fn columns_in(bits: u64) -> impl Iterator<Item = usize> {
-    (0..WIDTH).filter(move |column| bits & (1 << column) != 0)
-}
-
-fn update_sql(bits: u64) -> String {
-    let names = columns_in(bits).filter_map(|column| NAMES.get(column));
-    let set: Vec<String> = names.enumerate().map(|(at, name)| format!("{name} = ?{}", at + 1)).collect();
-    format!("UPDATE azoth_p_tasks SET {} WHERE key = ?{}", set.join(", "), set.len() + 1)
-}
-
 fn optional(cell: Option<i64>, what: &'static str) -> Result<Option<Timestamp>, StoreError> {
     cell.map(|cell| cell::instant(cell, what)).transpose()
 }
@@ -615,5 +531,3 @@ const WAITING: i64 = 0;
 const GO_ON: i64 = 0;
 const PAUSE: i64 = 1;
 const DISABLE: i64 = 2;
-/// So many statements that change a row are kept at most.
-const UPDATES_KEPT: usize = 64;
