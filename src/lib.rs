@@ -61,7 +61,7 @@
 pub use azoth_scheduler_core::time::{Timestamp, TimestampError};
 pub use azoth_scheduler_core::{
     command, dependency, event, execution, id, rejection, retention, retry, schedule, scope, state, task,
-    unique,
+    trace, unique,
 };
 pub use azoth_scheduler_runtime::*;
 pub use azoth_scheduler_store as store;

@@ -9,6 +9,7 @@ use crate::schedule::{MisfirePolicy, Schedule};
 use crate::scope::{LimitsChange, Scope};
 use crate::task::TaskDefinition;
 use crate::time::Timestamp;
+use crate::trace::TraceParent;
 
 /// A wish.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -170,13 +171,26 @@ pub struct NewTask {
     definition: Box<TaskDefinition>,
     payload: Payload,
     on_conflict: OnConflict,
+    trace: Option<TraceParent>,
 }
 
 impl NewTask {
     /// Puts definition and payload together; the definition's digest becomes that of the payload.
     pub fn new(mut definition: TaskDefinition, payload: Payload, on_conflict: OnConflict) -> Self {
         definition.payload = payload.digest();
-        Self { definition: Box::new(definition), payload, on_conflict }
+        Self { definition: Box::new(definition), payload, on_conflict, trace: None }
+    }
+
+    /// The same wish, made within this span.
+    #[must_use]
+    pub fn traced(mut self, trace: Option<TraceParent>) -> Self {
+        self.trace = trace;
+        self
+    }
+
+    /// The span within which it was wished, if it was within one.
+    pub fn trace(&self) -> Option<TraceParent> {
+        self.trace
     }
 
     /// What it is and when it runs.

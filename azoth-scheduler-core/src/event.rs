@@ -15,6 +15,7 @@ use crate::scope::{LimitsChange, Scope};
 use crate::state::{Counts, DisabledReason, Progress, Work};
 use crate::task::TaskDefinition;
 use crate::time::Timestamp;
+use crate::trace::TraceParent;
 
 /// Something that happened to a task or a scope. `at` in its envelope says when.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +34,8 @@ pub enum Event {
         progress: Progress,
         /// The tasks that it waits for, those of its definition that have not succeeded yet.
         waits_for: Vec<TaskId>,
+        /// Where in a trace this was wished, if it was within one.
+        trace: Option<TraceParent>,
     },
     /// A worker claimed the task.
     ExecutionStarted {

@@ -115,7 +115,7 @@ pub fn evolve(state: Option<TaskState>, event: &Event, at: Timestamp) -> Result<
 }
 
 fn scheduled(state: Option<TaskState>, event: &Event, at: Timestamp) -> Result<TaskState, OutOfOrder> {
-    let Event::TaskScheduled { task, change, definition, work, progress, waits_for } = event else {
+    let Event::TaskScheduled { task, change, definition, work, progress, waits_for, trace } = event else {
         unreachable!("only a `TaskScheduled` comes here, not {event:?}");
     };
     let work = waiting(*work, waits_for);
@@ -140,6 +140,7 @@ fn scheduled(state: Option<TaskState>, event: &Event, at: Timestamp) -> Result<T
         moved_at: at,
         waits_for: waits_for.clone(),
         off_schedule: None,
+        trace: *trace,
     })
 }
 

@@ -71,4 +71,6 @@ pub mod testing;
 #[cfg(feature = "engine")]
 pub mod time;
 #[cfg(feature = "engine")]
+pub mod trace;
+#[cfg(feature = "engine")]
 pub mod unique;

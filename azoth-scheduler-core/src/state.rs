@@ -9,6 +9,7 @@ use crate::id::{Actor, ExecutionId, TaskId, WorkerId};
 use crate::schedule::Run;
 use crate::task::TaskDefinition;
 use crate::time::Timestamp;
+use crate::trace::TraceParent;
 
 /// A task as it stands after its events. Built by [`evolve`](fn@crate::evolve::evolve) alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +36,8 @@ pub struct TaskState {
     pub waits_for: Vec<TaskId>,
     /// The instant at which somebody asked for a run that its schedule does not ask for, while that run waits or runs.
     pub off_schedule: Option<Timestamp>,
+    /// Where in a trace it was defined, if that was within one. No part of the definition.
+    pub trace: Option<TraceParent>,
 }
 
 /// Where a task stands.

@@ -18,7 +18,7 @@ use crate::registry::Registry;
 use crate::scheduler::Scheduler;
 use crate::shared::Shared;
 use crate::state::StateMap;
-use crate::worker::Workshop;
+use crate::worker::{TraceSource, Workshop};
 
 /// Gathers what a [`Scheduler`] needs. Whatever is wrong is said by [`build`](Self::build).
 #[must_use = "a builder does nothing until `build`"]
@@ -31,6 +31,7 @@ pub struct SchedulerBuilder {
     handlers: Vec<AnyTaskHandler>,
     remote: Vec<String>,
     event_handlers: Vec<Arc<dyn EventHandler>>,
+    trace_source: Option<TraceSource>,
 }
 
 /// What can be given as a store: a [`Store`], or one that is shared already. `Marker` only tells them apart; it is never
@@ -82,6 +83,7 @@ impl SchedulerBuilder {
             handlers: Vec::new(),
             remote: Vec::new(),
             event_handlers: Vec::new(),
+            trace_source: None,
         }
     }
 
@@ -196,6 +198,28 @@ impl SchedulerBuilder {
         self
     }
 
+    /// Carries traces from where a task is scheduled to where it runs: the closure gives the W3C `traceparent` of the span
+    /// that is current, or `None` outside of any. It is called once for each request, on the thread that schedules it.
+    ///
+    /// The answer is kept with the scheduling, and the handler finds it as
+    /// [`TaskContext::trace_parent`](crate::TaskContext::trace_parent); the span of the execution has it as the field
+    /// `trace_parent`. With OpenTelemetry the closure asks the propagator, and the handler adds a link to its span. What is
+    /// no [`TraceParent`](azoth_scheduler_core::trace::TraceParent) is left out, with a warning. By default no trace is kept;
+    /// what [`declare`](Scheduler::declare) schedules has none either, since it is said again at every start.
+    ///
+    /// ```
+    /// # use azoth_scheduler_runtime::Scheduler;
+    /// # use azoth_scheduler_store::MemoryStore;
+    /// // As a program would ask its tracing library.
+    /// let current = || Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_owned());
+    /// let scheduler = Scheduler::builder(MemoryStore::new()).with_trace_parent(current).build()?;
+    /// # Ok::<(), azoth_scheduler_runtime::SchedulerError>(())
+    /// ```
+    pub fn with_trace_parent(mut self, current: impl Fn() -> Option<String> + Send + Sync + 'static) -> Self {
+        self.trace_source = Some(Box::new(current));
+        self
+    }
+
     /// Under whose name this program cancels, pauses, resumes and disables, 1 to 255 bytes; `program` by default.
     pub fn with_actor(mut self, name: impl Into<String>) -> Self {
         self.config.actor = name.into();
@@ -217,6 +241,7 @@ impl SchedulerBuilder {
             states: Arc::new(self.states),
             host: self.host,
             event_bytes_max: self.config.max_payload_bytes,
+            trace_source: self.trace_source,
         };
         let shared = Shared::new(self.store, self.config, actor, registry, workshop, consumers);
         Ok(Scheduler::new(Arc::new(shared)))

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use azoth_scheduler_core::id::{ExecutionId, NameError, TaskId, TaskType};
 use azoth_scheduler_core::time::Timestamp;
+use azoth_scheduler_core::trace::TraceParent;
 use time::OffsetDateTime;
 use tokio::sync::watch;
 
@@ -41,6 +42,7 @@ pub(crate) struct Facts {
     pub(crate) execution: ExecutionId,
     pub(crate) occurrence: Timestamp,
     pub(crate) attempt: u32,
+    pub(crate) trace: Option<TraceParent>,
 }
 
 impl TaskContext {
@@ -65,6 +67,7 @@ impl TaskContext {
             execution: ExecutionId::from_u128(0),
             occurrence: Timestamp::UNIX_EPOCH,
             attempt: 1,
+            trace: None,
         };
         let outbox = Arc::new(Outbox::detached());
         Ok(Self::new(facts, Arc::default(), outbox, watch::channel(false).1))
@@ -102,6 +105,12 @@ impl TaskContext {
         self.facts.attempt
     }
 
+    /// The `traceparent` of the span within which the task was scheduled, where the program told the scheduler how to find
+    /// it: [`with_trace_parent`](crate::SchedulerBuilder::with_trace_parent). For a link from this execution's span.
+    pub fn trace_parent(&self) -> Option<TraceParent> {
+        self.facts.trace
+    }
+
     /// Whether what the handler does will not count any more: it was cancelled, its time is up, or the scheduler
     /// stops. A blocking handler should look now and then, and return.
     pub fn is_cancelled(&self) -> bool {
@@ -124,7 +133,8 @@ impl TaskContext {
     ///
     /// Should the store refuse the task (its id is taken and it says `Reject`, a task that it waits for is not there), none
     /// of this execution's tasks is scheduled, and the attempt fails with the refusal as its error. At most 1,000 tasks,
-    /// and 16 MiB of payloads.
+    /// and 16 MiB of payloads. The trace goes on: a task carries the span that is current where it is scheduled, or else the
+    /// [`trace_parent`](Self::trace_parent) of this execution.
     ///
     /// It works in async and in blocking handlers. A task that the work itself needs at once is scheduled by a clone of the
     /// [`Scheduler`](crate::Scheduler) instead, for example one registered by `with_state`.

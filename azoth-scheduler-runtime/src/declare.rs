@@ -178,6 +178,7 @@ fn definitions(
             }
             Some(_) | None => OnConflict::Redefine,
         };
+        // No trace: a declaration is the program's, repeated at every start, and no part of what one request asked for.
         let wish = Wish::Schedule(NewTask::new(definition, payload, on_conflict));
         let command = TaskCommand { task, wish };
         // Whether a definition is accepted does not depend on what was there, so nothing is changed unless all are.

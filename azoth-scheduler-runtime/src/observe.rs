@@ -2,7 +2,7 @@
 //!
 //! | name | kind, level | fields |
 //! |---|---|---|
-//! | `azoth.execution` | span, info | `task`, `task_type`, `execution`, `attempt` |
+//! | `azoth.execution` | span, info | `task`, `task_type`, `execution`, `attempt`, `trace_parent` where there is one |
 //! | `execution ended` | event, debug; warn when it failed | `task`, `execution`, `outcome` |
 //! | `result refused` | event, debug | `task`, `why` |
 //! | `store failing` / `store works again` | event, error / info | `error`, `unrecorded` |
@@ -13,6 +13,7 @@
 //! | `handler blocks the async runtime` | event, warn, once per execution | `task`, `task_type`, `execution`, `took` |
 //! | `event handler failed` / `event given up` | event, warn / error | `consumer`, `position`, `attempt` |
 //! | `event handler waits for the store` | event, error | `consumer`, `error` |
+//! | `trace context left out` | event, warn | |
 //! | `shutting down` / `shut down` | event, info | `grace` / `given_back` |
 //!
 //! No payload, no handler's error and no panic message is ever among them: the task's history holds those. Ids are
@@ -32,6 +33,7 @@ pub(crate) fn execution_span(claimed: &Claimed) -> Span {
         task_type = ?claimed.task_type,
         execution = %claimed.execution,
         attempt = claimed.attempt,
+        trace_parent = claimed.trace.as_ref().map(tracing::field::display),
     )
 }
 
@@ -104,6 +106,10 @@ pub(crate) fn thread_set_aside(task: &TaskId, execution: ExecutionId) {
 
 pub(crate) fn handler_blocks(task: &TaskId, task_type: &TaskType, execution: ExecutionId, took: Duration) {
     warn!(?task, ?task_type, %execution, ?took, "handler blocks the async runtime: use a blocking handler, or await");
+}
+
+pub(crate) fn trace_refused() {
+    warn!("trace context left out: what `with_trace_parent` gave is no traceparent");
 }
 
 pub(crate) fn event_handler_failed(consumer: &ConsumerName, position: LogPosition, attempt: u32) {

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use azoth_scheduler_core::command::Wish;
 use azoth_scheduler_core::execution::{Child, Success};
 use azoth_scheduler_core::id::TaskId;
+use azoth_scheduler_core::trace::TraceParent;
 
 use crate::error::{RequestError, Result, SchedulerError};
 use crate::request::ScheduleTaskRequest;
@@ -14,6 +15,8 @@ use crate::shared::Shared;
 pub(crate) struct Outbox {
     /// `None` for a context that belongs to no scheduler.
     desk: Option<Weak<Shared>>,
+    /// Where in a trace the task of this execution was scheduled.
+    trace: Option<TraceParent>,
     kept: Mutex<Kept>,
 }
 
@@ -27,13 +30,13 @@ struct Kept {
 
 impl Outbox {
     /// For an execution of this scheduler.
-    pub(crate) fn of(shared: &Arc<Shared>) -> Self {
-        Self { desk: Some(Arc::downgrade(shared)), kept: Mutex::default() }
+    pub(crate) fn of(shared: &Arc<Shared>, trace: Option<TraceParent>) -> Self {
+        Self { desk: Some(Arc::downgrade(shared)), trace, kept: Mutex::default() }
     }
 
     /// For a context that belongs to no scheduler: what is scheduled is kept for whoever looks.
     pub(crate) fn detached() -> Self {
-        Self { desk: None, kept: Mutex::default() }
+        Self { desk: None, trace: None, kept: Mutex::default() }
     }
 
     /// Keeps a task that is to be scheduled, once it is known that it could be.
@@ -42,7 +45,7 @@ impl Outbox {
             None => None,
             Some(desk) => Some(desk.upgrade().ok_or(SchedulerError::ExecutionOver)?),
         };
-        let child = desk.map(|shared| child(&shared, &request)).transpose()?;
+        let child = desk.map(|shared| self.child(&shared, &request)).transpose()?;
         let mut kept = self.kept();
         if kept.closed {
             return Err(SchedulerError::ExecutionOver);
@@ -76,6 +79,18 @@ impl Outbox {
         std::mem::take(&mut kept.children)
     }
 
+    /// The trace goes on from where the handler is now, or else from where its own task was scheduled.
+    fn child(&self, shared: &Shared, request: &ScheduleTaskRequest) -> Result<Child> {
+        let command = shared.command(request, shared.clock().now())?;
+        match command.wish {
+            Wish::Schedule(new) => {
+                let trace = new.trace().or(self.trace);
+                Ok(Child { task: command.task, new: new.traced(trace) })
+            }
+            other => unreachable!("a request becomes a wish to schedule, not {other:?}"),
+        }
+    }
+
     fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -84,14 +99,6 @@ impl Outbox {
 impl std::fmt::Debug for Outbox {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Outbox({} tasks)", self.kept().requests.len())
-    }
-}
-
-fn child(shared: &Shared, request: &ScheduleTaskRequest) -> Result<Child> {
-    let command = shared.command(request, shared.clock().now())?;
-    match command.wish {
-        Wish::Schedule(new) => Ok(Child { task: command.task, new }),
-        other => unreachable!("a request becomes a wish to schedule, not {other:?}"),
     }
 }
 

@@ -230,7 +230,7 @@ impl Poller {
             meter::execution_started(&claimed.task_type, Duration::from_millis(late_ms));
         }
         let polls = Polls::of(&claimed);
-        let outbox = Arc::new(Outbox::of(&self.shared));
+        let outbox = Arc::new(Outbox::of(&self.shared, claimed.trace));
         let execution = Execution { claimed, outbox, handler, slot, cancel: Cancel::new(), polls };
         self.shared.running.add(&execution, now, self.shared.clock().elapsed());
         let number = self.executions.spawn(execution.run(Arc::clone(&self.shared.workshop)));

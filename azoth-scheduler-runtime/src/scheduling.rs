@@ -52,7 +52,8 @@ impl Shared {
             Some(task) => task.clone(),
             None => TaskId::new(self.mint(now).to_string())?,
         };
-        let new = NewTask::new(definition, payload, request.policies().on_conflict);
+        let new =
+            NewTask::new(definition, payload, request.policies().on_conflict).traced(self.trace_parent());
         Ok(TaskCommand { task, wish: Wish::Schedule(new) })
     }
 

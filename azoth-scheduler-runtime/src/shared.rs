@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use azoth_scheduler_core::id::{Actor, TaskType};
 use azoth_scheduler_core::time::Timestamp;
+use azoth_scheduler_core::trace::TraceParent;
 use azoth_scheduler_store::{Store, StoreError};
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -91,6 +92,16 @@ impl Shared {
     /// A UUIDv7 of this instant.
     pub(crate) fn mint(&self, now: Timestamp) -> Uuid {
         self.workshop.host.mint(now)
+    }
+
+    /// Where in a trace the caller is, if the program says so.
+    pub(crate) fn trace_parent(&self) -> Option<TraceParent> {
+        let text = self.workshop.trace_source.as_ref()?()?;
+        let parsed = text.parse();
+        if parsed.is_err() {
+            observe::trace_refused();
+        }
+        parsed.ok()
     }
 
     /// What the store answers, unless a shutdown cannot wait for it any longer.

@@ -35,7 +35,11 @@ pub(crate) struct Workshop {
     pub(crate) states: Arc<StateMap>,
     pub(crate) host: Arc<dyn Host>,
     pub(crate) event_bytes_max: usize,
+    pub(crate) trace_source: Option<TraceSource>,
 }
+
+/// Says where in a trace the caller is, as a `traceparent`.
+pub(crate) type TraceSource = Box<dyn Fn() -> Option<String> + Send + Sync>;
 
 /// A claimed execution, ready to start.
 pub(crate) struct Execution {
@@ -199,6 +203,7 @@ impl Execution {
             execution: self.claimed.execution,
             occurrence: self.claimed.occurrence,
             attempt: self.claimed.attempt,
+            trace: self.claimed.trace,
         };
         let outbox = Arc::clone(&self.outbox);
         TaskContext::new(facts, Arc::clone(&workshop.states), outbox, self.cancel.listen())

@@ -1,6 +1,6 @@
 //! Events of every shape, for property tests. Strategies are boxed: nested ones would not fit on a test's stack.
 
-use std::num::{NonZeroU32, NonZeroU64};
+use std::num::{NonZeroU32, NonZeroU64, NonZeroU128};
 
 use azoth_scheduler_core::command::AbandonReason;
 use azoth_scheduler_core::dependency::{After, DependencyEnd, OnDependencyFailure};
@@ -19,6 +19,7 @@ use azoth_scheduler_core::scope::{Limits, LimitsChange, RATE_PER_MS_MAX, Rate, S
 use azoth_scheduler_core::state::{Counts, DisabledReason, Progress, Work};
 use azoth_scheduler_core::task::{Priority, TaskDefinition};
 use azoth_scheduler_core::time::Timestamp;
+use azoth_scheduler_core::trace::TraceParent;
 use azoth_scheduler_core::unique::{Holds, Unique};
 use proptest::collection::vec;
 use proptest::option;
@@ -67,16 +68,23 @@ pub(crate) fn event() -> BoxedStrategy<Event> {
     ].boxed()
 }
 
+fn trace() -> BoxedStrategy<TraceParent> {
+    (any::<NonZeroU128>(), any::<NonZeroU64>(), any::<u8>())
+        .prop_map(|(trace_id, span_id, flags)| TraceParent::new(trace_id, span_id, flags))
+        .boxed()
+}
+
 fn scheduled() -> BoxedStrategy<Event> {
     let change = select(&[Change::Created, Change::Redefined, Change::Anew][..]);
-    (task_id(), change, definition(), work(), progress(), vec(task_id(), 0..4))
-        .prop_map(|(task, change, definition, work, progress, waits_for)| Event::TaskScheduled {
+    (task_id(), change, definition(), work(), progress(), vec(task_id(), 0..4), option::of(trace()))
+        .prop_map(|(task, change, definition, work, progress, waits_for, trace)| Event::TaskScheduled {
             task,
             change,
             definition: Box::new(definition),
             work,
             progress,
             waits_for,
+            trace,
         })
         .boxed()
 }

@@ -12,6 +12,7 @@ use azoth_scheduler_core::retention::RetentionPolicy;
 use azoth_scheduler_core::scope::ScopeState;
 use azoth_scheduler_core::state::TaskState;
 use azoth_scheduler_core::time::Timestamp;
+use azoth_scheduler_core::trace::TraceParent;
 use tokio::sync::watch;
 
 use crate::error::StoreError;
@@ -318,6 +319,8 @@ pub struct Claimed {
     pub timeout_ms: NonZeroU64,
     /// What the handler is given.
     pub payload: Arc<[u8]>,
+    /// Where in a trace the task was scheduled, if that was within one.
+    pub trace: Option<TraceParent>,
 }
 
 /// A task with its payload.

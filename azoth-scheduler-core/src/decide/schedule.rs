@@ -83,8 +83,9 @@ fn define(
     };
     let Waits { waits_for, failed } = waits(task, new, around)?;
     let definition = Box::new(new.definition().clone());
+    let (task_id, trace) = (task.clone(), new.trace());
     let mut events =
-        vec![Event::TaskScheduled { task: task.clone(), change, definition, work, progress, waits_for }];
+        vec![Event::TaskScheduled { task: task_id, change, definition, work, progress, waits_for, trace }];
     if !failed.is_empty() {
         let scheduled = events.iter().fold(state.cloned(), |state, event| evolve(state, event, now).ok());
         events.extend(scheduled.map_or_else(Vec::new, |scheduled| told(scheduled, failed, now)));

@@ -8,6 +8,7 @@ mod declaring;
 mod event_handlers;
 mod leases;
 mod limits;
+mod observing;
 mod outcomes;
 mod prompt;
 mod retaining;

@@ -1,7 +1,7 @@
 //! Scheduling: what is accepted, what is refused, and what the answer says.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -241,4 +241,37 @@ async fn declared_task_that_its_own_handler_refuses_is_an_error_of_build() {
     let confused = Arc::new(Confused(AtomicBool::new(false)));
     let built = Scheduler::builder(MemoryStore::new()).with_task_handler(Arc::clone(&confused)).build();
     assert!(built.is_err() && confused.0.load(Ordering::SeqCst));
+}
+
+#[tokio::test]
+async fn trace_goes_from_where_a_task_is_scheduled_to_where_it_runs() {
+    let spans = Arc::new(Mutex::new(vec![
+        Some("no traceparent".to_owned()),
+        Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_owned()),
+        None,
+    ]));
+    let (current, found) = (Arc::clone(&spans), Arc::new(Mutex::new(Vec::new())));
+    let seen = Arc::clone(&found);
+    let work = handler(move |ctx, _| {
+        let seen = Arc::clone(&seen);
+        async move {
+            seen.lock()
+                .unwrap()
+                .push((ctx.task_id().to_string(), ctx.trace_parent().map(|parent| parent.to_string())));
+            done()
+        }
+    });
+    let fixture = Fixture::building(|builder| {
+        builder.with_task_handler(work).with_trace_parent(move || current.lock().unwrap().pop().flatten())
+    });
+    for id in ["outside", "inside", "garbled"] {
+        fixture.schedule(immediate(id)).await;
+    }
+    fixture.idle().await;
+    let mut found = found.lock().unwrap().clone();
+    found.sort();
+    let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_owned();
+    let expected = [("garbled", None), ("inside", Some(parent)), ("outside", None)];
+    assert_eq!(found, expected.map(|(id, parent)| (id.to_owned(), parent)));
+    fixture.end().await;
 }

@@ -154,6 +154,7 @@ cases! { ($)
     scheduling {
         a_new_task_waits_for_its_first_occurrence,
         the_same_wish_again_changes_nothing_while_the_task_lives,
+        the_trace_of_its_scheduling_comes_with_the_claim_of_a_task,
         another_definition_redefines_a_task_that_lives,
         a_running_execution_ends_under_the_old_definition,
         what_has_ended_is_scheduled_anew_unless_it_recurs_unchanged,

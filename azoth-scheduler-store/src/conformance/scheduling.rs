@@ -1,12 +1,13 @@
 //! Tasks that are created, redefined, scheduled anew, or left as they are.
 
-use azoth_scheduler_core::command::{OnConflict, Wish};
+use azoth_scheduler_core::command::{NewTask, OnConflict, Wish};
 use azoth_scheduler_core::decide::Answer;
 use azoth_scheduler_core::event::{Change, Event};
 use azoth_scheduler_core::execution::{ErrorText, Failure, FailureClass, Outcome};
 use azoth_scheduler_core::rejection::Rejection;
 use azoth_scheduler_core::schedule::Schedule;
 use azoth_scheduler_core::state::{Counts, PhaseKind, TaskPhase};
+use azoth_scheduler_core::task::{Priority, TaskDefinition};
 use azoth_scheduler_core::testing::{actor, at, claim, complete, schedule, succeeded, task_id, text, wish};
 
 use super::bench::{Bench, ends, every, some, want, want_bytes, want_with};
@@ -39,6 +40,34 @@ pub(super) async fn the_same_wish_again_changes_nothing_while_the_task_lives(ben
             assert_eq!(bench.history(&task).await.len(), events, "{task}");
         }
     }
+}
+
+/// The trace is kept with the scheduling, also where the projection is made anew, and is no part of the definition.
+pub(super) async fn the_trace_of_its_scheduling_comes_with_the_claim_of_a_task(bench: &mut Bench) {
+    let worker = bench.worker(at(0)).await;
+    let traced = |task: &str, span: u64| {
+        let mut command = want(task, Schedule::immediate());
+        if let Wish::Schedule(new) = &mut command.wish {
+            let text = format!("00-4bf92f3577b34da6a3ce929d0e0e4736-{span:016x}-01");
+            *new = new.clone().traced(text.parse().ok());
+        }
+        command
+    };
+    assert_eq!(bench.does(traced("task", 1), at(0)).await, Answer::Created);
+    let again = bench.does(traced("task", 2), at(1)).await;
+    assert_eq!(again, Answer::Unchanged(PhaseKind::Waiting), "the same wish from another span");
+    let claimed = bench.claim_one(worker, at(2)).await;
+    let trace = some(claimed.trace).to_string();
+    assert_eq!(trace, "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000001-01");
+    assert_eq!(bench.state("task").await.trace, claimed.trace);
+    let mut other = traced("task", 3);
+    if let Wish::Schedule(new) = &mut other.wish {
+        let definition = TaskDefinition { priority: Priority::High, ..new.definition().clone() };
+        *new = NewTask::new(definition, new.payload().clone(), new.on_conflict()).traced(new.trace());
+    }
+    assert_eq!(bench.does(other, at(3)).await, Answer::Redefined);
+    let trace = some(bench.state("task").await.trace).to_string();
+    assert_eq!(trace, "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000003-01", "of the newest definition");
 }
 
 pub(super) async fn another_definition_redefines_a_task_that_lives(bench: &mut Bench) {

@@ -207,6 +207,7 @@ impl Tables {
             claimed_at: running.claimed_at,
             timeout_ms: row.state.definition.timeout_ms,
             payload: payload.clone(),
+            trace: row.state.trace,
         })
     }
 }

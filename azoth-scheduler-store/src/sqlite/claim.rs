@@ -205,6 +205,7 @@ fn claimed_task(group: &mut Group<'_>, task: &TaskId, execution: ExecutionId) ->
         claimed_at: running.claimed_at,
         timeout_ms: entry.state.definition.timeout_ms,
         payload: payload_of(conn, entry)?,
+        trace: entry.state.trace,
     })
 }
 

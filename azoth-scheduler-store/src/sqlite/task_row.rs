@@ -12,6 +12,7 @@ use azoth_scheduler_core::state::{
 };
 use azoth_scheduler_core::task::{Priority, TaskDefinition};
 use azoth_scheduler_core::time::Timestamp;
+use azoth_scheduler_core::trace::TraceParent;
 use rusqlite::{Connection, OptionalExtension, Row, ToSql};
 
 use super::cell::{self, IdCell, filled};
@@ -261,11 +262,7 @@ impl Cells {
 
     /// The task of these cells; reads its definition and words from the log.
     pub(super) fn entry(self, conn: &Connection) -> Result<Entry, StoreError> {
-        let definition = definition_at(conn, cell::number(self.defined, "azoth_p_tasks.defined")?)?;
-        self.entry_with(conn, definition)
-    }
-
-    fn entry_with(self, conn: &Connection, definition: Box<TaskDefinition>) -> Result<Entry, StoreError> {
+        let (definition, trace) = defined_at(conn, cell::number(self.defined, "azoth_p_tasks.defined")?)?;
         let id =
             TaskId::new(&self.id).map_err(|error| cell::corrupt(format!("azoth_p_tasks.id: {error}")))?;
         if priority_code(definition.priority) != self.priority {
@@ -298,6 +295,7 @@ impl Cells {
             moved_at: cell::instant(self.moved_at, "azoth_p_tasks.moved_at_ms")?,
             waits_for: self.waits_for(conn, wait_row::WAITS)?,
             off_schedule: optional(self.off_schedule, "azoth_p_tasks.off_schedule_ms")?,
+            trace,
         };
         Ok(Entry {
             key: cell::number(self.key, "azoth_p_tasks.key")?,
@@ -457,12 +455,15 @@ pub(super) fn place_of(conn: &Connection, id: &TaskId) -> Result<Option<(u64, u6
     Ok(Some((cell::number(key, "azoth_p_tasks.key")?, cell::number(last, "azoth_p_tasks.last_position")?)))
 }
 
-/// The definition in the `TaskScheduled` at this position.
-pub(super) fn definition_at(conn: &Connection, position: u64) -> Result<Box<TaskDefinition>, StoreError> {
+/// A definition, and where in a trace it was made.
+type Defined = (Box<TaskDefinition>, Option<TraceParent>);
+
+/// What the `TaskScheduled` at this position defines.
+pub(super) fn defined_at(conn: &Connection, position: u64) -> Result<Defined, StoreError> {
     let event = log::row_known_at(conn, position)?.event()?;
     let name = event.name();
-    if let Event::TaskScheduled { definition, .. } = event {
-        return Ok(definition);
+    if let Event::TaskScheduled { definition, trace, .. } = event {
+        return Ok((definition, trace));
     }
     Err(cell::corrupt(format!("event {position} should define a task and is a {name}")))
 }

@@ -332,7 +332,7 @@ impl Check {
         while let Some(row) = rows.next()? {
             let (id, defined): (String, i64) = (row.get(0)?, row.get(1)?);
             let defined = cell::number(defined, "azoth_p_tasks.defined")?;
-            if task_row::definition_at(conn, defined)?.payload.bytes > 0 {
+            if task_row::defined_at(conn, defined)?.0.payload.bytes > 0 {
                 self.find(Some(defined), format!("the payload of task {id:?} is missing and it may need it"));
             }
         }

@@ -12,6 +12,7 @@ use super::log::{LogCut, PayloadsDropped, TasksForgotten};
 use super::outcome::Outcome;
 use super::scope::{LimitsChanged, ScopePaused, ScopeResumed};
 use super::state::{AbandonReason, Change, DependencyEnd, MovedOn, Passed, Progress, Then, Work};
+use super::trace::Trace;
 use super::{IntoEvent, Invalid, Stored, named, names};
 use crate::codec::bytes::Bytes;
 
@@ -55,6 +56,7 @@ pub(in crate::codec) struct TaskScheduled<'a> {
     progress: Progress,
     #[serde(borrow)]
     waits_for: Vec<&'a str>,
+    trace: Option<Trace>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -165,12 +167,20 @@ impl<'a> Record<'a> {
     /// The stored form of an event.
     pub(in crate::codec) fn of(event: &'a Event) -> Self {
         match event {
-            Event::TaskScheduled { task, change, definition, work, progress, waits_for } => {
-                let waits_for = names(waits_for);
+            Event::TaskScheduled { task, change, definition, work, progress, waits_for, trace } => {
                 let (task, change) = (task.as_str(), Change::store(change));
                 let (work, progress) = (Work::store(work), Progress::store(progress));
-                let definition = Definition::store(definition);
-                Self::TaskScheduled(TaskScheduled { task, change, definition, work, progress, waits_for })
+                let (definition, waits_for) = (Definition::store(definition), names(waits_for));
+                let trace = trace.as_ref().map(Trace::store);
+                Self::TaskScheduled(TaskScheduled {
+                    task,
+                    change,
+                    definition,
+                    work,
+                    progress,
+                    waits_for,
+                    trace,
+                })
             }
             Event::ExecutionStarted { execution, worker, occurrence, attempt, run, progress } => {
                 let (execution, worker) = (id(*execution), Bytes(worker.as_u128().to_be_bytes()));
@@ -259,6 +269,7 @@ impl IntoEvent for TaskScheduled<'_> {
             work: self.work.restore()?,
             progress: self.progress.restore()?,
             waits_for: named(self.waits_for)?,
+            trace: self.trace.map(Trace::restore).transpose()?,
         })
     }
 }

@@ -10,6 +10,7 @@ mod scope;
 #[cfg(feature = "sqlite")]
 mod scope_state;
 mod state;
+mod trace;
 
 use azoth_scheduler_core::dependency::AfterError;
 use azoth_scheduler_core::event::Event;
@@ -52,6 +53,8 @@ pub(super) enum Invalid {
     Time(#[from] TimestampError),
     #[error(transparent)]
     Name(#[from] NameError),
+    #[error("a trace or a span without an id")]
+    Trace,
     #[error("a rate over {ms} ms is over the limit of {RATE_PER_MS_MAX}")]
     Rate { ms: u64 },
     #[error(transparent)]

@@ -254,9 +254,9 @@ fn seen(applied: &Applied) -> impl PartialEq + std::fmt::Debug + use<> {
 }
 
 fn all_of(claimed: &Claimed) -> impl PartialEq + std::fmt::Debug + use<> {
-    let Claimed { task, task_type, execution, occurrence, attempt, claimed_at, timeout_ms, payload } =
+    let Claimed { task, task_type, execution, occurrence, attempt, claimed_at, timeout_ms, payload, trace } =
         claimed.clone();
-    (task, task_type, execution, occurrence, attempt, claimed_at, timeout_ms, payload)
+    (task, task_type, execution, occurrence, attempt, claimed_at, timeout_ms, payload, trace)
 }
 
 fn sorted(mut orphans: Vec<Orphan>) -> Vec<Orphan> {

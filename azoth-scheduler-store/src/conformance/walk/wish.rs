@@ -1,6 +1,6 @@
 //! What is wished on a walk.
 
-use std::num::{NonZeroU32, NonZeroU64};
+use std::num::{NonZeroU32, NonZeroU64, NonZeroU128};
 
 use azoth_scheduler_core::command::{
     AbandonReason, Command, NewTask, OnConflict, ScopeCommand, ScopeWish, TaskCommand, Wish,
@@ -14,6 +14,7 @@ use azoth_scheduler_core::schedule::{Misfire, MisfirePolicy, Overlap, Schedule};
 use azoth_scheduler_core::scope::{Limits, LimitsChange, Rate, Scope};
 use azoth_scheduler_core::task::TaskDefinition;
 use azoth_scheduler_core::testing::{actor, execution, failed, group, task_id, task_type, text, worker};
+use azoth_scheduler_core::trace::TraceParent;
 use azoth_scheduler_core::unique::{Holds, Unique};
 
 use super::Walk;
@@ -153,8 +154,13 @@ impl Walk<'_> {
             OnConflict::Keep,
             OnConflict::Reject,
         ]);
-        let payload = self.payload();
-        NewTask::new(definition, payload, on_conflict)
+        let (payload, trace) = (self.payload(), self.trace());
+        NewTask::new(definition, payload, on_conflict).traced(trace)
+    }
+
+    fn trace(&mut self) -> Option<TraceParent> {
+        let span_id = NonZeroU64::new(self.chance.below(3) as u64)?;
+        Some(TraceParent::new(NonZeroU128::MIN, span_id, 1))
     }
 
     fn key(&mut self) -> Option<ConcurrencyKey> {
