@@ -95,13 +95,18 @@ impl Watcher {
         }
     }
 
+    /// While the writer commits, it sees what others committed before, and nothing is asked here but at the end.
     fn look_for_a_while(&mut self, hints: &mut Hints) {
+        let mut rounds = self.wake.rounds();
         let mut seen = self.look();
-        for pause in SOON {
+        for (step, pause) in SOON.into_iter().enumerate() {
             if self.pause(pause) {
                 return;
             }
-            seen |= self.look();
+            let before = std::mem::replace(&mut rounds, self.wake.rounds());
+            if rounds == before || step + 1 == SOON.len() {
+                seen |= self.look();
+            }
         }
         for pause in LATE {
             // What wrote since is answered by the next round.

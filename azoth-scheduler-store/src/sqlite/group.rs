@@ -26,7 +26,7 @@ use super::log::{self, LogRow};
 use super::log_row::{self, LogEntry};
 use super::memory::{Check, Memory, Slot};
 use super::scope_row::ScopeEntry;
-use super::{task_row, wait_row};
+use super::task_row;
 use crate::codec::{self, EventKind};
 use crate::error::StoreError;
 use crate::store::{Applied, Batch};
@@ -299,10 +299,7 @@ impl Ground for Group<'_> {
     }
 
     fn waiters(&mut self, dependency: &TaskId) -> Result<Vec<TaskId>, StoreError> {
-        if self.memory.has_unwritten_waits() {
-            self.flush()?;
-        }
-        wait_row::waiters(self.conn, dependency)
+        self.memory.waiters(self.conn, dependency)
     }
 
     fn record(

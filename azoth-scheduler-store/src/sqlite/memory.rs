@@ -26,6 +26,8 @@ pub(super) struct Memory {
     absent: Option<TaskId>,
     /// Among them are some that wait for others, or did.
     has_unwritten_waits: bool,
+    /// Whether any row says that a task waits for another one, where that is known.
+    anybody_waits: Option<bool>,
     updates: Updates,
     types: HashMap<TaskType, u64>,
     pub(super) scopes: Scopes,
@@ -87,6 +89,8 @@ impl Memory {
             self.types.clear();
         }
         self.absent = None;
+        // They may have been the last ones.
+        self.anybody_waits = self.anybody_waits.filter(|any| !any);
         self.scopes.trim();
         self.left = Some(Mark::of(head));
     }
@@ -97,6 +101,7 @@ impl Memory {
         self.unwritten.clear();
         self.absent = None;
         self.has_unwritten_waits = false;
+        self.anybody_waits = None;
         self.types.clear();
         self.scopes.forget();
         self.left = None;
@@ -140,7 +145,11 @@ impl Memory {
         let Some(entry) = &slot.entry else { return };
         self.scopes.touch(&entry.state.definition);
         let id = entry.state.id.clone();
-        self.has_unwritten_waits |= slot.has_waits || !entry.state.waits_for.is_empty();
+        let waits = !entry.state.waits_for.is_empty();
+        self.has_unwritten_waits |= slot.has_waits || waits;
+        if waits {
+            self.anybody_waits = Some(true);
+        }
         if slot.is_written || slot.row.is_none() {
             self.unwritten.push(id.clone());
         }
@@ -175,9 +184,21 @@ impl Memory {
         self.scopes.flush(conn)
     }
 
-    /// Whether rows are to be written that say who waits for whom.
-    pub(super) fn has_unwritten_waits(&self) -> bool {
-        self.has_unwritten_waits
+    /// Those that wait for a task, the oldest first. Where nobody waits for anything, that is known without asking.
+    pub(super) fn waiters(
+        &mut self,
+        conn: &Connection,
+        dependency: &TaskId,
+    ) -> Result<Vec<TaskId>, StoreError> {
+        if self.has_unwritten_waits {
+            self.flush(conn)?;
+        }
+        let any = match self.anybody_waits {
+            Some(any) => any,
+            None => wait_row::are_any(conn)?,
+        };
+        self.anybody_waits = Some(any);
+        if any { wait_row::waiters(conn, dependency) } else { Ok(Vec::new()) }
     }
 
     /// The key of a type, `None` for one that no task ever had.

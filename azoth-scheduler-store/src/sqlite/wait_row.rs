@@ -19,6 +19,12 @@ pub(super) const WAITS: &str = "SELECT dependency FROM azoth_p_waits WHERE task 
 pub(super) const WAITS_IN_SNAPSHOT: &str =
     "SELECT dependency FROM azoth_s_waits WHERE task = ?1 ORDER BY dependency";
 
+/// Whether anybody waits: the first row, if there is one.
+pub(super) fn are_any(conn: &Connection) -> Result<bool, StoreError> {
+    let mut statement = conn.prepare_cached("SELECT EXISTS (SELECT 1 FROM azoth_p_waits)")?;
+    Ok(statement.query_row([], |row| row.get(0))?)
+}
+
 /// Writes for whom a task waits, in the place of what was there.
 pub(super) fn write(conn: &Connection, entry: &Entry) -> Result<(), StoreError> {
     let key = cell::int(entry.key);

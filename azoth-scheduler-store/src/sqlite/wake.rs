@@ -1,5 +1,6 @@
 //! Waking whoever waits for the log to grow: threads here, tasks through a watch.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,12 +14,19 @@ pub(super) struct Wake {
     head: Mutex<LogPosition>,
     moved: Condvar,
     told: watch::Sender<LogPosition>,
+    /// Commits of the writer; each tells of all that others had committed before it.
+    rounds: AtomicU64,
 }
 
 impl Wake {
     /// The log ends here for now.
     pub(super) fn new(head: LogPosition) -> Self {
-        Self { head: Mutex::new(head), moved: Condvar::new(), told: watch::Sender::new(head) }
+        Self {
+            head: Mutex::new(head),
+            moved: Condvar::new(),
+            told: watch::Sender::new(head),
+            rounds: AtomicU64::new(0),
+        }
     }
 
     /// The log has grown up to here.
@@ -32,6 +40,17 @@ impl Wake {
             *told = head.max(*told);
             newer
         });
+    }
+
+    /// The writer has committed, and the log went up to here.
+    pub(super) fn committed(&self, head: LogPosition) {
+        self.publish(head);
+        self.rounds.fetch_add(1, Ordering::Release);
+    }
+
+    /// So often has the writer committed.
+    pub(super) fn rounds(&self) -> u64 {
+        self.rounds.load(Ordering::Acquire)
     }
 
     /// The newest position, for those who wait without a thread.

@@ -76,6 +76,7 @@ impl Writer {
         let wake = Arc::new(Wake::new(LogPosition::from_number(head.position)));
         let files = Arc::clone(&place.files);
         let standing = Arc::new(StandingOffers::default());
+        without_triggers(&conn).map_err(|error| of_file(error.into(), &place.path))?;
         let mut thread = WriterThread {
             place,
             conn: Some(conn),
@@ -343,7 +344,7 @@ impl WriterThread {
                 Standing::Unseen => {}
             }
         }
-        self.wake.publish(head);
+        self.wake.committed(head);
         if filled.others {
             // Without this gap another process would hardly ever find the lock free.
             thread::sleep(GAP);
@@ -380,6 +381,7 @@ impl WriterThread {
     /// A new connection to the same database, with a commit behind whatever there is.
     fn reopen(&mut self) -> Result<Connection, StoreError> {
         let conn = self.place.connect().map_err(|error| of_file(error, &self.place.path))?;
+        without_triggers(&conn).map_err(|error| of_file(error.into(), &self.place.path))?;
         let stopping = Arc::clone(&self.stopping);
         self.place.begin(&conn, move || stopping.load(Ordering::Relaxed))?;
         let head = Head::read(&conn)?;
@@ -422,6 +424,12 @@ fn answer(jobs: Vec<Box<dyn Job>>, outcome: Result<(), Failure>) {
     for job in jobs {
         job.answer(outcome.clone());
     }
+}
+
+/// The triggers keep others from editing the log. The writer appends to it event by event, and they would cost a third of
+/// that.
+fn without_triggers(conn: &Connection) -> rusqlite::Result<()> {
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false).map(drop)
 }
 
 /// The connection after its transaction was rolled back; `None` where that cannot be said.
