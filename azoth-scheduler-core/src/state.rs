@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::num::NonZeroU32;
 
+use crate::decide::SUSPECT_LOSSES;
 use crate::execution::ErrorText;
 use crate::id::{Actor, ExecutionId, TaskId, WorkerId};
 use crate::schedule::Run;
@@ -205,6 +206,13 @@ pub enum PhaseKind {
     Disabled,
     /// Somebody cancelled it.
     Cancelled,
+}
+
+impl Counts {
+    /// Whether the task may be what kills its processes, and so is run alone.
+    pub const fn is_suspect(&self) -> bool {
+        self.losses >= SUSPECT_LOSSES
+    }
 }
 
 impl TaskState {

@@ -17,6 +17,7 @@
 //! | `testing` | a world of its own for tests, behind the feature of that name |
 //! | `clock`, `clock_watch`, `observe`, `meter`, `watchdog` | [`Clock`], [`ManualClock`]; one that was far ahead; what `tracing` and `metrics` are told; handlers that block |
 
+mod ahead;
 mod any_handler;
 mod blocking;
 mod builder;

@@ -26,6 +26,10 @@ impl Poller {
             let looked = self.bury_the_dead(every).await;
             self.note(looked);
         }
+        if self.queue.overdue_at().is_some_and(|at| at <= now) {
+            self.queue.slow_down();
+            self.give_back_queue();
+        }
         if self.check_held_at <= now && !self.executions.is_empty() {
             self.check_held_at = now.saturating_add(every);
             let checked = self.stop_what_is_not_ours().await;
@@ -37,6 +41,8 @@ impl Poller {
     async fn bury_the_dead(&mut self, every: Duration) -> Result<(), StoreError> {
         let store = &self.shared.store;
         let workers = self.shared.in_time(store.workers()).await?;
+        let older = workers.iter().filter(|row| row.info.worker < self.worker).count();
+        self.rank = u32::try_from(older).unwrap_or(u32::MAX);
         let elapsed = self.shared.clock().elapsed();
         for dead in self.watchtower.dead(&workers, self.worker, elapsed, every) {
             observe::worker_is_dead(&dead);
@@ -110,6 +116,7 @@ impl Poller {
     /// The worker was declared dead: its executions are stopped, and another incarnation takes its place.
     pub(crate) async fn start_anew(&mut self) -> Result<()> {
         observe::worker_lost(self.worker);
+        self.drop_queue();
         self.shared.running.stop_all("its worker was declared dead");
         if let Some((worker, heartbeat)) = incarnate(&self.shared).await? {
             (self.worker, self.heartbeat) = (worker, heartbeat);

@@ -20,6 +20,7 @@ use azoth_scheduler_core::time::Timestamp;
 use azoth_scheduler_store::{Claimed, LogPosition, StandingOffer, StoreError, WorkerInfo};
 use tokio::sync::watch;
 
+use crate::ahead::{Queue, Queued};
 use crate::clock::Sleep;
 use crate::clock_watch::ClockWatch;
 use crate::error::Result;
@@ -30,10 +31,10 @@ use crate::outbox::Outbox;
 use crate::process;
 use crate::recorder::{Recorder, patience};
 use crate::shared::Shared;
+use crate::slots::Slot;
 use crate::task_set::{Joined, TaskSet};
 use crate::transaction::{Transaction, answer_to, answered};
-use crate::watchdog::Polls;
-use crate::worker::{Cancel, Ended, Ending, Execution};
+use crate::worker::{Ended, Ending, Execution};
 
 pub(crate) struct Poller {
     pub(crate) shared: Arc<Shared>,
@@ -42,6 +43,14 @@ pub(crate) struct Poller {
     pub(crate) executions: TaskSet<Ended>,
     spawned: BTreeMap<u64, ExecutionId>,
     pub(crate) recorder: Recorder,
+    /// What is claimed and waits for a slot.
+    pub(crate) queue: Queue,
+    /// The suspect that runs here, beside which nothing else is claimed.
+    pub(crate) alone: Option<ExecutionId>,
+    /// Since when a suspect is due that waits for an idle process.
+    pub(crate) suspect_since: Option<Timestamp>,
+    /// How many other workers go first in making room for a suspect.
+    pub(crate) rank: u32,
     /// The scheduler is shutting down: what is stopped now goes to the next process.
     pub(crate) gives_back: bool,
     pub(crate) trouble: Option<Trouble>,
@@ -82,6 +91,10 @@ impl Poller {
             executions: TaskSet::new(Arc::clone(&shared.workshop.host)),
             spawned: BTreeMap::new(),
             recorder: Recorder::new(),
+            queue: Queue::default(),
+            alone: None,
+            suspect_since: None,
+            rank: 0,
             gives_back: false,
             trouble: None,
             unsure: false,
@@ -126,7 +139,8 @@ impl Poller {
             if at_rest {
                 let trouble = self.trouble.as_ref().map(|trouble| trouble.until);
                 let due_at = trouble.or(self.due_at_of(standing.as_deref()));
-                shared.pulse(0, ticket, self.executions.is_empty(), due_at);
+                let quiet = self.executions.is_empty() && self.queue.is_empty();
+                shared.pulse(0, ticket, quiet, due_at);
             }
             tokio::select! {
                 biased;
@@ -155,7 +169,8 @@ impl Poller {
         let clock = self.shared.clock();
         let now = clock.elapsed();
         let check_held_at = (!self.executions.is_empty()).then_some(self.check_held_at);
-        let look_at = check_held_at.into_iter().fold(self.look_at, Duration::min);
+        let look_at = [check_held_at, self.queue.overdue_at()].into_iter().flatten();
+        let look_at = look_at.fold(self.look_at, Duration::min);
         let resting_until = self.resting_until();
         if self.transaction.is_some() {
             // What is asked of the store is asked already.
@@ -212,29 +227,79 @@ impl Poller {
         self.shared.clock().elapsed().saturating_add(HELD_CHECK_EVERY)
     }
 
-    pub(crate) fn start_execution(&mut self, claimed: Claimed, now: Timestamp) {
-        let slot = self.shared.slots.take();
+    /// Lets a claimed execution wait for its slot.
+    pub(crate) fn queue(&mut self, claimed: Claimed, now: Timestamp) {
         let registered = self.shared.registry.find(&claimed.task_type);
         let Some(registered) = registered.filter(|_| !self.shared.shutdown.is_requested()) else {
-            let (why, slot) = (AbandonReason::NotStarted, Some(slot));
-            self.recorder.give_back(claimed.task, claimed.execution, why, now, slot);
+            let why = AbandonReason::NotStarted;
+            self.recorder.give_back(claimed.task, claimed.execution, why, now, None);
             return;
         };
+        if claimed.suspect {
+            self.alone = Some(claimed.execution);
+        }
+        let queued = Queued::new(claimed, registered.handler.clone(), self.shared.clock().elapsed());
+        self.shared.running.add(&queued, now);
+        self.queue.push(queued);
+    }
+
+    /// Starts what waits, as far as there are slots: free ones, and those of results that wait for their transaction.
+    pub(crate) fn start_queued(&mut self) {
+        let sent = self.transaction.as_ref().map_or(0, Transaction::sent);
+        while !self.queue.is_empty() {
+            let slots = &self.shared.slots;
+            let slot = (slots.free() > 0).then(|| slots.take());
+            let Some(slot) = slot.or_else(|| self.recorder.lend_slot(sent)) else { return };
+            let Some(queued) = self.next_queued() else { return };
+            self.start_execution(queued, slot);
+        }
+    }
+
+    fn next_queued(&mut self) -> Option<Queued> {
+        while let Some(queued) = self.queue.pop() {
+            if !queued.cancel.is_cancelled() {
+                return Some(queued);
+            }
+            // It was cancelled or taken from us while it waited, which is recorded already.
+            self.shared.running.remove(queued.claimed.execution);
+        }
+        None
+    }
+
+    fn start_execution(&mut self, queued: Queued, slot: Arc<Slot>) {
+        let Queued { claimed, handler, cancel, polls, since: _ } = queued;
+        let clock = self.shared.clock();
+        let (now, elapsed) = (clock.now(), clock.elapsed());
         if self.executions.is_empty() {
-            self.check_held_at = self.shared.clock().elapsed().saturating_add(HELD_CHECK_EVERY);
+            self.check_held_at = elapsed.saturating_add(HELD_CHECK_EVERY);
         }
         let execution_id = claimed.execution;
-        let handler = registered.handler.clone();
         if claimed.attempt == 1 {
             let late_ms = u64::try_from(now.ms_since(claimed.occurrence)).unwrap_or(0);
             meter::execution_started(&claimed.task_type, Duration::from_millis(late_ms));
         }
-        let polls = Polls::of(&claimed);
         let outbox = Arc::new(Outbox::of(&self.shared, claimed.trace));
-        let execution = Execution { claimed, outbox, handler, slot, cancel: Cancel::new(), polls };
-        self.shared.running.add(&execution, now, self.shared.clock().elapsed());
+        self.shared.running.start(execution_id, &slot, now, elapsed);
+        let execution = Execution { claimed, outbox, handler, slot, cancel, polls };
         let number = self.executions.spawn(execution.run(Arc::clone(&self.shared.workshop)));
         self.spawned.insert(number, execution_id);
+    }
+
+    /// Gives back all that waits for a slot.
+    pub(crate) fn give_back_queue(&mut self) {
+        let now = self.shared.clock().now();
+        while let Some(Queued { claimed, .. }) = self.next_queued() {
+            self.shared.running.remove(claimed.execution);
+            self.recorder.give_back(claimed.task, claimed.execution, AbandonReason::NotStarted, now, None);
+            self.ask = true;
+        }
+    }
+
+    /// Forgets all that waits for a slot: another worker is to take it over.
+    pub(crate) fn drop_queue(&mut self) {
+        while let Some(queued) = self.queue.pop() {
+            self.shared.running.remove(queued.claimed.execution);
+        }
     }
 
     fn collect_ended(&mut self) {
@@ -246,25 +311,41 @@ impl Poller {
     /// Takes in what came of an execution.
     pub(crate) fn collect(&mut self, joined: Joined<Ended>) {
         self.ask = true;
-        let Some(Ended { execution, started_at, ending }) = self.ended(joined) else {
+        let Some(Ended { execution, started_at, took, ending }) = self.ended(joined) else {
             return;
         };
+        if self.alone == Some(execution) {
+            self.alone = None;
+        }
         let Some(under_way) = self.shared.running.remove(execution) else {
             return;
         };
+        let took = took.unwrap_or_else(|| self.shared.clock().elapsed().saturating_sub(under_way.spawned));
+        self.queue.note(&under_way.task_type, took);
+        let slot = under_way.slot.and_then(|slot| self.hand_on(slot));
         match ending {
             Ending::Reported(report) => {
-                let took = self.shared.clock().elapsed().saturating_sub(under_way.spawned);
                 meter::execution_ended(&under_way.task_type, observe::word_of(&report), took);
-                self.recorder.complete(under_way.task, execution, started_at, report, under_way.slot);
+                self.recorder.complete(under_way.task, execution, started_at, report, slot);
             }
             Ending::Stopped if self.gives_back => {
                 let (why, now) = (AbandonReason::ShutDown, self.shared.clock().now());
-                self.recorder.give_back(under_way.task, execution, why, now, Some(under_way.slot));
+                self.recorder.give_back(under_way.task, execution, why, now, slot);
             }
             // It was cancelled or taken from us, which is recorded already.
             Ending::Stopped => {}
         }
+    }
+
+    /// Gives a slot to what waits for one, instead of keeping it until the end of its execution is recorded.
+    fn hand_on(&mut self, slot: Arc<Slot>) -> Option<Arc<Slot>> {
+        // A thread may still hold it.
+        if Arc::strong_count(&slot) > 1 || self.gives_back {
+            return Some(slot);
+        }
+        let Some(queued) = self.next_queued() else { return Some(slot) };
+        self.start_execution(queued, slot);
+        None
     }
 
     fn ended(&mut self, joined: Joined<Ended>) -> Option<Ended> {
@@ -275,7 +356,12 @@ impl Poller {
             Err(message) => message,
         };
         let started_at = self.shared.running.spawned_at(execution)?;
-        Some(Ended { execution, started_at, ending: Ending::Reported(Outcome::Panicked { message }) })
+        Some(Ended {
+            execution,
+            started_at,
+            took: None,
+            ending: Ending::Reported(Outcome::Panicked { message }),
+        })
     }
 }
 

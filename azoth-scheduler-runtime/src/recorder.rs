@@ -17,7 +17,8 @@ use crate::observe;
 use crate::slots::Slot;
 use crate::worker::too_large;
 
-/// The results, oldest first. Each keeps its slot until it is recorded, so there are never more than slots.
+/// The results, oldest first. Each keeps its slot until it is recorded, unless something that was claimed ahead has taken it
+/// over; so there are never more than slots and claims ahead.
 pub(crate) struct Recorder {
     waiting: VecDeque<Unrecorded>,
     batch_max: usize,
@@ -39,10 +40,10 @@ impl Recorder {
         execution: ExecutionId,
         started_at: Timestamp,
         report: Report,
-        slot: Arc<Slot>,
+        slot: Option<Arc<Slot>>,
     ) {
         observe::execution_ended(&task, execution, &report);
-        self.push(task, Wish::Complete { execution, started_at, report }, Some(slot));
+        self.push(task, Wish::Complete { execution, started_at, report }, slot);
     }
 
     pub(crate) fn give_back(
@@ -95,6 +96,15 @@ impl Recorder {
     pub(crate) fn releases(&self) -> usize {
         let sole = |slot: &Arc<Slot>| Arc::strong_count(slot) == 1;
         self.next_batch().filter(|unrecorded| unrecorded.slot.as_ref().is_some_and(sole)).count()
+    }
+
+    /// Takes over the slot of a result that has yet to be recorded: not of the first so many, which are under way to the
+    /// store and whose slots are offered already, nor one that a thread still holds.
+    pub(crate) fn lend_slot(&mut self, sent: usize) -> Option<Arc<Slot>> {
+        let sole = |slot: &Arc<Slot>| Arc::strong_count(slot) == 1;
+        let unsent = self.waiting.iter_mut().skip(sent).rev();
+        let mut slots = unsent.map(|unrecorded| &mut unrecorded.slot);
+        slots.find(|slot| slot.as_ref().is_some_and(sole)).and_then(Option::take)
     }
 
     /// The store has answered for that many.

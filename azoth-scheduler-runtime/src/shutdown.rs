@@ -118,6 +118,7 @@ impl Poller {
     /// whatever handlers and store do.
     pub(crate) async fn drain(mut self) {
         observe::shutting_down(self.shared.config.shutdown_grace);
+        self.give_back_queue();
         self.wait_for_executions().await;
         self.gives_back = true;
         self.stop_executions().await;
@@ -163,8 +164,8 @@ impl Poller {
         }
         let now = shared.clock().now();
         for (execution, under_way) in shared.running.take_all() {
-            let (why, slot) = (AbandonReason::ShutDown, Some(under_way.slot));
-            self.recorder.give_back(under_way.task, execution, why, now, slot);
+            let why = AbandonReason::ShutDown;
+            self.recorder.give_back(under_way.task, execution, why, now, under_way.slot);
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use azoth_scheduler_core::id::ExecutionId;
 use azoth_scheduler_core::time::Timestamp;
 use azoth_scheduler_store::store::CLAIM_BATCH_MAX;
-use azoth_scheduler_store::{Applied, Batch, ClaimOffer, Claims, StandingOffer, StoreError};
+use azoth_scheduler_store::{Ahead, Applied, Batch, ClaimOffer, Claims, StandingOffer, StoreError, Suspects};
 
 use crate::meter;
 use crate::poller::Poller;
@@ -33,6 +33,12 @@ pub(crate) struct Answer {
     applied: Result<Applied, StoreError>,
 }
 
+impl Transaction {
+    pub(crate) fn sent(&self) -> usize {
+        self.sent
+    }
+}
+
 impl Poller {
     /// Records and claims, in one transaction, and waits for it. Whether to do it again at once.
     pub(crate) async fn pass(&mut self) -> bool {
@@ -51,8 +57,7 @@ impl Poller {
         }
         self.ask = false;
         let commands = self.recorder.batch();
-        // What is recorded in the same transaction makes room for what is claimed in it.
-        let offer = self.offer(self.recorder.releases(), CLAIM_BATCH_MAX);
+        let offer = self.offer(commands.len());
         if commands.is_empty() && offer.is_none() {
             self.due_at = None;
             return;
@@ -105,7 +110,7 @@ impl Poller {
         if self.transaction.is_some() || self.unsure || self.rests() {
             return None;
         }
-        let offer = self.offer(0, STANDING_MAX)?;
+        let offer = self.standing_offer()?;
         Some(self.shared.shutdown.ends(self.shared.store.stand(offer, self.seen)))
     }
 
@@ -126,16 +131,68 @@ impl Poller {
         }
     }
 
-    /// An offer of the slots that are free, and of those that will be.
-    fn offer(&self, released: usize, at_most: usize) -> Option<ClaimOffer> {
-        let free = (self.shared.slots.free() + released).min(at_most);
-        let task_types = &self.shared.task_types;
-        if free == 0 || task_types.is_empty() || self.shared.shutdown.is_requested() {
+    /// An offer of the slots that are free, and of those that will be once so many results are recorded.
+    fn offer(&self, recorded: usize) -> Option<ClaimOffer> {
+        let suspects = match self.suspects(recorded) {
+            Appetite::None => return None,
+            // Nothing is claimed, but heard whether somebody else has taken the suspect meanwhile.
+            Appetite::MakingRoom => return self.offer_of(Vec::new()),
+            Appetite::For(suspects) => suspects,
+        };
+        // What is recorded in the same transaction makes room for what is claimed in it.
+        let free = self.shared.slots.free() + self.recorder.releases();
+        let free = free.saturating_sub(self.queue.len()).min(CLAIM_BATCH_MAX);
+        let ahead = self.ahead(recorded).filter(|_| suspects != Suspects::First);
+        if free == 0 && ahead.is_none() {
             return None;
         }
+        self.offer_of(self.mint(free)).map(|offer| ClaimOffer { suspects, ahead, ..offer })
+    }
+
+    /// An offer of the slots that are free while nothing is recorded.
+    fn standing_offer(&self) -> Option<ClaimOffer> {
+        let Appetite::For(suspects) = self.suspects(0) else { return None };
+        let free = self.shared.slots.free().saturating_sub(self.queue.len()).min(STANDING_MAX);
+        if free == 0 {
+            return None;
+        }
+        self.offer_of(self.mint(free)).map(|offer| ClaimOffer { suspects, ..offer })
+    }
+
+    fn offer_of(&self, executions: Vec<ExecutionId>) -> Option<ClaimOffer> {
+        let task_types = &self.shared.task_types;
+        let none = task_types.is_empty() || self.shared.shutdown.is_requested();
+        (!none).then(|| ClaimOffer::new(self.worker, Arc::clone(task_types), executions))
+    }
+
+    /// What may be claimed for the sake of suspects, once so many results are recorded.
+    fn suspects(&self, recorded: usize) -> Appetite {
+        if self.alone.is_some() {
+            return Appetite::None;
+        }
+        // What has ended and is not recorded is lost with its process too. A thread that was set aside is not: its outcome is.
+        let is_idle = self.executions.is_empty() && self.queue.is_empty() && self.recorder.len() <= recorded;
+        let waited = self.suspect_since.map_or(0, |since| self.shared.clock().now().ms_since(since));
+        // One process after the other, the one that has lived for longest first.
+        let patience_ms = SUSPECT_WAIT_MS.saturating_mul(i64::from(self.rank).saturating_add(1));
+        match (is_idle, waited) {
+            (true, waited) if waited >= SUSPECT_WAIT_MS => Appetite::For(Suspects::First),
+            (true, _) => Appetite::For(Suspects::IfNothingElse),
+            (false, waited) if waited >= patience_ms => Appetite::MakingRoom,
+            (false, _) => Appetite::For(Suspects::Refused),
+        }
+    }
+
+    /// Room for more of what takes hardly any time, while so many results are recorded.
+    fn ahead(&self, recorded: usize) -> Option<Ahead> {
+        let room = self.queue.room(self.recorder.len().saturating_sub(recorded));
+        let task_types = self.queue.quick_types();
+        (!task_types.is_empty() && room > 0).then(|| Ahead { task_types, executions: self.mint(room) })
+    }
+
+    fn mint(&self, executions: usize) -> Vec<ExecutionId> {
         let now = self.shared.clock().now();
-        let executions = (0..free).map(|_| ExecutionId::from(self.shared.mint(now))).collect();
-        Some(ClaimOffer { worker: self.worker, task_types: Arc::clone(task_types), executions })
+        (0..executions).map(|_| ExecutionId::from(self.shared.mint(now))).collect()
     }
 
     /// Starts what was claimed, and asks again if there is more to be had at once.
@@ -145,19 +202,34 @@ impl Poller {
         }
         self.seen = self.seen.max(claims.seen);
         let some = !claims.claimed.is_empty();
+        self.suspect_since = claims.next_suspect;
         for claimed in claims.claimed {
-            self.start_execution(claimed, now);
+            self.queue(claimed, now);
         }
-        let has_room = self.shared.slots.free() > 0;
+        self.start_queued();
+        let has_room = self.shared.slots.free() > 0 && self.alone.is_none();
         meter::slots(self.shared.slots.taken(), self.shared.slots.max());
-        let late_ms = claims.next_due.map_or(0, |due| now.ms_since(due).max(0));
+        let oldest = [claims.next_due, claims.next_suspect].into_iter().flatten().min();
+        let late_ms = oldest.map_or(0, |due| now.ms_since(due).max(0));
         meter::oldest_due(Duration::from_millis(late_ms.unsigned_abs()));
-        let due_in = claims.next_due.map(|due| self.shared.clock().until(due));
+        let clock = self.shared.clock();
+        let due_in = claims.next_due.map(|due| clock.until(due));
         // What is due and was not given to us is none of our business until something changes.
         self.ask |= some && has_room && due_in == Some(Duration::ZERO);
-        let ahead = due_in.filter(|wait| has_room && *wait > Duration::ZERO);
-        self.due_at = ahead.map(|wait| self.shared.clock().elapsed().saturating_add(wait));
+        let suspect_in = claims.next_suspect.map(|due| clock.until(due));
+        let ahead = due_in.into_iter().chain(suspect_in).filter(|wait| has_room && *wait > Duration::ZERO);
+        self.due_at = ahead.min().map(|wait| clock.elapsed().saturating_add(wait));
     }
+}
+
+/// What may be claimed.
+enum Appetite {
+    /// Nothing: a suspect runs here.
+    None,
+    /// Nothing: a suspect has waited for long, and what runs here is let end first.
+    MakingRoom,
+    /// What is due, and suspects as said.
+    For(Suspects),
 }
 
 /// The answer to a transaction, once it is there; never where there is none.
@@ -181,3 +253,6 @@ pub(crate) async fn answered(standing: Option<&StandingOffer>) {
 
 /// So many slots stand with the store while the loop sleeps; what more is due is claimed by the transaction that follows.
 const STANDING_MAX: usize = 16;
+/// When a suspect has waited for so many milliseconds, one process claims nothing more until it is idle; after as many again
+/// the next one.
+const SUSPECT_WAIT_MS: i64 = 60_000;

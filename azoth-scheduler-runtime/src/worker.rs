@@ -16,6 +16,7 @@ use azoth_scheduler_store::Claimed;
 use tokio::sync::{oneshot, watch};
 use tracing::Instrument;
 
+use crate::ahead::Queued;
 use crate::any_handler::{AnyTaskHandler, Kind};
 use crate::clock::Clock;
 use crate::context::{Facts, TaskContext};
@@ -56,6 +57,8 @@ pub(crate) struct Execution {
 pub(crate) struct Ended {
     pub(crate) execution: ExecutionId,
     pub(crate) started_at: Timestamp,
+    /// How long it took, by the monotonic clock; `None` where that is not known.
+    pub(crate) took: Option<Duration>,
     pub(crate) ending: Ending,
 }
 
@@ -87,6 +90,10 @@ impl Cancel {
         self.0.0.subscribe()
     }
 
+    pub(crate) fn is_cancelled(&self) -> bool {
+        *self.0.0.borrow()
+    }
+
     async fn cancelled(&self) {
         // The sender lives as long as `self`, so this cannot fail.
         let _ = self.listen().wait_for(|cancelled| *cancelled).await;
@@ -103,13 +110,14 @@ impl Execution {
     /// Runs the handler to its end, its timeout, or its cancellation, whichever is first.
     pub(crate) async fn run(self, workshop: Arc<Workshop>) -> Ended {
         let span = observe::execution_span(&self.claimed);
-        let started_at = workshop.clock.now();
+        let (started_at, started) = (workshop.clock.now(), workshop.clock.elapsed());
         let execution = self.claimed.execution;
         let ending = match self.handler.0.clone() {
             Kind::Async(handler) => self.run_async(&workshop, handler).instrument(span).await,
             Kind::Blocking(handler) => self.run_blocking(&workshop, handler, span).await,
         };
-        Ended { execution, started_at, ending }
+        let took = Some(workshop.clock.elapsed().saturating_sub(started));
+        Ended { execution, started_at, took, ending }
     }
 
     async fn run_async(&self, workshop: &Workshop, handler: Arc<dyn TaskHandler>) -> Ending {
@@ -216,11 +224,12 @@ pub(crate) struct Running {
     executions: Mutex<BTreeMap<ExecutionId, UnderWay>>,
 }
 
-/// An execution that is under way.
+/// An execution that is under way, or waits for its slot.
 pub(crate) struct UnderWay {
     pub(crate) task: TaskId,
     pub(crate) task_type: TaskType,
-    pub(crate) slot: Arc<Slot>,
+    /// `None` while it waits for one.
+    pub(crate) slot: Option<Arc<Slot>>,
     /// By the monotonic clock.
     pub(crate) spawned: Duration,
     spawned_at: Timestamp,
@@ -229,17 +238,26 @@ pub(crate) struct UnderWay {
 }
 
 impl Running {
-    pub(crate) fn add(&self, execution: &Execution, spawned_at: Timestamp, spawned: Duration) {
+    /// Adds one that waits for its slot.
+    pub(crate) fn add(&self, queued: &Queued, now: Timestamp) {
         let under_way = UnderWay {
-            task: execution.claimed.task.clone(),
-            task_type: execution.claimed.task_type.clone(),
-            slot: Arc::clone(&execution.slot),
-            spawned,
-            spawned_at,
-            polls: Arc::clone(&execution.polls),
-            cancel: execution.cancel.clone(),
+            task: queued.claimed.task.clone(),
+            task_type: queued.claimed.task_type.clone(),
+            slot: None,
+            spawned: queued.since,
+            spawned_at: now,
+            polls: Arc::clone(&queued.polls),
+            cancel: queued.cancel.clone(),
         };
-        self.executions().insert(execution.claimed.execution, under_way);
+        self.executions().insert(queued.claimed.execution, under_way);
+    }
+
+    /// It has its slot.
+    pub(crate) fn start(&self, execution: ExecutionId, slot: &Arc<Slot>, now: Timestamp, elapsed: Duration) {
+        if let Some(under_way) = self.executions().get_mut(&execution) {
+            under_way.slot = Some(Arc::clone(slot));
+            (under_way.spawned_at, under_way.spawned) = (now, elapsed);
+        }
     }
 
     pub(crate) fn remove(&self, execution: ExecutionId) -> Option<UnderWay> {

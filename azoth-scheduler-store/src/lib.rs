@@ -38,6 +38,6 @@ pub use report::{
 pub use sqlite::SqliteStore;
 pub use standing::StandingOffer;
 pub use store::{
-    Applied, AsOf, Batch, ClaimOffer, Claimed, Claims, DeadLetter, Orphan, Past, Prepared, ProcessIdentity,
-    Renewal, StartFrom, Store, StoredTask, WorkerInfo, WorkerRow,
+    Ahead, Applied, AsOf, Batch, ClaimOffer, Claimed, Claims, DeadLetter, Orphan, Past, Prepared,
+    ProcessIdentity, Renewal, StartFrom, Store, StoredTask, Suspects, WorkerInfo, WorkerRow,
 };

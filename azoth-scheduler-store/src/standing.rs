@@ -216,7 +216,7 @@ mod tests {
 
     fn offer() -> ClaimOffer {
         let executions = vec![ExecutionId::from_u128(1)];
-        ClaimOffer { worker: WorkerId::from_u128(7), task_types: Arc::from([]), executions }
+        ClaimOffer::new(WorkerId::from_u128(7), Arc::from([]), executions)
     }
 
     fn poll<T>(future: std::pin::Pin<&mut impl Future<Output = T>>) -> Poll<T> {

@@ -10,6 +10,7 @@ mod killed;
 mod macros;
 mod one_file;
 mod paused;
+mod poison;
 mod queue;
 mod schedules;
 mod support;

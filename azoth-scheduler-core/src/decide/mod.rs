@@ -34,6 +34,9 @@ use crate::time::Timestamp;
 
 /// So many processes may die while they run one occurrence of a task; then the task is disabled.
 pub const LOSSES_MAX: u32 = 5;
+/// From so many losses within one occurrence on a task is a suspect: it may be what kills its processes, so it is run alone,
+/// and neither it nor its neighbours are judged by chance.
+pub const SUSPECT_LOSSES: u32 = 2;
 
 /// A clock that lies further back than this many milliseconds (3 hours) behind what was decided shows that it had stood
 /// ahead then; less is waited for.

@@ -104,7 +104,7 @@ async fn claimed_by(store: &FaultyStore, process: ProcessIdentity) {
     client.schedule_task(immediate("a").build().unwrap()).await.unwrap();
     let executions = vec![ExecutionId::from_u128(8)];
     let task_types = Arc::from(vec!["work".parse().unwrap()]);
-    let offer = ClaimOffer { worker, task_types, executions };
+    let offer = ClaimOffer::new(worker, task_types, executions);
     let batch = Batch::claiming(offer, start());
     assert_eq!(store.apply(batch).await.unwrap().claims.unwrap().claimed.len(), 1);
 }

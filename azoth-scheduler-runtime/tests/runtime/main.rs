@@ -1,6 +1,7 @@
 //! The scheduler as its users see it, under a clock that they move.
 #![allow(clippy::unwrap_used, reason = "a panic in a test is its failure")]
 
+mod ahead;
 mod cancelling;
 mod clock_jumps;
 mod composing;
@@ -17,3 +18,4 @@ mod scheduling;
 mod shutting_down;
 mod store_failures;
 mod support;
+mod suspects;

@@ -2,11 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use azoth_scheduler_core::command::AbandonReason;
+use azoth_scheduler_core::decide::SUSPECT_LOSSES;
 use azoth_scheduler_core::event::Event;
 use azoth_scheduler_core::execution::Outcome;
 use azoth_scheduler_core::id::{ExecutionId, TaskId, WorkerId};
 use azoth_scheduler_core::testing::audit;
 use azoth_scheduler_core::time::Timestamp;
+use azoth_scheduler_store::store::CLAIM_BATCH_MAX;
 use azoth_scheduler_store::{LogPosition, RecordedEvent, Subject};
 
 /// All that was read of the log so far, and what was promised about it.
@@ -15,15 +18,27 @@ pub(crate) struct Ledger {
     pub(crate) log: Vec<RecordedEvent>,
     tasks: BTreeMap<TaskId, Account>,
     started: BTreeSet<ExecutionId>,
-    open: BTreeMap<ExecutionId, WorkerId>,
+    open: BTreeMap<ExecutionId, Open>,
+    /// How many quick runs each worker has recorded: after so many it may claim ahead.
+    quick: BTreeMap<WorkerId, usize>,
     /// How often scheduling a task was acknowledged as having changed something.
     acknowledged: BTreeMap<TaskId, usize>,
     slots: usize,
 }
 
+/// An execution that has not ended.
+#[derive(Clone, Copy)]
+struct Open {
+    worker: WorkerId,
+    is_quick: bool,
+    is_suspect: bool,
+}
+
 /// One task's events, and what follows from them.
 #[derive(Default)]
 struct Account {
+    is_quick: bool,
+    losses: u32,
     events: Vec<(Timestamp, Event)>,
     definitions: usize,
     attempts: Option<(Timestamp, u32)>,
@@ -107,42 +122,55 @@ impl Ledger {
         let account = self.tasks.entry(task.clone()).or_default();
         account.enter(&recorded.event)?;
         account.events.push((recorded.at, recorded.event.clone()));
-        self.count(&recorded.event)?;
+        let (is_quick, is_suspect) = (account.is_quick, account.losses >= SUSPECT_LOSSES);
+        self.count(&recorded.event, is_quick, is_suspect)?;
         Ok(Some(task.clone()))
     }
 
-    fn count(&mut self, event: &Event) -> Result<(), String> {
+    fn count(&mut self, event: &Event, is_quick: bool, is_suspect: bool) -> Result<(), String> {
         let ended = match event {
             Event::ExecutionStarted { execution, worker, .. } => {
                 if !self.started.insert(*execution) {
                     return Err(format!("{execution} was claimed before"));
                 }
-                self.open.insert(*execution, *worker);
-                let held = self.open.values().filter(|holder| *holder == worker).count();
-                if held > self.slots {
-                    return Err(format!(
-                        "worker {worker} holds {held} executions, {} are its limit",
-                        self.slots
-                    ));
-                }
-                return Ok(());
+                self.open.insert(*execution, Open { worker: *worker, is_quick, is_suspect });
+                return self.check_held(*worker);
             }
             Event::TaskExecuted { execution, .. } | Event::ExecutionAbandoned { execution, .. } => *execution,
             Event::TaskCancelled { execution: Some(execution), .. } => *execution,
             _ => return Ok(()),
         };
         match self.open.remove(&ended) {
-            Some(_) => Ok(()),
+            Some(open) => {
+                let ran = matches!(event, Event::TaskExecuted { .. });
+                *self.quick.entry(open.worker).or_default() += usize::from(ran && open.is_quick);
+                Ok(())
+            }
             None => Err(format!("{ended} ended and was not open")),
         }
+    }
+
+    /// I27, I29: a worker holds no more than its slots, and what it may claim ahead; and beside a suspect nothing.
+    fn check_held(&self, worker: WorkerId) -> Result<(), String> {
+        let held: Vec<&Open> = self.open.values().filter(|open| open.worker == worker).collect();
+        let is_quick = self.quick.get(&worker).is_some_and(|runs| *runs >= QUICK_AFTER);
+        let limit = if is_quick { self.slots + CLAIM_BATCH_MAX } else { self.slots };
+        if held.len() > limit {
+            return Err(format!("worker {worker} holds {} executions, {limit} are its limit", held.len()));
+        }
+        if held.len() > 1 && held.iter().any(|open| open.is_suspect) {
+            return Err(format!("worker {worker} holds a suspect and others beside it"));
+        }
+        Ok(())
     }
 }
 
 impl Account {
     fn enter(&mut self, event: &Event) -> Result<(), String> {
         match event {
-            Event::TaskScheduled { .. } => {
+            Event::TaskScheduled { definition, .. } => {
                 self.definitions += 1;
+                self.is_quick = definition.task_type.as_str() == "block";
                 (self.attempts, self.succeeded) = (None, None);
             }
             Event::ExecutionStarted { occurrence, attempt, .. } => {
@@ -155,7 +183,11 @@ impl Account {
                     return Err(format!("attempt {attempt} at {occurrence} after {before:?}"));
                 }
                 self.attempts = Some((*occurrence, attempt.get()));
+                if attempt.get() == 1 {
+                    self.losses = 0;
+                }
             }
+            Event::ExecutionAbandoned { why: AbandonReason::WorkerLost, .. } => self.losses += 1,
             Event::TaskExecuted { outcome: Outcome::Succeeded(()), .. } => {
                 self.succeeded = self.attempts.map(|(occurrence, _)| occurrence);
             }
@@ -164,6 +196,9 @@ impl Account {
         Ok(())
     }
 }
+
+/// So many quick runs make a type quick.
+const QUICK_AFTER: usize = 16;
 
 fn is_success(event: &Event) -> bool {
     matches!(event, Event::TaskExecuted { outcome: Outcome::Succeeded(()), .. })
@@ -217,6 +252,14 @@ mod tests {
         assert!(fault(renumbered(lost)).contains("do not stand together"));
 
         assert!(Ledger::new(0).read(good.clone()).unwrap_err().contains("are its limit"));
+
+        let worker = WorkerId::from_u128(1);
+        let mut ledger = Ledger::new(10);
+        for (execution, is_suspect) in [(1, false), (2, true)] {
+            let open = Open { worker, is_quick: false, is_suspect };
+            ledger.open.insert(ExecutionId::from_u128(execution), open);
+        }
+        assert!(ledger.check_held(worker).unwrap_err().contains("holds a suspect"));
 
         let mut ledger = Ledger::new(10);
         ledger.acknowledge(&"never".parse().unwrap());

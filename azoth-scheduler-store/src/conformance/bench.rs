@@ -22,7 +22,7 @@ use crate::filter::TaskFilter;
 use crate::record::{LogPosition, RecordedEvent, Subject};
 use crate::report::TaskCount;
 use crate::store::{
-    Applied, Batch, ClaimOffer, Claimed, Claims, ProcessIdentity, Store, StoredTask, WorkerInfo,
+    Applied, Batch, ClaimOffer, Claimed, Claims, ProcessIdentity, Store, StoredTask, Suspects, WorkerInfo,
 };
 
 /// A store under test.
@@ -110,7 +110,8 @@ impl Bench {
     pub(super) fn offer(&mut self, worker: WorkerId, types: &[&str], slots: usize) -> ClaimOffer {
         let task_types: Arc<[TaskType]> = types.iter().map(|name| task_type(name)).collect();
         let executions: Vec<ExecutionId> = (0..slots).map(|_| execution(self.mint())).collect();
-        ClaimOffer { worker, task_types, executions }
+        // As a worker offers it that is idle.
+        ClaimOffer { suspects: Suspects::IfNothingElse, ..ClaimOffer::new(worker, task_types, executions) }
     }
 
     /// The one claim that there is of the type `work`.

@@ -45,6 +45,7 @@ mod retaining;
 mod scheduling;
 mod scopes;
 mod standing;
+mod suspects;
 mod verify;
 mod walk;
 mod workers;
@@ -186,6 +187,13 @@ cases! { ($)
         an_offer_that_was_withdrawn_or_dropped_brings_nothing,
         an_offer_of_a_worker_that_has_ended_claims_nothing,
         what_an_offer_may_have_missed_is_not_called_seen,
+    }
+    suspects {
+        a_suspect_is_claimed_by_an_idle_worker_alone,
+        a_suspect_goes_first_where_room_was_made_for_it,
+        only_tasks_without_a_loss_are_claimed_ahead,
+        no_more_is_claimed_ahead_than_the_limit,
+        what_a_limit_or_a_key_holds_together_is_not_claimed_ahead,
     }
     completing {
         a_one_time_task_that_succeeds_finishes,

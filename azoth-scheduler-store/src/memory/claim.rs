@@ -7,16 +7,16 @@ use azoth_scheduler_core::decide::Answer;
 use azoth_scheduler_core::event::{Change, Event};
 use azoth_scheduler_core::id::{ExecutionId, TaskId, TaskType, WorkerId};
 use azoth_scheduler_core::schedule::MisfirePolicy;
-use azoth_scheduler_core::scope::{Gate, Scope};
+use azoth_scheduler_core::scope::{Gate, Scope, ScopeState};
 use azoth_scheduler_core::state::{Pause, TaskPhase, TaskState};
 use azoth_scheduler_core::time::Timestamp;
 
-use super::due::Order;
+use super::due::{Order, Which};
 use super::tables::Tables;
 use crate::error::StoreError;
 use crate::record::{LogPosition, RecordedPayload, Subject};
 use crate::standing::StandingOffers;
-use crate::store::{CLAIM_BATCH_MAX, ClaimOffer, Claimed, Claims};
+use crate::store::{CLAIM_BATCH_MAX, ClaimOffer, Claimed, Claims, Suspects};
 
 impl Tables {
     /// Claims due tasks for an offer, as many as it has ids for.
@@ -26,15 +26,79 @@ impl Tables {
         }
         self.end_pauses(now)?;
         let types: BTreeSet<TaskType> = offer.task_types.iter().cloned().collect();
+        let claimed = match offer.suspects {
+            Suspects::First => {
+                let suspect = self.claim_suspect(offer, &types, now)?;
+                if suspect.is_empty() { self.claim_all(offer, &types, now)? } else { suspect }
+            }
+            Suspects::IfNothingElse => {
+                let claimed = self.claim_all(offer, &types, now)?;
+                if claimed.is_empty() { self.claim_suspect(offer, &types, now)? } else { claimed }
+            }
+            Suspects::Refused => self.claim_all(offer, &types, now)?,
+        };
+        let next_due = self.next_due(&types, now);
+        let open = types.into_iter().filter(|kind| self.gate_of(kind, now) == Gate::Open).collect();
+        let next_suspect = self.projection.due.next_due(&open, Which::Suspects);
+        Ok(Claims { claimed, next_due, next_suspect, worker_ended: false, seen: self.head() })
+    }
+
+    /// Claims for the free slots, and then ahead.
+    fn claim_all(
+        &mut self,
+        offer: &ClaimOffer,
+        types: &BTreeSet<TaskType>,
+        now: Timestamp,
+    ) -> Result<Vec<Claimed>, StoreError> {
+        let free: Vec<ExecutionId> = offer.executions.iter().copied().take(CLAIM_BATCH_MAX).collect();
+        let mut claimed = self.claim_several(types, Which::Any, offer.worker, &free, now)?;
+        if let Some(ahead) = offer.ahead.as_ref().filter(|_| claimed.len() == free.len()) {
+            let quick = types.iter().filter(|kind| ahead.task_types.contains(kind) && !self.has_limits(kind));
+            let quick = quick.cloned().collect();
+            let room = CLAIM_BATCH_MAX.saturating_sub(claimed.len());
+            let more: Vec<ExecutionId> = ahead.executions.iter().copied().take(room).collect();
+            claimed.extend(self.claim_several(&quick, Which::Ahead, offer.worker, &more, now)?);
+        }
+        Ok(claimed)
+    }
+
+    fn claim_suspect(
+        &mut self,
+        offer: &ClaimOffer,
+        types: &BTreeSet<TaskType>,
+        now: Timestamp,
+    ) -> Result<Vec<Claimed>, StoreError> {
+        let one: Vec<ExecutionId> = offer.executions.iter().copied().take(1).collect();
+        self.claim_several(types, Which::Suspects, offer.worker, &one, now)
+    }
+
+    fn claim_several(
+        &mut self,
+        types: &BTreeSet<TaskType>,
+        which: Which,
+        worker: WorkerId,
+        executions: &[ExecutionId],
+        now: Timestamp,
+    ) -> Result<Vec<Claimed>, StoreError> {
         let mut claimed = Vec::new();
-        for execution in offer.executions.iter().take(CLAIM_BATCH_MAX) {
-            let order = order_of_turn(self.claim_turn);
-            let Some(claim) = self.claim_one(&types, order, offer.worker, *execution, now)? else { break };
+        for execution in executions {
+            let order = match which {
+                Which::Any | Which::Ahead => order_of_turn(self.claim_turn),
+                Which::Suspects => Order::OldestFirst,
+            };
+            let Some(claim) = self.claim_one(types, which, order, worker, *execution, now)? else { break };
             self.claim_turn = self.claim_turn.wrapping_add(1);
             claimed.push(claim);
         }
-        let next_due = self.next_due(&types, now);
-        Ok(Claims { claimed, next_due, worker_ended: false, seen: self.head() })
+        Ok(claimed)
+    }
+
+    /// Whether claims may come up against a limit of everything or of this type.
+    fn has_limits(&self, kind: &TaskType) -> bool {
+        let scopes = [Scope::Everything, Scope::TaskType(kind.clone())];
+        let limits =
+            scopes.iter().filter_map(|scope| self.projection.scopes.get(scope)).map(ScopeState::limits);
+        limits.into_iter().any(|limits| limits.max_running.is_some() || limits.rate.is_some())
     }
 
     /// Claims for the offers that stand, as part of the transaction that led here from `before`.
@@ -101,12 +165,13 @@ impl Tables {
     fn claim_one(
         &mut self,
         types: &BTreeSet<TaskType>,
+        which: Which,
         order: Order,
         worker: WorkerId,
         execution: ExecutionId,
         now: Timestamp,
     ) -> Result<Option<Claimed>, StoreError> {
-        while let Some(task) = self.first_due(types, order, now) {
+        while let Some(task) = self.first_due(types, which, order, now) {
             let command = TaskCommand { task: task.clone(), wish: Wish::Claim { execution, worker } };
             match self.command(&command, now)? {
                 Ok(Answer::Started) => return self.claimed(&task, execution).map(Some),
@@ -117,16 +182,22 @@ impl Tables {
         Ok(None)
     }
 
-    fn first_due(&self, types: &BTreeSet<TaskType>, order: Order, now: Timestamp) -> Option<TaskId> {
+    fn first_due(
+        &self,
+        types: &BTreeSet<TaskType>,
+        which: Which,
+        order: Order,
+        now: Timestamp,
+    ) -> Option<TaskId> {
         let open = types.iter().filter(|kind| self.gate_of(kind, now) == Gate::Open).cloned().collect();
-        let key = self.projection.due.first(&open, order, now)?;
+        let key = self.projection.due.first(&open, which, order, now)?;
         self.projection.rows.get(&key).map(|row| row.state.id.clone())
     }
 
     /// When to ask again: for the next task that nothing holds back, when a rate allows it, or when a pause ends.
     fn next_due(&self, types: &BTreeSet<TaskType>, now: Timestamp) -> Option<Timestamp> {
         let of_type = |kind: &TaskType| {
-            let due = self.projection.due.next_due(&BTreeSet::from([kind.clone()]))?;
+            let due = self.projection.due.next_due(&BTreeSet::from([kind.clone()]), Which::Any)?;
             match self.gate_of(kind, now) {
                 Gate::Open => Some(due),
                 Gate::Until(at) => Some(at.max(due)),
@@ -201,11 +272,13 @@ impl Tables {
         Ok(Claimed {
             task: task.clone(),
             task_type: row.state.definition.task_type.clone(),
+            priority: row.state.definition.priority,
             execution,
             occurrence: running.occurrence,
             attempt: running.attempt.get(),
             claimed_at: running.claimed_at,
             timeout_ms: row.state.definition.timeout_ms,
+            suspect: row.state.counts.is_suspect(),
             payload: payload.clone(),
             trace: row.state.trace,
         })

@@ -13,11 +13,25 @@ use crate::record::LogPosition;
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct DueIndex {
     waiting: BTreeSet<Entry>,
+    suspects: BTreeSet<Entry>,
     entries: BTreeMap<LogPosition, Entry>,
+    /// Those that are not claimed ahead, whatever their type: with a loss, or with a concurrency key.
+    not_ahead: BTreeSet<LogPosition>,
 }
 
 /// A task, and from when it may be claimed.
 type Entry = (TaskType, Priority, Timestamp, LogPosition);
+
+/// Which tasks are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Which {
+    /// All but suspects.
+    Any,
+    /// Those that may be claimed ahead: up to the first of a type and level that may not.
+    Ahead,
+    /// Those that are run alone.
+    Suspects,
+}
 
 /// Which of several waiting tasks goes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,12 +47,18 @@ impl DueIndex {
     pub(super) fn set(&mut self, key: LogPosition, state: &TaskState, ready: Option<Timestamp>) {
         if let Some(entry) = self.entries.remove(&key) {
             self.waiting.remove(&entry);
+            self.suspects.remove(&entry);
+            self.not_ahead.remove(&key);
         }
         if let Some(ready) = ready {
             let definition = &state.definition;
             let entry = (definition.task_type.clone(), definition.priority, ready, key);
-            self.waiting.insert(entry.clone());
+            let set = if state.counts.is_suspect() { &mut self.suspects } else { &mut self.waiting };
+            set.insert(entry.clone());
             self.entries.insert(key, entry);
+            if state.counts.losses > 0 || definition.concurrency_key.is_some() {
+                self.not_ahead.insert(key);
+            }
         }
     }
 
@@ -51,10 +71,12 @@ impl DueIndex {
     pub(super) fn first(
         &self,
         types: &BTreeSet<TaskType>,
+        which: Which,
         order: Order,
         now: Timestamp,
     ) -> Option<LogPosition> {
-        let due = self.heads(types).filter(|(_, _, ready, _)| *ready <= now);
+        let due = self.heads(types, which).filter(|(_, _, ready, _)| *ready <= now);
+        let due = due.filter(|(_, _, _, key)| which != Which::Ahead || !self.not_ahead.contains(key));
         let first = due.min_by_key(|(_, priority, ready, key)| match order {
             Order::ByPriority => (Some(*priority), *ready, *key),
             Order::OldestFirst => (None, *ready, *key),
@@ -62,22 +84,26 @@ impl DueIndex {
         first.map(|(_, _, _, key)| *key)
     }
 
-    /// The earliest instant at which any task of these types may be claimed.
-    pub(super) fn next_due(&self, types: &BTreeSet<TaskType>) -> Option<Timestamp> {
-        self.heads(types).map(|(_, _, ready, _)| *ready).min()
+    /// The earliest instant at which such a task of these types may be claimed.
+    pub(super) fn next_due(&self, types: &BTreeSet<TaskType>, which: Which) -> Option<Timestamp> {
+        self.heads(types, which).map(|(_, _, ready, _)| *ready).min()
     }
 
     /// The earliest instant at which any task may be claimed.
     pub(super) fn earliest(&self) -> Option<Timestamp> {
-        self.waiting.iter().map(|(_, _, ready, _)| *ready).min()
+        self.entries.values().map(|(_, _, ready, _)| *ready).min()
     }
 
-    /// The first task of each of these types and each level.
-    fn heads<'a>(&'a self, types: &'a BTreeSet<TaskType>) -> impl Iterator<Item = &'a Entry> {
+    /// The first such task of each of these types and each level.
+    fn heads<'a>(&'a self, types: &'a BTreeSet<TaskType>, which: Which) -> impl Iterator<Item = &'a Entry> {
+        let set = match which {
+            Which::Any | Which::Ahead => &self.waiting,
+            Which::Suspects => &self.suspects,
+        };
         let levels = types.iter().flat_map(|ty| Priority::ALL.map(|priority| (ty, priority)));
-        levels.filter_map(|(ty, priority)| {
+        levels.filter_map(move |(ty, priority)| {
             let least = (ty.clone(), priority, Timestamp::MIN, LogPosition::START);
-            let head = self.waiting.range(least..).next()?;
+            let head = set.range(least..).next()?;
             (head.0 == *ty && head.1 == priority).then_some(head)
         })
     }

@@ -18,7 +18,7 @@ use super::head::Head;
 use super::memory::Memory;
 use super::task_row::COLUMNS;
 use super::{schema, worker as workers};
-use crate::store::{Batch, ClaimOffer, ProcessIdentity, WorkerInfo};
+use crate::store::{Batch, ClaimOffer, ProcessIdentity, Suspects, WorkerInfo};
 
 /// I23.
 #[test]
@@ -69,7 +69,8 @@ fn steps_of_a_claim(said: &ScopeCommand, blocked: u32) -> u64 {
     };
     conn.progress_handler(1, Some(count)).unwrap();
     let task_types = Arc::from([task_type("noisy"), task_type("work")]);
-    let offer = ClaimOffer { worker: worker(1), task_types, executions: (10..20).map(execution).collect() };
+    let offer = ClaimOffer::new(worker(1), task_types, (10..20).map(execution).collect());
+    let offer = ClaimOffer { suspects: Suspects::IfNothingElse, ..offer };
     within(&conn, |group| {
         let claims = group.apply(&Batch::claiming(offer, at(1))).unwrap().claims.unwrap();
         let names: Vec<_> = claims.claimed.iter().map(|claim| claim.task.as_str()).collect();

@@ -23,7 +23,7 @@ use super::head::Head;
 use super::memory::Memory;
 use super::{SqliteOptions, SqliteStore, chain, log, open, schema, worker};
 use crate::codec;
-use crate::store::{Batch, ClaimOffer, Claimed, ProcessIdentity, Store, WorkerInfo};
+use crate::store::{Batch, ClaimOffer, Claimed, ProcessIdentity, Store, Suspects, WorkerInfo};
 
 thread_local! {
     static STATEMENTS: Cell<usize> = const { Cell::new(0) };
@@ -106,11 +106,10 @@ fn jobs(numbers: std::ops::Range<u32>) -> Batch {
 }
 
 fn offer(slots: u128) -> ClaimOffer {
-    ClaimOffer {
-        worker: WorkerId::from_u128(WORKER),
-        task_types: Arc::from([TaskType::new("work").unwrap()]),
-        executions: (1..=slots).map(ExecutionId::from_u128).collect(),
-    }
+    let executions = (1..=slots).map(ExecutionId::from_u128).collect();
+    let offer =
+        ClaimOffer::new(WorkerId::from_u128(WORKER), Arc::from([TaskType::new("work").unwrap()]), executions);
+    ClaimOffer { suspects: Suspects::IfNothingElse, ..offer }
 }
 
 fn ends(claimed: &[Claimed]) -> Batch {

@@ -3,6 +3,8 @@
 //! A gate that is shut keeps a claim from looking at any task behind it. Concurrency keys need none: a task that their
 //! limits, rates and pauses hold back does not stand in the due index.
 
+use std::collections::BTreeMap;
+
 use azoth_scheduler_core::command::{ScopeCommand, ScopeWish, TaskCommand, Wish};
 use azoth_scheduler_core::id::{TaskId, TaskType};
 use azoth_scheduler_core::schedule::MisfirePolicy;
@@ -12,6 +14,7 @@ use azoth_scheduler_core::time::Timestamp;
 use rusqlite::{Connection, params};
 
 use super::cell;
+use super::due::Lanes;
 use super::group::Group;
 use super::scope_row;
 use crate::error::StoreError;
@@ -31,24 +34,116 @@ pub(super) const NEXT_PAUSE_END: &str = "SELECT min(until) FROM (
     UNION ALL
     SELECT min(paused_until_ms) FROM azoth_p_scopes INDEXED BY azoth_p_scope_pauses WHERE paused_until_ms IS NOT NULL)";
 
-/// The gate of a scope. `type_key` says which tasks are counted as running: those of a type, or all.
-pub(super) fn gate(
+/// What holds back the types of an offer.
+pub(super) struct Gates {
+    everything: Held,
+    types: BTreeMap<u64, (TaskType, Held)>,
+    ahead: bool,
+}
+
+/// What holds back the tasks of a scope.
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    gate: Gate,
+    /// A claim may shut it.
+    limited: bool,
+}
+
+impl Gates {
+    /// The gates of these types; those that no task ever had are left out.
+    pub(super) fn of(group: &mut Group<'_>, names: &[TaskType], now: Timestamp) -> Result<Self, StoreError> {
+        let everything = held(group, &Scope::Everything, None, now)?;
+        let mut types = BTreeMap::new();
+        for name in names {
+            let conn = group.conn();
+            if let Some(key) = group.memory().type_key(conn, name)? {
+                let held = held(group, &Scope::TaskType(name.clone()), Some(key), now)?;
+                types.insert(key, (name.clone(), held));
+            }
+        }
+        Ok(Self { everything, types, ahead: false })
+    }
+
+    /// The types of the offer, and their keys.
+    pub(super) fn types(&self) -> impl Iterator<Item = (u64, &TaskType)> {
+        self.types.iter().map(|(key, (name, _))| (*key, name))
+    }
+
+    /// The types that nothing holds back.
+    pub(super) fn open(&self) -> impl Iterator<Item = u64> {
+        self.types.keys().copied().filter(|key| self.is_open(*key))
+    }
+
+    /// From here on it is claimed ahead, which a type with limits is not: what waits for a slot would use them up.
+    pub(super) fn look_ahead(&mut self, ahead: bool) {
+        self.ahead = ahead;
+    }
+
+    pub(super) fn is_open(&self, type_key: u64) -> bool {
+        let held = self.types.get(&type_key).map(|(_, held)| self.everything.and(*held));
+        held.is_some_and(|held| held.gate == Gate::Open && !(self.ahead && held.limited))
+    }
+
+    /// A task of this type was claimed.
+    pub(super) fn passed(
+        &mut self,
+        group: &mut Group<'_>,
+        type_key: u64,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        if self.everything.limited {
+            self.everything = held(group, &Scope::Everything, None, now)?;
+        }
+        if let Some((name, of_type)) = self.types.get_mut(&type_key).filter(|(_, held)| held.limited) {
+            *of_type = held(group, &Scope::TaskType(name.clone()), Some(type_key), now)?;
+        }
+        Ok(())
+    }
+
+    /// When to ask again: for the next task that no gate holds back, when a gate opens by itself, or when a pause ends.
+    pub(super) fn next_due(&self, conn: &Connection, lanes: &Lanes) -> Result<Option<Timestamp>, StoreError> {
+        let mut earliest = next_pause_end(conn)?;
+        for (type_key, (_, held)) in &self.types {
+            let opens = match self.everything.and(*held).gate {
+                Gate::Shut => continue,
+                Gate::Open => Timestamp::MIN,
+                Gate::Until(at) => at,
+            };
+            let due = lanes.next_due(conn, *type_key)?.map(|due| due.max(opens));
+            earliest = [earliest, due].into_iter().flatten().min();
+        }
+        Ok(earliest)
+    }
+}
+
+impl Held {
+    const FREE: Held = Held { gate: Gate::Open, limited: false };
+
+    fn and(self, other: Held) -> Held {
+        Held { gate: self.gate.and(other.gate), limited: self.limited || other.limited }
+    }
+}
+
+/// What holds back a scope. `type_key` says which tasks are counted as running: those of a type, or all.
+fn held(
     group: &mut Group<'_>,
     scope: &Scope,
     type_key: Option<u64>,
     now: Timestamp,
-) -> Result<Gate, StoreError> {
+) -> Result<Held, StoreError> {
     let conn = group.conn();
-    let Some(entry) = group.memory().scopes.get(conn, scope)? else { return Ok(Gate::Open) };
+    let Some(entry) = group.memory().scopes.get(conn, scope)? else { return Ok(Held::FREE) };
     let state = entry.state.clone();
-    let running = match state.limits().max_running {
+    let limits = *state.limits();
+    let running = match limits.max_running {
         None => 0,
         Some(limit) => {
             group.flush()?;
             running(conn, type_key, limit.get())?
         }
     };
-    Ok(state.gate(running, now))
+    let limited = limits.max_running.is_some() || limits.rate.is_some();
+    Ok(Held { gate: state.gate(running, now), limited })
 }
 
 /// Whether limits or pauses hold back a task that is due.
@@ -60,9 +155,9 @@ pub(super) fn holds_back(group: &mut Group<'_>, task: &TaskId, now: Timestamp) -
     }
     let (key, type_key) = (entry.key, entry.type_key);
     let task_type: TaskType = entry.state.definition.task_type.clone();
-    let everything = gate(group, &Scope::Everything, None, now)?;
-    let of_type = gate(group, &Scope::TaskType(task_type), Some(type_key), now)?;
-    if everything.and(of_type) != Gate::Open {
+    let everything = held(group, &Scope::Everything, None, now)?;
+    let of_type = held(group, &Scope::TaskType(task_type), Some(type_key), now)?;
+    if everything.and(of_type).gate != Gate::Open {
         return Ok(true);
     }
     group.flush()?;

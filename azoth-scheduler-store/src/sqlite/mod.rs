@@ -20,7 +20,7 @@
 //! | `integrity`, `vitals` | a first look for damage, and whether to go on after errors of the disk |
 //! | `checkpoint` | copying the write-ahead log into the file, and how long it may become |
 //! | `log`, `chain`, `head` | the canonical log, the hash chain over it, where it ends |
-//! | `entry`, `task_row`, `row_writer`, `type_row`, `scope_row`, `scopes`, `wait_row`, `line`, `gate`, `claim` | the projection: folding, rows, due tasks |
+//! | `entry`, `task_row`, `row_writer`, `type_row`, `scope_row`, `scopes`, `wait_row`, `line`, `gate`, `due`, `suspect`, `claim` | the projection: folding, rows, due tasks |
 //! | `worker`, `consumer` | operational tables: signs of life, cursors, dead letters |
 //! | `readers`, `read`, `stats` | reads, each in one snapshot, on threads of the store's own |
 //! | `fold`, `scratch`, `shadow`, `upkeep` | the whole log page by page: into tables beside the file, and from there into it |
@@ -49,6 +49,7 @@ mod consumer;
 mod cost_tests;
 mod cut;
 mod delivery;
+mod due;
 mod enqueue;
 mod entry;
 mod error;
@@ -88,6 +89,7 @@ mod scopes;
 mod scratch;
 mod shadow;
 mod stats;
+mod suspect;
 mod task_row;
 mod type_row;
 mod upkeep;
@@ -230,7 +232,7 @@ fn without_new_work(batch: &Batch, bytes: u64, limit: u64) -> Result<Batch, Stor
     if batch.commands.iter().any(schedules) {
         return Err(StoreError::WalFull { bytes, limit });
     }
-    let offer = batch.offer.clone().map(|offer| ClaimOffer { executions: Vec::new(), ..offer });
+    let offer = batch.offer.clone().map(|offer| ClaimOffer { executions: Vec::new(), ahead: None, ..offer });
     Ok(Batch { commands: batch.commands.clone(), now: batch.now, offer })
 }
 

@@ -17,7 +17,7 @@ use super::head::Head;
 use super::open::Place;
 use super::scratch::{Origin, Scratch};
 use super::upkeep::{Hold, Upkeep, in_background};
-use super::{cell, claim, log, read, stats, task_row, type_row};
+use super::{cell, due, log, read, stats, task_row, type_row};
 use crate::error::StoreError;
 use crate::filter::TaskFilter;
 use crate::record::LogPosition;
@@ -88,7 +88,7 @@ impl Past for SqlitePast {
             Ok(StoreStats {
                 head,
                 tasks: stats::counts(conn)?,
-                oldest_due: claim::next_due(conn, &types)?.filter(|due| *due <= now),
+                oldest_due: due::oldest(conn, &types)?.filter(|due| *due <= now),
                 ..StoreStats::default()
             })
         })

@@ -309,7 +309,13 @@ const DERIVED: &[Object] = &[
     },
     Object {
         name: "azoth_p_due",
-        sql: "CREATE INDEX azoth_p_due ON azoth_p_tasks (type, priority, ready_ms) WHERE ready_ms IS NOT NULL",
+        sql: "CREATE INDEX azoth_p_due ON azoth_p_tasks (type, priority, ready_ms)
+WHERE ready_ms IS NOT NULL AND losses < 2",
+    },
+    Object {
+        name: "azoth_p_suspects",
+        sql: "CREATE INDEX azoth_p_suspects ON azoth_p_tasks (type, ready_ms)
+WHERE ready_ms IS NOT NULL AND losses >= 2",
     },
     Object {
         name: "azoth_p_line",

@@ -8,8 +8,8 @@ use rusqlite::Connection;
 
 use super::base::Base;
 use super::cell;
-use super::claim;
 use super::consumer;
+use super::due;
 use super::head::Head;
 use super::task_row::phase_of;
 use super::type_row;
@@ -25,7 +25,7 @@ pub(super) fn stats(conn: &Connection, now: Timestamp) -> Result<StoreStats, Sto
         head,
         cut: LogPosition::from_number(Base::read(conn)?.position),
         tasks: counts(conn)?,
-        oldest_due: claim::next_due(conn, &types)?.filter(|due| *due <= now),
+        oldest_due: due::oldest(conn, &types)?.filter(|due| *due <= now),
         consumers: consumer::lags(conn, head)?,
         engine: format!("SQLite {}", rusqlite::version()),
         ..StoreStats::default()

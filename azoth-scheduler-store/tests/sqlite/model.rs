@@ -111,7 +111,7 @@ fn random_batch(
     *next_id = ids.end;
     let by = draw.one_of(&[1, 2]);
     let task_types = draw.one_of(&[vec![kind("work")], vec![kind("other"), kind("work")]]).into();
-    let offer = ClaimOffer { worker: worker(by), task_types, executions: ids.map(execution).collect() };
+    let offer = ClaimOffer::new(worker(by), task_types, ids.map(execution).collect());
     let offer = Some(offer).filter(|_| draw.below(3) > 0);
     Batch { offer, ..Batch::new(commands, now) }
 }

@@ -13,7 +13,7 @@ use azoth_scheduler_core::task::{Priority, TaskDefinition};
 use azoth_scheduler_core::time::Timestamp;
 use azoth_scheduler_store::sqlite::{SqliteOptions, rusqlite};
 use azoth_scheduler_store::{
-    Applied, Batch, ClaimOffer, Claimed, ProcessIdentity, SqliteStore, Store, WorkerInfo,
+    Applied, Batch, ClaimOffer, Claimed, ProcessIdentity, SqliteStore, Store, Suspects, WorkerInfo,
 };
 use tempfile::TempDir;
 
@@ -143,11 +143,9 @@ pub(crate) fn worker_info(number: u128) -> WorkerInfo {
 }
 
 pub(crate) fn offer(by: u128, executions: impl IntoIterator<Item = u128>) -> ClaimOffer {
-    ClaimOffer {
-        worker: worker(by),
-        task_types: [kind("work")].into(),
-        executions: executions.into_iter().map(execution).collect(),
-    }
+    let executions = executions.into_iter().map(execution).collect();
+    let offer = ClaimOffer::new(worker(by), [kind("work")].into(), executions);
+    ClaimOffer { suspects: Suspects::IfNothingElse, ..offer }
 }
 
 pub(crate) async fn apply(

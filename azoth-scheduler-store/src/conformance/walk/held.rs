@@ -14,7 +14,7 @@ struct Held {
     scopes: BTreeMap<Scope, ScopeState>,
 }
 
-/// Checks I22 and I23 after a batch.
+/// Checks I22, I23 and I29 after a batch.
 pub(super) async fn check(store: &dyn Store, batch: &Batch, applied: &Applied, place: &str) {
     let Some(claims) = &applied.claims else { return };
     let scopes = ok(store.scopes().await);
@@ -25,8 +25,11 @@ pub(super) async fn check(store: &dyn Store, batch: &Batch, applied: &Applied, p
         held.assert_within_limits(*execution, started.get(before + 1..).unwrap_or_default(), place);
     }
     let offer = batch.offer.as_ref().filter(|offer| offer.executions.len() > claims.claimed.len());
-    let Some(offer) = offer.filter(|_| !claims.worker_ended) else { return };
-    for task in held.tasks.iter().filter(|task| offer.task_types.contains(&task.definition.task_type)) {
+    let alone = claims.claimed.iter().any(|claimed| claimed.suspect);
+    assert!(!alone || claims.claimed.len() == 1, "I29: {place}: a suspect was claimed with others");
+    let Some(offer) = offer.filter(|_| !claims.worker_ended && !alone) else { return };
+    let others = held.tasks.iter().filter(|task| !task.counts.is_suspect());
+    for task in others.filter(|task| offer.task_types.contains(&task.definition.task_type)) {
         if task.waiting().is_some_and(|work| work.run_at <= batch.now) && held.lets_through(task, batch) {
             panic!("I23: {place}: nothing holds back {:?}, there was room, and it was not claimed", task.id);
         }

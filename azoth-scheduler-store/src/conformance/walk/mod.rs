@@ -16,7 +16,7 @@ use self::chance::Chance;
 use super::StoreFactory;
 use super::bench::{Answers, assert_sound, ok, worker_info};
 use crate::record::LogPosition;
-use crate::store::{Applied, Batch, ClaimOffer, Claimed, Orphan, Store};
+use crate::store::{Ahead, Applied, Batch, ClaimOffer, Claimed, Orphan, Store, Suspects};
 
 /// Drives both stores with the same random commands, claims, signs of life, deaths of workers and jumps of the clock,
 /// and compares what they answer after each step; from time to time, and at the end, all that they hold. The same seed
@@ -160,7 +160,13 @@ impl Walk<'_> {
         let task_types = types.map(task_type).collect();
         let slots = if self.chance.one_in(20) { 40 } else { self.chance.below(4) };
         let executions = (0..slots).map(|_| execution(self.mint())).collect();
-        Some(ClaimOffer { worker, task_types, executions })
+        let suspects = [Suspects::Refused, Suspects::IfNothingElse, Suspects::First];
+        let suspects = self.chance.pick(&suspects);
+        let ahead = self.chance.one_in(4).then(|| Ahead {
+            task_types: [task_type("mail")].into(),
+            executions: (0..self.chance.below(6)).map(|_| execution(self.mint())).collect(),
+        });
+        Some(ClaimOffer { suspects, ahead, ..ClaimOffer::new(worker, task_types, executions) })
     }
 
     async fn start_worker(&mut self) {
@@ -248,15 +254,30 @@ impl Walk<'_> {
 fn seen(applied: &Applied) -> impl PartialEq + std::fmt::Debug + use<> {
     let claims = applied.claims.as_ref().map(|claims| {
         let claimed: Vec<_> = claims.claimed.iter().map(all_of).collect();
-        (claimed, claims.next_due.filter(|_| !claims.worker_ended), claims.worker_ended)
+        let due = (claims.next_due, claims.next_suspect);
+        (claimed, (!claims.worker_ended).then_some(due), claims.worker_ended)
     });
     (applied.answers.clone(), claims)
 }
 
 fn all_of(claimed: &Claimed) -> impl PartialEq + std::fmt::Debug + use<> {
-    let Claimed { task, task_type, execution, occurrence, attempt, claimed_at, timeout_ms, payload, trace } =
-        claimed.clone();
-    (task, task_type, execution, occurrence, attempt, claimed_at, timeout_ms, payload, trace)
+    let Claimed {
+        task,
+        task_type,
+        priority,
+        execution,
+        occurrence,
+        attempt,
+        claimed_at,
+        timeout_ms,
+        suspect,
+        payload,
+        trace,
+    } = claimed.clone();
+    (
+        (task, task_type, priority, execution, occurrence),
+        (attempt, claimed_at, timeout_ms, suspect, payload, trace),
+    )
 }
 
 fn sorted(mut orphans: Vec<Orphan>) -> Vec<Orphan> {

@@ -1,0 +1,250 @@
+//! The lanes of an offer: due tasks in the order in which they are to be claimed.
+//!
+//! A lane is one task type at one priority level, and each lane is a seek in the index `azoth_p_due`. A slot goes to the
+//! first level that has a due task, within it to the one that is ready for longest, then to the oldest task; every
+//! [`FAIR_TURN`]th slot goes to the one that is ready for longest at any level, so that no level starves. A lane whose type
+//! is at a limit or paused is not looked at.
+
+use std::cmp::Reverse;
+use std::collections::VecDeque;
+
+use azoth_scheduler_core::decide::SUSPECT_LOSSES;
+use azoth_scheduler_core::id::TaskId;
+use azoth_scheduler_core::task::Priority;
+use azoth_scheduler_core::time::Timestamp;
+use rusqlite::{Connection, params};
+
+use super::cell;
+use super::gate::Gates;
+use super::suspect;
+use super::task_row::priority_code;
+use crate::error::StoreError;
+
+/// Every so many-th claim goes to the task that has been due for longest, whatever its priority.
+const FAIR_TURN: u64 = 16;
+/// The first page of a lane holds so many tasks, each further one twice as many.
+const PAGE_FIRST: usize = 16;
+/// No page of a lane holds more tasks.
+const PAGE_MAX: usize = 256;
+
+/// One seek in `azoth_p_due`, read no further than to the first task that is not due yet.
+pub(super) const DUE: &str = "SELECT ready_ms, key, id, losses, concurrency_key IS NOT NULL
+    FROM azoth_p_tasks INDEXED BY azoth_p_due
+    WHERE ready_ms IS NOT NULL AND losses < 2 AND type = ?1 AND priority = ?2 AND (ready_ms, key) > (?3, ?4)
+    ORDER BY ready_ms, key LIMIT ?5";
+/// One seek in `azoth_p_due`.
+pub(super) const EARLIEST: &str = "SELECT ready_ms FROM azoth_p_tasks INDEXED BY azoth_p_due
+    WHERE ready_ms IS NOT NULL AND losses < 2 AND type = ?1 AND priority = ?2 ORDER BY ready_ms LIMIT 1";
+// The index says the number in its own words.
+const _: () = assert!(SUSPECT_LOSSES == 2);
+
+/// When the next task of these types is due, whatever holds it back; two dozen tasks or a million, the cost is one seek a lane.
+pub(super) fn oldest(conn: &Connection, types: &[u64]) -> Result<Option<Timestamp>, StoreError> {
+    let mut earliest: Option<i64> = None;
+    for type_key in types {
+        for priority in Priority::ALL {
+            earliest = earlier(earliest, earliest_of(conn, *type_key, priority)?);
+        }
+    }
+    let suspect = suspect::next_due(conn, types.iter().copied())?;
+    let earliest = earliest.map(instant).transpose()?;
+    Ok([earliest, suspect].into_iter().flatten().min())
+}
+
+/// What a claim may reach for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// A slot is free: whatever is due.
+    Slots,
+    /// None is: only what stands in a lane that is claimed ahead, and up to the first task there that is not to be.
+    Ahead,
+}
+
+/// All lanes of an offer, the first level first.
+pub(super) struct Lanes {
+    lanes: Vec<Lane>,
+    now: Timestamp,
+    /// A task has moved to where it may not have been read.
+    moved: bool,
+}
+
+/// One task type at one level.
+struct Lane {
+    type_key: u64,
+    priority: Priority,
+    /// It may be claimed ahead.
+    ahead: bool,
+    ready: VecDeque<Due>,
+    /// When the first task behind those is ready that is not due yet.
+    then: Option<i64>,
+    behind: (i64, i64),
+    page: usize,
+    read: Read,
+}
+
+/// How much of a lane was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Read {
+    /// Nothing, or nothing that still stands.
+    Nothing,
+    /// Some pages; more may be due.
+    Pages,
+    /// All that is due.
+    All,
+}
+
+/// A due task. They compare by the instant from which they may be claimed, then by key.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Due {
+    pub(super) ready: i64,
+    key: i64,
+    id: String,
+    losses: u32,
+    pub(super) has_key: bool,
+}
+
+impl Due {
+    pub(super) fn new(ready: i64, key: i64, id: String) -> Self {
+        Self { ready, key, id, losses: 0, has_key: false }
+    }
+
+    pub(super) fn task(&self) -> Result<TaskId, StoreError> {
+        TaskId::new(&self.id).map_err(|error| cell::corrupt(format!("azoth_p_tasks.id: {error}")))
+    }
+
+    /// What waits for a slot when its process dies has lost an attempt without having run, so none has lost one before;
+    /// and it would hold up the others of its key.
+    fn may_wait(&self) -> bool {
+        self.losses == 0 && !self.has_key
+    }
+}
+
+impl Lanes {
+    /// The lanes of these types; of each it is said whether it is claimed ahead.
+    pub(super) fn new(types: &[(u64, bool)], now: Timestamp) -> Self {
+        let lanes = Priority::ALL.into_iter().flat_map(|priority| {
+            types.iter().map(move |(type_key, ahead)| Lane {
+                type_key: *type_key,
+                priority,
+                ahead: *ahead,
+                ready: VecDeque::new(),
+                then: None,
+                behind: (i64::MIN, i64::MIN),
+                page: PAGE_FIRST,
+                read: Read::Nothing,
+            })
+        });
+        Self { lanes: lanes.collect(), now, moved: false }
+    }
+
+    /// Takes the task that this turn goes to, and the key of its type.
+    pub(super) fn pop(
+        &mut self,
+        conn: &Connection,
+        turn: u64,
+        gates: &Gates,
+        reach: Reach,
+    ) -> Result<Option<(Due, u64)>, StoreError> {
+        let fair = turn % FAIR_TURN == FAIR_TURN - 1;
+        let mut best: Option<&mut Lane> = None;
+        for lane in self.lanes.iter_mut().filter(|lane| gates.is_open(lane.type_key)) {
+            let level_is_over = best.as_ref().is_some_and(|best| best.priority < lane.priority);
+            if level_is_over && !fair {
+                break;
+            }
+            let first = lane.first(conn, self.now, reach)?.map(Reverse);
+            if first.is_some() && first > best.as_ref().and_then(|best| best.ready.front()).map(Reverse) {
+                best = Some(lane);
+            }
+        }
+        Ok(best.and_then(|lane| lane.ready.pop_front().map(|due| (due, lane.type_key))))
+    }
+
+    /// The due index has changed: all lanes are read anew, first one task of each.
+    pub(super) fn start_again(&mut self) {
+        for lane in &mut self.lanes {
+            lane.ready.clear();
+            (lane.then, lane.behind, lane.page, lane.read) = (None, (i64::MIN, i64::MIN), 1, Read::Nothing);
+        }
+    }
+
+    /// A task has moved on: what was read does not tell any more what is due next.
+    pub(super) fn something_moved(&mut self) {
+        self.moved = true;
+    }
+
+    /// When the next task of a type is ready, as the lanes stand.
+    pub(super) fn next_due(&self, conn: &Connection, type_key: u64) -> Result<Option<Timestamp>, StoreError> {
+        let mut earliest = None;
+        for lane in self.lanes.iter().filter(|lane| lane.type_key == type_key) {
+            let first = if self.moved { lane.sought(conn)? } else { lane.earliest(conn)? };
+            earliest = earlier(earliest, first);
+        }
+        earliest.map(instant).transpose()
+    }
+}
+
+impl Lane {
+    /// The first task of the lane that may be claimed.
+    fn first(&mut self, conn: &Connection, now: Timestamp, reach: Reach) -> Result<Option<&Due>, StoreError> {
+        if reach == Reach::Ahead && !self.ahead {
+            return Ok(None);
+        }
+        self.fill(conn, now)?;
+        Ok(self.ready.front().filter(|due| reach == Reach::Slots || due.may_wait()))
+    }
+
+    /// Reads the next page when the last one is used up.
+    fn fill(&mut self, conn: &Connection, now: Timestamp) -> Result<(), StoreError> {
+        if self.read == Read::All || !self.ready.is_empty() {
+            return Ok(());
+        }
+        let (ready, key) = self.behind;
+        let (type_key, page) = (cell::int(self.type_key), cell::int(self.page as u64));
+        let mut statement = conn.prepare_cached(DUE)?;
+        let mut rows = statement.query(params![type_key, priority_code(self.priority), ready, key, page])?;
+        self.then = None;
+        while let Some(row) = rows.next()? {
+            let ready = row.get(0)?;
+            if ready > now.unix_ms() {
+                self.then = Some(ready);
+                break;
+            }
+            let (key, id, losses, has_key) = (row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?);
+            self.ready.push_back(Due { ready, key, id, losses, has_key });
+        }
+        self.read = if self.ready.len() < self.page { Read::All } else { Read::Pages };
+        self.page = (self.page * 2).min(PAGE_MAX);
+        if let Some(last) = self.ready.back() {
+            self.behind = (last.ready, last.key);
+        }
+        Ok(())
+    }
+
+    /// When the first task of the lane is ready: it was read, or it is one seek.
+    fn earliest(&self, conn: &Connection) -> Result<Option<i64>, StoreError> {
+        match (self.ready.front(), self.read) {
+            (Some(first), _) => Ok(Some(first.ready)),
+            (None, Read::All) => Ok(self.then),
+            (None, Read::Nothing | Read::Pages) => self.sought(conn),
+        }
+    }
+
+    fn sought(&self, conn: &Connection) -> Result<Option<i64>, StoreError> {
+        earliest_of(conn, self.type_key, self.priority)
+    }
+}
+
+fn earliest_of(conn: &Connection, type_key: u64, priority: Priority) -> Result<Option<i64>, StoreError> {
+    let mut statement = conn.prepare_cached(EARLIEST)?;
+    let mut rows = statement.query(params![cell::int(type_key), priority_code(priority)])?;
+    Ok(rows.next()?.map(|row| row.get(0)).transpose()?)
+}
+
+fn earlier(one: Option<i64>, other: Option<i64>) -> Option<i64> {
+    [one, other].into_iter().flatten().min()
+}
+
+fn instant(ready: i64) -> Result<Timestamp, StoreError> {
+    cell::instant(ready, "azoth_p_tasks.ready_ms")
+}

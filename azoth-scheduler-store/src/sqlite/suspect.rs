@@ -1,0 +1,45 @@
+//! Suspects: tasks that may be what kills their processes. They stand in an index of their own, and are claimed alone.
+
+use azoth_scheduler_core::decide::SUSPECT_LOSSES;
+use azoth_scheduler_core::time::Timestamp;
+use rusqlite::{Connection, OptionalExtension};
+
+use super::cell;
+use super::due::Due;
+use crate::error::StoreError;
+
+/// One look at the start of `azoth_p_suspects`, which is empty but for a short while after a crash.
+const ANY: &str = "SELECT EXISTS (SELECT 1 FROM azoth_p_tasks INDEXED BY azoth_p_suspects
+    WHERE ready_ms IS NOT NULL AND losses >= 2)";
+/// One seek in `azoth_p_suspects`.
+pub(super) const FIRST: &str = "SELECT ready_ms, key, id FROM azoth_p_tasks INDEXED BY azoth_p_suspects
+    WHERE ready_ms IS NOT NULL AND losses >= 2 AND type = ?1 ORDER BY ready_ms, key LIMIT 1";
+// The index says the number in its own words.
+const _: () = assert!(SUSPECT_LOSSES == 2);
+
+/// When the first suspect of these types is due.
+pub(super) fn next_due(
+    conn: &Connection,
+    types: impl IntoIterator<Item = u64>,
+) -> Result<Option<Timestamp>, StoreError> {
+    let first = first(conn, types)?;
+    first.map(|due| cell::instant(due.ready, "azoth_p_tasks.ready_ms")).transpose()
+}
+
+/// The suspect among these types that is due first.
+pub(super) fn first(
+    conn: &Connection,
+    types: impl IntoIterator<Item = u64>,
+) -> Result<Option<Due>, StoreError> {
+    if !conn.prepare_cached(ANY)?.query_row([], |row| row.get::<_, bool>(0))? {
+        return Ok(None);
+    }
+    let mut statement = conn.prepare_cached(FIRST)?;
+    let mut first: Option<Due> = None;
+    for type_key in types {
+        let due = statement
+            .query_row([cell::int(type_key)], |row| Ok(Due::new(row.get(0)?, row.get(1)?, row.get(2)?)));
+        first = first.into_iter().chain(due.optional()?).min();
+    }
+    Ok(first)
+}
