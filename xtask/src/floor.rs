@@ -1,4 +1,4 @@
-//! The suite that every store must pass, at the floor of the range of SQLite drivers that it accepts.
+//! The store's tests at the floor of the range of SQLite drivers that it accepts.
 //!
 //! They run in a copy of the workspace below cargo's target folder, with a `Cargo.lock` of its own; the workspace itself
 //! is left as it is. Only what changed is copied, so a second run builds only that.
@@ -25,15 +25,14 @@ const LOCK: &str = "Cargo.lock";
 /// The workspace's lock file from which the copy's own was made.
 const LOCK_BEFORE: &str = "Cargo.lock.before";
 
-/// Copies the workspace, holds the drivers at their floor, and runs the conformance suite.
+/// Copies the workspace, holds the drivers at their floor, and runs the store's tests.
 pub(crate) fn test_store(workspace: &Workspace) -> Result<()> {
     let copy = workspace.target.join("floor");
     let AtTheFloor { files, versions } = at_the_floor(&workspace.root)?;
     mirror(&files, &copy).with_context(|| format!("failed to copy the workspace to {}", copy.display()))?;
     start_lock(&workspace.root, &copy)?;
     let mut test = command::cargo(&copy);
-    // The other tests count statements by means that the oldest driver does not have.
-    test.args(["test", "--package", "azoth-scheduler-store", "--all-features", "--test", "conformance"]);
+    test.args(["test", "--package", "azoth-scheduler-store", "--all-features"]);
     test.env("CARGO_TARGET_DIR", workspace.target.join("floor-target")).env(ALLOW_OLD_SQLITE, "1");
     command::run(&mut test)?;
     let lock = fs::read_to_string(copy.join(LOCK)).context("failed to read the copy's Cargo.lock")?;

@@ -110,7 +110,7 @@ pub(crate) const STEPS: &[Step] = &[
     },
     Step {
         name: "floor",
-        about: "the conformance suite passes with the oldest SQLite driver of its range",
+        about: "the store's tests pass with the oldest SQLite driver of its range",
         action: Action::Own(floor::test_store),
     },
 ];

@@ -67,7 +67,8 @@ fn steps_of_a_claim(said: &ScopeCommand, blocked: u32) -> u64 {
         counting.fetch_add(1, Ordering::Relaxed);
         false
     };
-    conn.progress_handler(1, Some(count)).unwrap();
+    // The oldest driver of the range answers nothing.
+    let _ = conn.progress_handler(1, Some(count));
     let task_types = Arc::from([task_type("noisy"), task_type("work")]);
     let offer = ClaimOffer::new(worker(1), task_types, (10..20).map(execution).collect());
     let offer = ClaimOffer { suspects: Suspects::IfNothingElse, ..offer };

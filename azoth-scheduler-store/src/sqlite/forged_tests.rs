@@ -7,10 +7,10 @@ use azoth_scheduler_core::testing::{at, claim, complete, given_nothing, schedule
 use azoth_scheduler_core::time::Timestamp;
 use rusqlite::Connection;
 
-use super::SqliteStore;
 use super::chain;
 use super::head::Head;
 use super::log::{self, LogRow};
+use super::{SqliteOptions, SqliteStore};
 use crate::codec::{self, EventKind};
 use crate::store::Store;
 
@@ -31,9 +31,10 @@ fn told() -> Told {
 async fn first_finding(events: &Told) -> Option<(Option<u64>, String)> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("scheduler.db");
-    drop(SqliteStore::open(&path).unwrap());
+    let open = || SqliteStore::open_with(&path, SqliteOptions::new().allow_old_sqlite(true)).unwrap();
+    drop(open());
     append(&Connection::open(&path).unwrap(), events);
-    let store = SqliteStore::open(&path).unwrap();
+    let store = open();
     store.rebuild_projection().await.unwrap();
     let report = store.verify().await.unwrap();
     let first = report.findings.into_iter().next()?;
