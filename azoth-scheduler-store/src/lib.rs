@@ -31,8 +31,8 @@ pub use filter::TaskFilter;
 pub use memory::MemoryStore;
 pub use record::{LogPosition, RecordedEvent, RecordedPayload, Subject};
 pub use report::{
-    BackupReport, ConsumerLag, CutReport, ExportReport, Finding, Health, RebuildProgress, RebuildReport,
-    RetentionReport, StoreStats, TaskCount, VerifyReport,
+    BackupReport, ConsumerLag, CutReport, Damage, ExportReport, Finding, Health, RebuildProgress,
+    RebuildReport, RetentionReport, SalvageReport, SalvagedPart, StoreStats, TaskCount, VerifyReport,
 };
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;

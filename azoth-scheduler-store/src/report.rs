@@ -110,6 +110,61 @@ pub struct ExportReport {
     pub head_hash: [u8; 32],
 }
 
+/// What could be read of a damaged log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[must_use = "it says what was lost"]
+#[non_exhaustive]
+pub struct SalvageReport {
+    /// Stretches of the log without a gap, in order, each in a file of its own.
+    pub parts: Vec<SalvagedPart>,
+    /// Events in these files.
+    pub events: u64,
+    /// What lies between them, in order.
+    pub damage: Vec<Damage>,
+    /// What is wrong beside the events.
+    pub beside: Vec<String>,
+}
+
+impl SalvageReport {
+    /// Whether the whole log was read and proven.
+    pub fn is_whole(&self) -> bool {
+        self.damage.is_empty() && self.beside.is_empty()
+    }
+}
+
+/// A stretch of a damaged log that is whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SalvagedPart {
+    /// The file, in the form of an export.
+    pub path: PathBuf,
+    /// The events behind this one are in it.
+    pub after: LogPosition,
+    /// The last of them.
+    pub through: LogPosition,
+}
+
+/// Events of a log that cannot be read, or not be proven.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Damage {
+    /// The first of them.
+    pub from: LogPosition,
+    /// The last of them.
+    pub through: LogPosition,
+    /// How many of them can be read all the same.
+    pub readable: u64,
+    /// The first thing that is wrong with them.
+    pub what: String,
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { from, through, readable, what } = self;
+        write!(f, "events {from} to {through}, of which {readable} can be read: {what}")
+    }
+}
+
 /// What was cut from the log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

@@ -137,8 +137,8 @@ fn prepare(place: &Place, options: CutOptions, now: Timestamp) -> Result<Prepare
     if let Some(finding) = report.findings.first() {
         return Err(cell::corrupt(format!("nothing is cut from a log that is not sound: {finding}")));
     }
-    let part =
-        export::Part { after: old.position, after_hash: old.hash, through: position, through_hash: hash };
+    let (after, after_hash) = (old.position, old.hash);
+    let part = export::Part { after, after_hash, through: position, through_hash: hash, mended: Vec::new() };
     let partial = Partial::create(&options.archive)?;
     export::write(&conn, head.database, &part, partial.path())?;
     let archive = partial.finally().to_owned();

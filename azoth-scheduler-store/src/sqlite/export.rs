@@ -36,7 +36,8 @@ impl SqliteStore {
             let conn = readers::connect(&place)?;
             let (base, head) = in_snapshot(&conn, |conn| Ok((Base::read(conn)?, Head::read(conn)?)))?;
             let (through, through_hash) = (head.position, head.hash);
-            let part = Part { after: base.position, after_hash: base.hash, through, through_hash };
+            let (after, after_hash) = (base.position, base.hash);
+            let part = Part { after, after_hash, through, through_hash, mended: Vec::new() };
             let partial = Partial::create(&path)?;
             let report = write(&conn, head.database, &part, partial.path())?;
             partial.finish()?;
@@ -47,12 +48,14 @@ impl SqliteStore {
 }
 
 /// Which part of the log is written.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Part {
     pub(super) after: u64,
     pub(super) after_hash: Hash,
     pub(super) through: u64,
     pub(super) through_hash: Hash,
+    /// Links that are known though other bytes stand in their places: positions and hashes, in order.
+    pub(super) mended: Vec<(u64, Hash)>,
 }
 
 /// Writes a part of the log to a file that exists.
@@ -80,10 +83,13 @@ pub(super) fn write(
         let left = usize::try_from(part.through - position).unwrap_or(usize::MAX);
         // What is behind a position never changes, so each page may have a snapshot of its own.
         let page = in_snapshot(conn, |conn| page(conn, position, left.min(REPLAY_PAGE_EVENTS)))?;
-        for event in page {
+        for mut event in page {
             position += 1;
             if event.position != position {
                 return Err(cell::corrupt(format!("event {position} is missing from the log")));
+            }
+            if let Ok(found) = part.mended.binary_search_by_key(&position, |(position, _)| *position) {
+                event.link = part.mended.get(found).map(|(_, link)| Hex(*link));
             }
             line(&mut out, &event).map_err(|error| failed(&error))?;
         }
@@ -100,12 +106,12 @@ fn page(conn: &rusqlite::Connection, after: u64, limit: usize) -> Result<Vec<Eve
     }
     let line = |row: log::LogRow| {
         let (event, payload) = (row.event()?, log::payload(conn, row.position)?);
-        Ok(EventLine::of(row, &event, payload))
+        Ok(EventLine::of(row, Some(&event), payload))
     };
     rows.into_iter().map(line).collect()
 }
 
-fn line(out: &mut impl Write, value: &impl serde::Serialize) -> std::io::Result<()> {
+pub(super) fn line(out: &mut impl Write, value: &impl serde::Serialize) -> std::io::Result<()> {
     serde_json::to_writer(&mut *out, value)?;
     out.write_all(b"\n")
 }

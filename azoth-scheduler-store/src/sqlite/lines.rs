@@ -76,8 +76,8 @@ impl HeaderLine {
 }
 
 impl EventLine {
-    /// The line of an event and its bytes.
-    pub(super) fn of(row: LogRow, event: &Event, payload: Option<Vec<u8>>) -> Self {
+    /// The line of an event, if its record could be read, and of its bytes.
+    pub(super) fn of(row: LogRow, event: Option<&Event>, payload: Option<Vec<u8>>) -> Self {
         Self {
             position: row.position,
             at_ms: row.at.unix_ms(),
@@ -85,8 +85,8 @@ impl EventLine {
             subject: row.subject,
             previous: row.previous,
             kind: row.kind,
-            name: event.name().to_owned(),
-            event: codec::readable(event),
+            name: event.map_or("unreadable", Event::name).to_owned(),
+            event: event.map_or(Value::Null, codec::readable),
             record: HexBytes(row.record),
             payload: PayloadLine::of(payload),
             link: row.link.map(Hex),

@@ -113,12 +113,17 @@ fn append_one(statement: &mut Statement<'_>, row: &LogRow) -> Result<(), StoreEr
 
 /// The row at a position, by the primary key; also one that was cut and is still referred to.
 pub(super) fn row_at(conn: &Connection, position: u64) -> Result<Option<LogRow>, StoreError> {
-    let mut statement = conn.prepare_cached(&row_sql())?;
-    let raw = statement.query_row([cell::int(position)], LogRow::read).optional()?;
-    if let Some(raw) = raw {
-        return raw.check().map(Some);
+    if let Some(row) = own_row_at(conn, position)? {
+        return Ok(Some(row));
     }
     let mut statement = conn.prepare_cached(KEPT)?;
+    let raw = statement.query_row([cell::int(position)], LogRow::read).optional()?;
+    raw.map(RawRow::check).transpose()
+}
+
+/// The row of the log itself at a position, by the primary key.
+pub(super) fn own_row_at(conn: &Connection, position: u64) -> Result<Option<LogRow>, StoreError> {
+    let mut statement = conn.prepare_cached(&row_sql())?;
     let raw = statement.query_row([cell::int(position)], LogRow::read).optional()?;
     raw.map(RawRow::check).transpose()
 }

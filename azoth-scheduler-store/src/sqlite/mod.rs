@@ -28,6 +28,7 @@
 //! | `retain`, `cut`, `base`, `log_row` | what is let go, where the log begins, and the log's own row |
 //! | `past` | the tasks as they were |
 //! | `backup`, `export`, `import`, `lines`, `partial` | copies of the file, and the log as lines of JSON |
+//! | `salvage`, `survey` | what can still be read of a damaged log |
 //! | [`TransactionalEventHandler`], `delivery`, `fence` | application code in the transaction of its cursor |
 //! | `wake`, `commits`, `hints` | who waits for the log to grow, and how commits of other processes are noticed |
 //!
@@ -83,12 +84,14 @@ mod readers;
 mod rebuild;
 mod retain;
 mod row_writer;
+mod salvage;
 mod schema;
 mod scope_row;
 mod scopes;
 mod scratch;
 mod shadow;
 mod stats;
+mod survey;
 mod suspect;
 mod task_row;
 mod type_row;

@@ -1,4 +1,4 @@
-//! A file that appears under its name only once it is whole.
+//! A file, or a folder of files, that appears under its name only once it is whole.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -59,6 +59,71 @@ impl Drop for Partial {
     }
 }
 
+/// A folder in the making, with files in it and no folders. Unless it is [finished](Self::finish) it goes with this.
+#[derive(Debug)]
+pub(super) struct PartialFolder {
+    path: PathBuf,
+    finally: PathBuf,
+}
+
+impl PartialFolder {
+    /// Makes the folder, empty, under a name beside its own.
+    ///
+    /// # Errors
+    /// [`StoreError::AlreadyExists`] where something has the name that it is to get.
+    pub(super) fn create(finally: &Path) -> Result<Self, StoreError> {
+        let finally = std::path::absolute(finally).map_err(|error| io_error(finally, &error))?;
+        if finally.symlink_metadata().is_ok() {
+            return Err(StoreError::AlreadyExists { path: finally });
+        }
+        let path = beside(&finally, ".partial");
+        // Of one that was killed.
+        let _ = fs::remove_dir_all(&path);
+        private_folder(&path).map_err(|error| io_error(&path, &error))?;
+        Ok(Self { path, finally })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The name that the folder is to get.
+    pub(super) fn finally(&self) -> &Path {
+        &self.finally
+    }
+
+    /// Gives the folder its name, once all that is in it is on the disk.
+    pub(super) fn finish(self) -> Result<(), StoreError> {
+        let finish = || -> std::io::Result<()> {
+            for entry in fs::read_dir(&self.path)? {
+                File::options().write(true).open(entry?.path())?.sync_all()?;
+            }
+            sync_folder(&self.path.join("any"))?;
+            fs::rename(&self.path, &self.finally)?;
+            sync_folder(&self.finally)
+        };
+        finish().map_err(|error| io_error(&self.path, &error))
+    }
+}
+
+impl Drop for PartialFolder {
+    /// After [`finish`](Self::finish) there is nothing left to remove.
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.path);
+    }
+}
+
+#[cfg(unix)]
+fn private_folder(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    fs::DirBuilder::new().mode(0o700).create(path)
+}
+
+#[cfg(not(unix))]
+fn private_folder(path: &Path) -> std::io::Result<()> {
+    fs::create_dir(path)
+}
+
 /// Removes a file and what a database leaves beside it. What cannot be removed is so by the next one of this name.
 fn remove(path: &Path) {
     for ending in ["", "-wal", "-shm", "-journal"] {
@@ -66,6 +131,7 @@ fn remove(path: &Path) {
     }
 }
 
+/// Syncs the folder that a file is in.
 #[cfg(unix)]
 fn sync_folder(path: &Path) -> std::io::Result<()> {
     File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()

@@ -20,6 +20,7 @@ mod power;
 mod process;
 mod rebuild;
 mod replaced;
+mod salvage;
 mod share;
 mod support;
 mod wal;
