@@ -195,7 +195,7 @@ impl Poller {
         (0..executions).map(|_| ExecutionId::from(self.shared.mint(now))).collect()
     }
 
-    /// Starts what was claimed, and asks again if there is more to be had at once.
+    /// Starts what was claimed at `now`, and asks again if there is more to be had at once.
     fn take(&mut self, claims: Claims, now: Timestamp) {
         if claims.worker_ended {
             self.heartbeat.give_up();
@@ -214,9 +214,11 @@ impl Poller {
         meter::oldest_due(Duration::from_millis(late_ms.unsigned_abs()));
         let clock = self.shared.clock();
         let due_in = claims.next_due.map(|due| clock.until(due));
-        // What is due and was not given to us is none of our business until something changes.
-        self.ask |= some && has_room && due_in == Some(Duration::ZERO);
         let suspect_in = claims.next_suspect.map(|due| clock.until(due));
+        // What was due and was not given to us is none of our business until something changes; what came due since then is.
+        let came_due = |due: Timestamp| due > now && clock.until(due) == Duration::ZERO;
+        let some_came_due = claims.next_due.into_iter().chain(claims.next_suspect).any(came_due);
+        self.ask |= has_room && ((some && due_in == Some(Duration::ZERO)) || some_came_due);
         let ahead = due_in.into_iter().chain(suspect_in).filter(|wait| has_room && *wait > Duration::ZERO);
         self.due_at = ahead.min().map(|wait| clock.elapsed().saturating_add(wait));
     }
