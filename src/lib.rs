@@ -60,8 +60,8 @@
 
 pub use azoth_scheduler_core::time::{Timestamp, TimestampError};
 pub use azoth_scheduler_core::{
-    command, dependency, event, execution, id, rejection, retention, retry, schedule, scope, state, task,
-    trace, unique,
+    command, dependency, event, execution, headway, id, rejection, retention, retry, schedule, scope, state,
+    task, trace, unique,
 };
 pub use azoth_scheduler_runtime::*;
 pub use azoth_scheduler_store as store;
@@ -104,7 +104,7 @@ pub mod prelude {
         BlockingTaskHandler, BulkAction, BulkMode, Declared, EventHandler, Limits, Permanent, RequestError,
         Result, RetryAfter, Said, ScheduleChange, ScheduleOutcome, ScheduleTaskRequest, Scheduler,
         SchedulerError, Snooze, State, TaskContext, TaskError, TaskEvent, TaskHandle, TaskHandler, TaskInfo,
-        TaskOptions, TaskOutcome, TaskResult,
+        TaskOptions, TaskOutcome, TaskProgress, TaskResult,
     };
     #[cfg(feature = "sqlite")]
     pub use azoth_scheduler_store::sqlite::{SqliteStore, TransactionalEventHandler};

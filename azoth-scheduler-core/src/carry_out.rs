@@ -212,6 +212,8 @@ fn success_of(command: &TaskCommand) -> Option<&Success> {
         | Wish::Disable { .. }
         | Wish::CorrectClock
         | Wish::RunNow { .. }
+        | Wish::ReportProgress { .. }
+        | Wish::SaveCheckpoint { .. }
         | Wish::Retry { .. } => None,
     }
 }

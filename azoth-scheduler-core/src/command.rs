@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 
 use crate::execution::{ErrorText, Report};
+use crate::headway::Headway;
 use crate::id::{Actor, ExecutionId, TaskId, WorkerId};
 use crate::payload::Payload;
 use crate::schedule::{MisfirePolicy, Schedule};
@@ -96,6 +97,20 @@ pub enum Wish {
     RunNow {
         /// By whom.
         by: Actor,
+    },
+    /// Note how far an execution says that it has come. Saying the same again changes nothing.
+    ReportProgress {
+        /// Which execution.
+        execution: ExecutionId,
+        /// How far.
+        headway: Headway,
+    },
+    /// Keep what the next attempt is to go on from, in the place of what was kept before. The same again changes nothing.
+    SaveCheckpoint {
+        /// Which execution.
+        execution: ExecutionId,
+        /// Its content.
+        checkpoint: Payload,
     },
     /// Let a disabled task go on, with nothing counted against it: a one-time task runs at once, a recurring one at its
     /// next occurrence.
@@ -267,6 +282,8 @@ impl TaskCommand {
             | Wish::Disable { .. }
             | Wish::CorrectClock
             | Wish::RunNow { .. }
+            | Wish::ReportProgress { .. }
+            | Wish::SaveCheckpoint { .. }
             | Wish::Retry { .. } => 1,
         }
     }
@@ -278,6 +295,7 @@ impl Wish {
         match self {
             Wish::Schedule(new) => Some(&new.payload),
             Wish::Complete { report: Report::Succeeded(success), .. } => Some(&success.emitted.payload),
+            Wish::SaveCheckpoint { checkpoint, .. } => Some(checkpoint),
             Wish::Complete { .. }
             | Wish::Claim { .. }
             | Wish::Abandon { .. }
@@ -287,6 +305,7 @@ impl Wish {
             | Wish::Disable { .. }
             | Wish::CorrectClock
             | Wish::RunNow { .. }
+            | Wish::ReportProgress { .. }
             | Wish::Retry { .. } => None,
         }
     }

@@ -142,6 +142,8 @@ impl DependencyEnd {
             | Event::PayloadsDropped { .. }
             | Event::LogCut { .. }
             | Event::DependencyEnded { .. }
+            | Event::ProgressReported { .. }
+            | Event::CheckpointSaved { .. }
             | Event::RunRequested { .. } => return None,
         };
         match then {
@@ -170,6 +172,8 @@ pub(crate) fn named(command: &TaskCommand) -> &[TaskId] {
         | crate::command::Wish::Disable { .. }
         | crate::command::Wish::CorrectClock
         | crate::command::Wish::RunNow { .. }
+        | crate::command::Wish::ReportProgress { .. }
+        | crate::command::Wish::SaveCheckpoint { .. }
         | crate::command::Wish::Retry { .. } => &[],
     }
 }

@@ -7,6 +7,7 @@ use core::num::NonZeroU32;
 use crate::command::AbandonReason;
 use crate::dependency::DependencyEnd;
 use crate::execution::{Emitted, ErrorText, Outcome};
+use crate::headway::Headway;
 use crate::id::{Actor, ExecutionId, TaskId, WorkerId};
 use crate::payload::PayloadDigest;
 use crate::retention::Horizon;
@@ -207,6 +208,20 @@ pub enum Event {
         /// What comes then.
         then: MovedOn,
     },
+    /// The execution that holds the task said how far it has come.
+    ProgressReported {
+        /// Which execution.
+        execution: ExecutionId,
+        /// How far.
+        headway: Headway,
+    },
+    /// The execution that holds the task left what the next attempt goes on from, in the place of what was left before.
+    CheckpointSaved {
+        /// Which execution.
+        execution: ExecutionId,
+        /// Its content; the user's bytes, never looked into.
+        checkpoint: PayloadDigest,
+    },
 }
 
 /// What a `TaskScheduled` changed.
@@ -271,6 +286,8 @@ impl Event {
             Event::DependencyEnded { .. } => "DependencyEnded",
             Event::RunRequested { .. } => "RunRequested",
             Event::TaskRetried { .. } => "TaskRetried",
+            Event::ProgressReported { .. } => "ProgressReported",
+            Event::CheckpointSaved { .. } => "CheckpointSaved",
         }
     }
 
@@ -284,6 +301,7 @@ impl Event {
         match self {
             Event::TaskScheduled { definition, .. } => Some(definition.payload),
             Event::TaskEventEmitted { emitted, .. } => Some(emitted.payload),
+            Event::CheckpointSaved { checkpoint, .. } => Some(*checkpoint),
             Event::ExecutionStarted { .. }
             | Event::TaskExecuted { .. }
             | Event::ExecutionAbandoned { .. }
@@ -300,6 +318,7 @@ impl Event {
             | Event::PayloadsDropped { .. }
             | Event::LogCut { .. }
             | Event::DependencyEnded { .. }
+            | Event::ProgressReported { .. }
             | Event::RunRequested { .. }
             | Event::TaskRetried { .. } => None,
         }

@@ -2,6 +2,7 @@
 //! nothing, so a replay gives the same states in ten years, under any clock, zone data or cron engine.
 
 use crate::event::{Change, Event, MovedOn, Then};
+use crate::headway::{Checkpoint, Reported};
 use crate::id::{ExecutionId, TaskId};
 use crate::state::{
     Afterwards, Counts, DisabledReason, Pause, PhaseKind, Progress, Running, TaskPhase, TaskState, Work,
@@ -71,6 +72,7 @@ pub fn evolve(state: Option<TaskState>, event: &Event, at: Timestamp) -> Result<
         }
         Event::TaskCancelled { reason, by, .. } => {
             lives(&state, event)?;
+            state.checkpoint = None;
             end(&mut state, TaskPhase::Cancelled { at, reason: reason.clone(), by: by.clone() });
         }
         Event::TaskPaused { reason, by, until } => {
@@ -85,6 +87,14 @@ pub fn evolve(state: Option<TaskState>, event: &Event, at: Timestamp) -> Result<
             lives(&state, event)?;
             let said = DisabledReason::Said { by: by.clone(), reason: reason.clone() };
             disable(&mut state, said, at);
+        }
+        Event::ProgressReported { execution, headway } => {
+            let running = holder(&mut state, *execution, event)?;
+            running.reported = Some(Reported { headway: headway.clone(), at });
+        }
+        Event::CheckpointSaved { execution, checkpoint } => {
+            holder(&mut state, *execution, event)?;
+            state.checkpoint = Some(Checkpoint { payload: *checkpoint, at });
         }
         Event::DependencyEnded { .. } => dependency_ended(&mut state, event, at)?,
         Event::RunRequested { .. } => run_requested(&mut state, event, at)?,
@@ -139,6 +149,7 @@ fn scheduled(state: Option<TaskState>, event: &Event, at: Timestamp) -> Result<T
         runs: 0,
         moved_at: at,
         waits_for: waits_for.clone(),
+        checkpoint: None,
         off_schedule: None,
         trace: *trace,
     })
@@ -192,6 +203,7 @@ fn started(state: &mut TaskState, event: &Event, at: Timestamp) -> Result<(), Ou
             attempt: *attempt,
             superseded: false,
             afterwards: Afterwards::GoOn,
+            reported: None,
         });
         state.progress = *progress;
         state.runs = *run;
@@ -227,6 +239,10 @@ fn move_on(state: &mut TaskState, then: &Then, progress: Progress, at: Timestamp
     };
     state.off_schedule = state.off_schedule.filter(|asked| open == Some(*asked));
     state.counts = counts;
+    // What is disabled may be retried, and goes on then from where it was.
+    if let Then::Next(_) | Then::Finish = then {
+        state.checkpoint = None;
+    }
     end(state, phase);
 }
 
@@ -334,4 +350,22 @@ fn holds(state: &TaskState, execution: ExecutionId, event: &Event) -> Result<(),
         None => Found::Phase(state.phase.kind()),
     };
     Err(OutOfOrder { event: event.name(), found })
+}
+
+fn holder<'a>(
+    state: &'a mut TaskState,
+    execution: ExecutionId,
+    event: &Event,
+) -> Result<&'a mut Running, OutOfOrder> {
+    holds(state, execution, event)?;
+    let found = Found::Phase(state.phase.kind());
+    match &mut state.phase {
+        TaskPhase::Running(running) => Ok(running),
+        TaskPhase::Waiting(_)
+        | TaskPhase::Blocked(_)
+        | TaskPhase::Paused { .. }
+        | TaskPhase::Finished { .. }
+        | TaskPhase::Disabled { .. }
+        | TaskPhase::Cancelled { .. } => Err(OutOfOrder { event: event.name(), found }),
+    }
 }

@@ -73,13 +73,7 @@ impl ErrorText {
 
     /// Keeps the text, or as much of it as there is room for.
     pub fn new(text: impl Into<String>) -> Self {
-        let mut text = text.into();
-        if text.len() > Self::BYTES_MAX {
-            let room = Self::BYTES_MAX.saturating_sub(CUT_MARK.len());
-            text.truncate(text.floor_char_boundary(room));
-            text.push_str(CUT_MARK);
-        }
-        Self(text)
+        Self(cut(text.into(), Self::BYTES_MAX))
     }
 
     /// The text.
@@ -155,6 +149,16 @@ pub struct Emitted<P = PayloadDigest> {
     pub event_type: EventType,
     /// Its content; the user's bytes, never looked into.
     pub payload: P,
+}
+
+/// The text, or its start with a mark where it has more bytes than there is room for.
+pub(crate) fn cut(mut text: String, bytes_max: usize) -> String {
+    if text.len() > bytes_max {
+        let room = bytes_max.saturating_sub(CUT_MARK.len());
+        text.truncate(text.floor_char_boundary(room));
+        text.push_str(CUT_MARK);
+    }
+    text
 }
 
 const CUT_MARK: &str = " [cut]";

@@ -168,6 +168,8 @@ impl Ledger {
             | Event::PayloadsDropped { .. }
             | Event::LogCut { .. }
             | Event::DependencyEnded { .. }
+            | Event::ProgressReported { .. }
+            | Event::CheckpointSaved { .. }
             | Event::RunRequested { .. } => refuse_told(&told),
         }
     }

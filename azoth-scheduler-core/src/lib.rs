@@ -14,6 +14,7 @@
 //! | [`scope`] | limits and pauses of a task type, a concurrency key, or everything |
 //! | [`retention`] | what is let go of old tasks, payloads and events, and when |
 //! | [`state`], [`decide`], [`evolve`] | what events add up to, every rule, and the reducer that only copies |
+//! | [`headway`] | what an execution says while it runs: its progress, its checkpoints |
 //! | [`ledger`] | whether the events of a task account for every occurrence |
 #![no_std]
 #![warn(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::wildcard_enum_match_arm)]
@@ -48,6 +49,8 @@ pub mod event;
 pub mod evolve;
 #[cfg(feature = "engine")]
 pub mod execution;
+#[cfg(feature = "engine")]
+pub mod headway;
 #[cfg(feature = "engine")]
 pub mod ledger;
 #[cfg(feature = "engine")]

@@ -168,6 +168,8 @@ pub fn evolve(state: LogState, event: &Event) -> Result<LogState, OutOfOrder> {
         | Event::ScopePaused { .. }
         | Event::ScopeResumed { .. }
         | Event::DependencyEnded { .. }
+        | Event::ProgressReported { .. }
+        | Event::CheckpointSaved { .. }
         | Event::RunRequested { .. }
         | Event::TaskRetried { .. } => {
             return Err(OutOfOrder { event: event.name(), found: Found::AnotherSubject });

@@ -6,6 +6,7 @@ use core::num::NonZeroU32;
 
 use crate::decide::SUSPECT_LOSSES;
 use crate::execution::ErrorText;
+use crate::headway::{Checkpoint, Reported};
 use crate::id::{Actor, ExecutionId, TaskId, WorkerId};
 use crate::schedule::Run;
 use crate::task::TaskDefinition;
@@ -35,6 +36,8 @@ pub struct TaskState {
     pub moved_at: Timestamp,
     /// The tasks that it waits for, ordered by their ids; only while it is blocked, or was paused when it was.
     pub waits_for: Vec<TaskId>,
+    /// What an attempt at the current occurrence left for the next one.
+    pub checkpoint: Option<Checkpoint>,
     /// The instant at which somebody asked for a run that its schedule does not ask for, while that run waits or runs.
     pub off_schedule: Option<Timestamp>,
     /// Where in a trace it was defined, if that was within one. No part of the definition.
@@ -108,6 +111,8 @@ pub struct Running {
     pub superseded: bool,
     /// What happens to the task when it ends.
     pub afterwards: Afterwards,
+    /// How far it last said that it has come.
+    pub reported: Option<Reported>,
 }
 
 /// What happens to a task when its running execution ends.

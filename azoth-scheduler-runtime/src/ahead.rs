@@ -199,6 +199,7 @@ mod tests {
             timeout_ms: NonZeroU64::MIN,
             suspect: false,
             payload: Arc::from([]),
+            checkpoint: None,
             trace: None,
         };
         let handler = AnyTaskHandler(Kind::Async(Arc::new(Nothing)));

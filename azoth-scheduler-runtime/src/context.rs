@@ -1,7 +1,8 @@
 //! What a handler knows about the execution that it is.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use azoth_scheduler_core::headway::Headway;
 use azoth_scheduler_core::id::{ExecutionId, NameError, TaskId, TaskType};
 use azoth_scheduler_core::time::Timestamp;
 use azoth_scheduler_core::trace::TraceParent;
@@ -11,6 +12,7 @@ use tokio::sync::watch;
 use crate::error::Result as SchedulerResult;
 use crate::outbox::Outbox;
 use crate::request::ScheduleTaskRequest;
+use crate::shared::Shared;
 use crate::state::{MissingState, State, StateMap};
 
 /// Which task a handler runs, for which instant, for the how-manyth time, and whether it is still wanted.
@@ -31,7 +33,15 @@ pub struct TaskContext {
     facts: Arc<Facts>,
     states: Arc<StateMap>,
     outbox: Arc<Outbox>,
+    notes: Arc<Mutex<Notes>>,
     cancellation: watch::Receiver<bool>,
+}
+
+/// What the handler has said of itself so far.
+#[derive(Default)]
+struct Notes {
+    said: Option<Headway>,
+    checkpoint: Option<Arc<[u8]>>,
 }
 
 /// What does not change while a handler runs.
@@ -43,6 +53,8 @@ pub(crate) struct Facts {
     pub(crate) occurrence: Timestamp,
     pub(crate) attempt: u32,
     pub(crate) trace: Option<TraceParent>,
+    /// Whether the handler has a thread of its own.
+    pub(crate) may_block: bool,
 }
 
 impl TaskContext {
@@ -50,9 +62,11 @@ impl TaskContext {
         facts: Facts,
         states: Arc<StateMap>,
         outbox: Arc<Outbox>,
+        checkpoint: Option<Arc<[u8]>>,
         cancellation: watch::Receiver<bool>,
     ) -> Self {
-        Self { facts: Arc::new(facts), states, outbox, cancellation }
+        let notes = Arc::new(Mutex::new(Notes { said: None, checkpoint }));
+        Self { facts: Arc::new(facts), states, outbox, notes, cancellation }
     }
 
     /// A context that belongs to no scheduler, for tests of a handler: first attempt, scheduled for the start of 1970,
@@ -68,9 +82,10 @@ impl TaskContext {
             occurrence: Timestamp::UNIX_EPOCH,
             attempt: 1,
             trace: None,
+            may_block: true,
         };
         let outbox = Arc::new(Outbox::detached());
-        Ok(Self::new(facts, Arc::default(), outbox, watch::channel(false).1))
+        Ok(Self::new(facts, Arc::default(), outbox, None, watch::channel(false).1))
     }
 
     /// The same context with these values, for tests of a handler.
@@ -166,11 +181,48 @@ impl TaskContext {
         self.outbox.requests()
     }
 
+    /// The scheduler, `None` where the context belongs to none.
+    pub(crate) fn desk(&self) -> SchedulerResult<Option<Arc<Shared>>> {
+        self.outbox.desk()
+    }
+
+    pub(crate) fn may_block(&self) -> bool {
+        self.facts.may_block
+    }
+
+    pub(crate) fn say(&self, headway: Headway) {
+        self.notes().said = Some(headway);
+    }
+
+    pub(crate) fn said(&self) -> Option<Headway> {
+        self.notes().said.clone()
+    }
+
+    pub(crate) fn kept(&self) -> Option<Arc<[u8]>> {
+        self.notes().checkpoint.clone()
+    }
+
+    pub(crate) fn set_kept(&self, bytes: Arc<[u8]>) {
+        self.notes().checkpoint = Some(bytes);
+    }
+
+    fn notes(&self) -> MutexGuard<'_, Notes> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// A value registered by `with_state`.
     ///
     /// # Errors
     /// [`MissingState`] when no value of this type was registered; it names those that were.
     pub fn state<T: Send + Sync + 'static>(&self) -> Result<State<T>, MissingState> {
         self.states.require()
+    }
+}
+
+impl std::fmt::Debug for Notes {
+    /// Never shows the bytes themselves: they may hold secrets.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let checkpoint = self.checkpoint.as_ref().map(|bytes| bytes.len());
+        f.debug_struct("Notes").field("said", &self.said).field("checkpoint_bytes", &checkpoint).finish()
     }
 }

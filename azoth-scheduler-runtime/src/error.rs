@@ -118,6 +118,16 @@ pub enum SchedulerError {
         "the execution has ended, so nothing can be scheduled, noted or kept with it any more: do so before the handler returns"
     )]
     ExecutionOver,
+    /// What was to be kept for the next attempt is too large. Nothing was changed.
+    #[error(
+        "a checkpoint of {bytes} bytes is over the limit of {limit}: keep large content elsewhere and its name in the checkpoint"
+    )]
+    CheckpointTooLarge {
+        /// Its size.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
     /// A handler's own error.
     #[error(transparent)]
     Handler(Box<dyn Error + Send + Sync>),

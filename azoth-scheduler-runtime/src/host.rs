@@ -2,8 +2,10 @@
 //! the runtime and the machine, so that a whole run can be repeated to the last event.
 
 use std::io;
-use std::pin::Pin;
-use std::thread;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
 
 use azoth_scheduler_core::time::Timestamp;
 use tokio::task::AbortHandle;
@@ -24,6 +26,10 @@ pub(crate) trait Host: Send + Sync + 'static {
 
     /// Runs a handler that may block. The job must not panic.
     fn run_blocking(&self, job: Box<dyn FnOnce() + Send + 'static>) -> io::Result<()>;
+
+    /// Runs a future on the thread of a blocking handler, until it ends. Where it cannot end as long as that thread is taken
+    /// up by this, it is dropped.
+    fn block_on(&self, work: Pin<Box<dyn Future<Output = ()> + Send + '_>>);
 
     /// A UUIDv7 of this instant, unlike any other.
     fn mint(&self, now: Timestamp) -> Uuid;
@@ -71,10 +77,33 @@ impl Host for Machine {
         self.threads.run(job)
     }
 
+    fn block_on(&self, work: Pin<Box<dyn Future<Output = ()> + Send + '_>>) {
+        at_once(work);
+    }
+
     fn mint(&self, now: Timestamp) -> Uuid {
         let ms = u64::try_from(now.unix_ms()).unwrap_or(0);
         let nanos = u32::try_from(ms % 1000).unwrap_or(0) * 1_000_000;
         Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, ms / 1000, nanos))
+    }
+}
+
+/// Runs a future to its end on this thread.
+pub(crate) fn at_once<T>(work: impl Future<Output = T>) -> T {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    // The budget of an async runtime's task is not for this: it cannot be renewed here.
+    let mut work = pin!(tokio::task::coop::unconstrained(work));
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    loop {
+        match work.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(done) => return done,
+            Poll::Pending => thread::park(),
+        }
     }
 }
 

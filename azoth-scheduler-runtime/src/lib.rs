@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `scheduler`, `builder`, `config`, `scheduling`, `declare`, `bulk`, `handle`, `blocking` | [`Scheduler`]: what a program asks, and how it is set up |
 //! | `request`, `view`, `error` | [`ScheduleTaskRequest`] in, [`TaskInfo`] out, [`SchedulerError`] |
-//! | `handler`, `any_handler`, `registry`, `context`, `outbox`, `state`, `event`, `task_error` | [`TaskHandler`], [`BlockingTaskHandler`] and what they see, return and fail with |
+//! | `handler`, `any_handler`, `registry`, `context`, `outbox`, `progress`, `checkpoint`, `state`, `event`, `task_error` | [`TaskHandler`], [`BlockingTaskHandler`] and what they see, return and fail with |
 //! | `poller`, `recorder`, `slots` | the one loop: when to wake, what to record, how much to claim |
 //! | `worker`, `panic_place`, `task_set` | one execution: timeout, cancellation, panic, outcome; executions that belong together |
 //! | `host`, `threads` | where all of it takes place: tasks, threads, the chance in ids |
@@ -22,6 +22,7 @@ mod any_handler;
 mod blocking;
 mod builder;
 mod bulk;
+mod checkpoint;
 mod clock;
 mod clock_watch;
 mod config;
@@ -42,6 +43,7 @@ mod outbox;
 mod panic_place;
 mod poller;
 mod process;
+mod progress;
 mod recorder;
 mod registry;
 mod request;
@@ -82,7 +84,10 @@ pub use shutdown::ShutdownComplete;
 pub use state::{MissingState, State, StateMap};
 pub use subscribe::Subscription;
 pub use task_error::{Permanent, RetryAfter, Snooze, TaskError, TaskResult};
-pub use view::{RunningInfo, Said, ScheduleChange, ScheduleOutcome, SchedulerStats, TaskInfo};
+pub use view::{
+    CheckpointInfo, RunningInfo, Said, ScheduleChange, ScheduleOutcome, SchedulerStats, TaskInfo,
+    TaskProgress,
+};
 
 #[doc(hidden)]
 #[path = "private.rs"]

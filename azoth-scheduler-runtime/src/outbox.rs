@@ -41,11 +41,7 @@ impl Outbox {
 
     /// Keeps a task that is to be scheduled, once it is known that it could be.
     pub(crate) fn add(&self, request: ScheduleTaskRequest) -> Result<TaskId> {
-        let desk = match &self.desk {
-            None => None,
-            Some(desk) => Some(desk.upgrade().ok_or(SchedulerError::ExecutionOver)?),
-        };
-        let child = desk.map(|shared| self.child(&shared, &request)).transpose()?;
+        let child = self.desk()?.map(|shared| self.child(&shared, &request)).transpose()?;
         let mut kept = self.kept();
         if kept.closed {
             return Err(SchedulerError::ExecutionOver);
@@ -64,6 +60,15 @@ impl Outbox {
         kept.requests.push(request);
         kept.payload_bytes = payload_bytes;
         Ok(task)
+    }
+
+    /// The scheduler whose execution this is, as long as that has not ended; `None` for a context that belongs to none.
+    pub(crate) fn desk(&self) -> Result<Option<Arc<Shared>>> {
+        let Some(desk) = &self.desk else { return Ok(None) };
+        if self.kept().closed {
+            return Err(SchedulerError::ExecutionOver);
+        }
+        desk.upgrade().map(Some).ok_or(SchedulerError::ExecutionOver)
     }
 
     /// What is kept so far.

@@ -21,6 +21,7 @@ use crate::error::{Result, SchedulerError};
 use crate::handle::TaskHandle;
 use crate::panic_place;
 use crate::poller::Poller;
+use crate::progress;
 use crate::request::ScheduleTaskRequest;
 use crate::shared::Shared;
 use crate::shutdown::{GRACE_EXTRA, ShutdownComplete};
@@ -428,6 +429,8 @@ impl Scheduler {
         let Some(mut poller) = Poller::start(Arc::clone(shared)).await? else {
             return Ok(());
         };
+        let mut noting = TaskSet::new(Arc::clone(&shared.workshop.host));
+        noting.spawn(progress::record(Arc::clone(shared)));
         let mut readers = TaskSet::new(Arc::clone(&shared.workshop.host));
         for (number, consumer) in shared.consumers.iter().enumerate() {
             readers.spawn(Reader::run(Arc::clone(shared), number + 1, consumer.clone()));
@@ -443,6 +446,8 @@ impl Scheduler {
             shared.shutdown.request(shared.clock(), Duration::ZERO);
         }
         poller.drain().await;
+        // Nobody is left who could say anything.
+        drop(noting);
         let ended = async { while readers.join_next().await.is_some() {} };
         tokio::select! {
             biased;

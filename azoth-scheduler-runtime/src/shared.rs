@@ -7,7 +7,7 @@ use azoth_scheduler_core::id::{Actor, TaskType};
 use azoth_scheduler_core::time::Timestamp;
 use azoth_scheduler_core::trace::TraceParent;
 use azoth_scheduler_store::{Store, StoreError};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
 use crate::clock::Clock;
@@ -32,6 +32,8 @@ pub(crate) struct Shared {
     pub(crate) running: Arc<Running>,
     pub(crate) consumers: Vec<Consumer>,
     pub(crate) shutdown: Shutdown,
+    /// Somebody has said how far he has come.
+    pub(crate) progress: Notify,
     stage: watch::Sender<Stage>,
     nudge: watch::Sender<u64>,
     pulses: Vec<watch::Sender<Pulse>>,
@@ -79,6 +81,7 @@ impl Shared {
             running: Arc::default(),
             consumers,
             shutdown: Shutdown::new(),
+            progress: Notify::new(),
             stage: watch::Sender::new(Stage::NotRunning),
             nudge: watch::Sender::new(0),
             pulses: (0..parties).map(|_| watch::Sender::new(Pulse::default())).collect(),

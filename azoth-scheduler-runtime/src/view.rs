@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use azoth_scheduler_core::headway::{Checkpoint, Headway, Reported, Share};
 use azoth_scheduler_core::id::{ExecutionId, GroupName, TaskId, TaskType, WorkerId};
 use azoth_scheduler_core::retry::RetryPolicy;
 use azoth_scheduler_core::schedule::Schedule;
@@ -74,6 +75,8 @@ pub struct TaskInfo {
     pub runs: u32,
     /// The execution that holds it, if one does.
     pub running: Option<RunningInfo>,
+    /// What an attempt at the current occurrence left for the next one.
+    pub checkpoint: Option<CheckpointInfo>,
     /// Why it is paused, disabled or cancelled.
     pub reason: Option<String>,
     /// Since when it is paused or has ended, in UTC.
@@ -111,6 +114,36 @@ pub struct RunningInfo {
     pub claimed_at: OffsetDateTime,
     /// What is to happen when it ends.
     pub afterwards: Afterwards,
+    /// How far it says that it has come, if it does.
+    pub progress: Option<TaskProgress>,
+}
+
+/// How far an execution says that it has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TaskProgress {
+    /// What it says of it; may be empty.
+    pub note: String,
+    /// When that was recorded, in UTC.
+    pub at: OffsetDateTime,
+    done: Share,
+}
+
+impl TaskProgress {
+    /// Which part of its work is done, 0 to 1, in steps of a hundredth of a percent.
+    pub fn fraction(&self) -> f64 {
+        self.done.fraction()
+    }
+}
+
+/// What an attempt left for the next one. Its bytes are in the task's history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CheckpointInfo {
+    /// How many bytes.
+    pub bytes: u64,
+    /// When it was saved, in UTC.
+    pub at: OffsetDateTime,
 }
 
 /// How the scheduler and its store are doing.
@@ -138,6 +171,11 @@ impl TaskInfo {
     /// Whether the task still runs or will: it waits, runs or is paused.
     pub fn enabled(&self) -> bool {
         self.phase.is_live()
+    }
+
+    /// How far the execution that holds it says that it has come.
+    pub fn progress(&self) -> Option<&TaskProgress> {
+        self.running.as_ref().and_then(|running| running.progress.as_ref())
     }
 
     /// What its handler is given. Only [`Scheduler::get_task`](crate::Scheduler::get_task) reads it; `None` in listings,
@@ -171,6 +209,7 @@ impl TaskInfo {
             priority: definition.priority,
             group: definition.group,
             waits_for: state.waits_for,
+            checkpoint: state.checkpoint.map(CheckpointInfo::from),
             unique: definition.unique,
             created_at: state.created_at.into(),
             defined_at: state.defined_at.into(),
@@ -237,6 +276,20 @@ impl From<&Running> for RunningInfo {
             worker: running.worker,
             claimed_at: running.claimed_at.into(),
             afterwards: running.afterwards.clone(),
+            progress: running.reported.as_ref().map(TaskProgress::from),
         }
+    }
+}
+
+impl From<&Reported> for TaskProgress {
+    fn from(reported: &Reported) -> Self {
+        let Headway { done, note } = &reported.headway;
+        Self { note: note.as_str().to_owned(), at: reported.at.into(), done: *done }
+    }
+}
+
+impl From<Checkpoint> for CheckpointInfo {
+    fn from(checkpoint: Checkpoint) -> Self {
+        Self { bytes: checkpoint.payload.bytes, at: checkpoint.at.into() }
     }
 }

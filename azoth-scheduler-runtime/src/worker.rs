@@ -10,6 +10,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use azoth_scheduler_core::execution::{ErrorText, Failure, FailureClass, Outcome, Report, Success};
+use azoth_scheduler_core::headway::Headway;
 use azoth_scheduler_core::id::{ExecutionId, TaskId, TaskType};
 use azoth_scheduler_core::time::Timestamp;
 use azoth_scheduler_store::Claimed;
@@ -121,7 +122,7 @@ impl Execution {
     }
 
     async fn run_async(&self, workshop: &Workshop, handler: Arc<dyn TaskHandler>) -> Ending {
-        let ctx = self.context(workshop);
+        let ctx = self.context(workshop, false);
         let payload = &self.claimed.payload;
         let handled = async { handler.execute(&ctx, payload).await };
         let result = tokio::select! {
@@ -166,7 +167,7 @@ impl Execution {
         span: tracing::Span,
         done: oneshot::Sender<Caught<TaskResult>>,
     ) -> impl FnOnce() + Send + 'static {
-        let ctx = self.context(workshop);
+        let ctx = self.context(workshop, true);
         let payload = Arc::clone(&self.claimed.payload);
         let slot = Arc::clone(&self.slot);
         let runtime = tokio::runtime::Handle::try_current().ok();
@@ -204,7 +205,7 @@ impl Execution {
         Duration::from_millis(self.claimed.timeout_ms.get())
     }
 
-    fn context(&self, workshop: &Workshop) -> TaskContext {
+    fn context(&self, workshop: &Workshop, may_block: bool) -> TaskContext {
         let facts = Facts {
             task: self.claimed.task.clone(),
             task_type: self.claimed.task_type.clone(),
@@ -212,9 +213,10 @@ impl Execution {
             occurrence: self.claimed.occurrence,
             attempt: self.claimed.attempt,
             trace: self.claimed.trace,
+            may_block,
         };
-        let outbox = Arc::clone(&self.outbox);
-        TaskContext::new(facts, Arc::clone(&workshop.states), outbox, self.cancel.listen())
+        let (outbox, checkpoint) = (Arc::clone(&self.outbox), self.claimed.checkpoint.clone());
+        TaskContext::new(facts, Arc::clone(&workshop.states), outbox, checkpoint, self.cancel.listen())
     }
 }
 
@@ -235,6 +237,8 @@ pub(crate) struct UnderWay {
     spawned_at: Timestamp,
     polls: Arc<Polls>,
     cancel: Cancel,
+    /// How far it says that it has come, until that is recorded.
+    pub(crate) said: Option<Headway>,
 }
 
 impl Running {
@@ -248,6 +252,7 @@ impl Running {
             spawned_at: now,
             polls: Arc::clone(&queued.polls),
             cancel: queued.cancel.clone(),
+            said: None,
         };
         self.executions().insert(queued.claimed.execution, under_way);
     }
@@ -275,6 +280,16 @@ impl Running {
 
     pub(crate) fn ids(&self) -> BTreeSet<ExecutionId> {
         self.executions().keys().copied().collect()
+    }
+
+    /// Does something with one of them, if it is under way.
+    pub(crate) fn with(&self, execution: ExecutionId, work: impl FnOnce(&mut UnderWay)) -> Option<()> {
+        self.executions().get_mut(&execution).map(work)
+    }
+
+    /// Does something with each of them.
+    pub(crate) fn for_each(&self, mut work: impl FnMut(ExecutionId, &mut UnderWay)) {
+        self.executions().iter_mut().for_each(|(execution, under_way)| work(*execution, under_way));
     }
 
     /// Whether one of them blocks the async runtime; says so once each.

@@ -6,6 +6,7 @@ use azoth_scheduler_core::command::AbandonReason;
 use azoth_scheduler_core::dependency::{After, DependencyEnd, OnDependencyFailure};
 use azoth_scheduler_core::event::{Change, Event, MovedOn, Then};
 use azoth_scheduler_core::execution::{Emitted, ErrorText, Failure, FailureClass, Outcome};
+use azoth_scheduler_core::headway::{Headway, Note, Share};
 use azoth_scheduler_core::id::{
     Actor, ConcurrencyKey, EventType, ExecutionId, GroupName, IdempotencyKey, TaskId, TaskType, WorkerId,
 };
@@ -65,6 +66,16 @@ pub(crate) fn event() -> BoxedStrategy<Event> {
         1 => (actor(), work(), any::<bool>())
             .prop_map(|(by, work, off_schedule)| Event::RunRequested { by, work, off_schedule }),
         1 => (actor(), moved_on()).prop_map(|(by, then)| Event::TaskRetried { by, then }),
+        1 => (execution_id(), 0..=10_000u16, any::<String>())
+            .prop_map(|(execution, done, note)| Event::ProgressReported {
+                execution,
+                headway: Headway {
+                    done: Share::from_hundredths(done).unwrap_or_default(),
+                    note: Note::new(note),
+                },
+            }),
+        1 => (execution_id(), digest())
+            .prop_map(|(execution, checkpoint)| Event::CheckpointSaved { execution, checkpoint }),
     ].boxed()
 }
 

@@ -364,6 +364,8 @@ pub struct Claimed {
     pub payload: Arc<[u8]>,
     /// Where in a trace the task was scheduled, if that was within one.
     pub trace: Option<TraceParent>,
+    /// What an attempt before this one left for it.
+    pub checkpoint: Option<Arc<[u8]>>,
 }
 
 /// A task with its payload.

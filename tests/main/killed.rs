@@ -28,11 +28,13 @@ impl TaskHandler for Job {
     }
 
     async fn execute(&self, ctx: &TaskContext, _payload: &[u8]) -> TaskResult {
+        let left_by: Option<u32> = ctx.checkpoint()?;
         if self.hangs {
+            ctx.save_checkpoint(&std::process::id()).await?;
             tell(ctx.task_id())?;
             std::future::pending::<()>().await;
         }
-        Ok(TaskEvent::new("done", [])?)
+        Ok(TaskEvent::json("done", &left_by)?)
     }
 }
 
@@ -63,8 +65,8 @@ async fn child_that_is_killed_while_its_tasks_run() {
     scheduler.run().await.unwrap();
 }
 
-/// Runs the child until its slots are full, and kills it.
-fn kill_one(file: &Path) {
+/// Runs the child until its slots are full, and kills it. Gives its process id.
+fn kill_one(file: &Path) -> u32 {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["killed::child_that_is_killed_while_its_tasks_run", "--exact", "--nocapture"])
         .env(FILE, file)
@@ -78,6 +80,7 @@ fn kill_one(file: &Path) {
     child.kill().unwrap();
     child.wait().unwrap();
     assert_eq!(running, SLOTS);
+    child.id()
 }
 
 #[tokio::test]
@@ -85,7 +88,7 @@ async fn tasks_of_a_killed_process_are_taken_over_at_once_and_recorded_once() {
     // I1, I9: the claims of the dead process are known, and count.
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("scheduler.db");
-    kill_one(&file);
+    let killed = kill_one(&file);
     let scheduler = scheduler(&file, false);
     let running = tokio::spawn({
         let scheduler = scheduler.clone();
@@ -105,6 +108,9 @@ async fn tasks_of_a_killed_process_are_taken_over_at_once_and_recorded_once() {
         let abandoned = count(lost);
         assert_eq!(count(|event| matches!(event, Event::ExecutionStarted { .. })), 1 + abandoned);
         taken_over += abandoned;
+        let value = scheduler.handle(&task.id).unwrap().wait::<Option<u32>>().await.unwrap().value();
+        let left_by = if abandoned > 0 { Some(killed) } else { None };
+        assert_eq!(value, Some(left_by), "{}: what was saved outlives the process", task.id);
     }
     assert_eq!(taken_over, SLOTS);
     scheduler.shutdown().await;

@@ -9,7 +9,9 @@ use super::{Answer, Decision};
 use crate::command::AbandonReason;
 use crate::event::{Event, MovedOn};
 use crate::execution::{Emitted, Report};
+use crate::headway::Headway;
 use crate::id::{ExecutionId, WorkerId};
+use crate::payload::Payload;
 use crate::rejection::Rejection;
 use crate::schedule::{Calendar, LateCause, Passed, Reckoning, reckon};
 use crate::state::{Progress, Running, TaskState, Work};
@@ -82,6 +84,33 @@ pub(super) fn abandon(
     let mut events = vec![Event::ExecutionAbandoned { execution, why, then, progress }];
     events.extend(passed_events(passed));
     Ok(Decision { events, answer: Answer::Recorded })
+}
+
+/// What an execution says of itself. Only the last word counts, so the same word again is none.
+pub(super) fn report_progress(
+    state: &TaskState,
+    execution: ExecutionId,
+    headway: &Headway,
+) -> Result<Decision, Rejection> {
+    let running = holder(state, execution)?;
+    if running.reported.as_ref().is_some_and(|reported| reported.headway == *headway) {
+        return Ok(Decision::unchanged(state));
+    }
+    let event = Event::ProgressReported { execution, headway: headway.clone() };
+    Ok(Decision::one(event, Answer::Recorded))
+}
+
+pub(super) fn save_checkpoint(
+    state: &TaskState,
+    execution: ExecutionId,
+    checkpoint: &Payload,
+) -> Result<Decision, Rejection> {
+    holder(state, execution)?;
+    let digest = checkpoint.digest();
+    if state.checkpoint.is_some_and(|checkpoint| checkpoint.payload == digest) {
+        return Ok(Decision::unchanged(state));
+    }
+    Ok(Decision::one(Event::CheckpointSaved { execution, checkpoint: digest }, Answer::Recorded))
 }
 
 fn due(state: &TaskState, now: Timestamp) -> Result<Work, Rejection> {

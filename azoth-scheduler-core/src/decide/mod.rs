@@ -120,6 +120,12 @@ pub fn decide_among(
         Wish::Abandon { execution, why, last_seen } => {
             execution::abandon(existing()?, *execution, *why, *last_seen, now)
         }
+        Wish::ReportProgress { execution, headway } => {
+            execution::report_progress(existing()?, *execution, headway)
+        }
+        Wish::SaveCheckpoint { execution, checkpoint } => {
+            execution::save_checkpoint(existing()?, *execution, checkpoint)
+        }
         Wish::Cancel { reason, by } => Ok(operate::cancel(existing()?, reason, by, now)),
         Wish::Pause { reason, by, until } => operate::pause(existing()?, reason, by, *until, now),
         Wish::Resume { misfire, by } => operate::resume(existing()?, *misfire, by, now),

@@ -110,7 +110,7 @@ pub(super) fn resume(
 fn resumed(state: &TaskState, work: Work, policy: MisfirePolicy, now: Timestamp) -> (MovedOn, Vec<Passed>) {
     let schedule = &state.definition.schedule;
     let mut progress = state.progress;
-    if work.attempt.get() > 1 {
+    if work.attempt.get() > 1 || state.checkpoint.is_some() {
         let then = Then::Retry { work, counts: state.counts };
         return (MovedOn { then, progress }, Vec::new());
     }

@@ -61,6 +61,8 @@ impl Event {
             | Event::PayloadsDropped { .. }
             | Event::LogCut { .. }
             | Event::DependencyEnded { .. }
+            | Event::ProgressReported { .. }
+            | Event::CheckpointSaved { .. }
             | Event::RunRequested { .. }
             | Event::TaskRetried { .. } => None,
         }

@@ -124,6 +124,8 @@ impl Auditor {
             | Event::ScopePaused { .. }
             | Event::ScopeResumed { .. }
             | Event::DependencyEnded { .. }
+            | Event::ProgressReported { .. }
+            | Event::CheckpointSaved { .. }
             | Event::RunRequested { .. }
             | Event::TaskRetried { .. } => {}
         }
@@ -169,6 +171,8 @@ impl Auditor {
             | Event::PayloadsDropped { .. }
             | Event::LogCut { .. }
             | Event::DependencyEnded { .. }
+            | Event::ProgressReported { .. }
+            | Event::CheckpointSaved { .. }
             | Event::RunRequested { .. }
             | Event::TaskRetried { .. } => return Ok(()),
         };
@@ -323,6 +327,8 @@ fn progress_of(event: &Event) -> Option<&Progress> {
         | Event::PayloadsDropped { .. }
         | Event::LogCut { .. }
         | Event::DependencyEnded { .. }
+        | Event::ProgressReported { .. }
+        | Event::CheckpointSaved { .. }
         | Event::RunRequested { .. } => None,
     }
 }

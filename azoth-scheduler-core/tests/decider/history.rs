@@ -7,6 +7,7 @@ use azoth_scheduler_core::decide::{Decision, decide};
 use azoth_scheduler_core::event::Event;
 use azoth_scheduler_core::evolve::evolve;
 use azoth_scheduler_core::execution::{FailureClass, Outcome};
+use azoth_scheduler_core::headway::{Headway, Note, Share};
 use azoth_scheduler_core::payload::Payload;
 use azoth_scheduler_core::rejection::Rejection;
 use azoth_scheduler_core::retry::{Backoff, OnExhausted, RetryPolicy};
@@ -69,6 +70,8 @@ enum Act {
     CorrectClock,
     RunNow,
     Retry,
+    Progress(f64),
+    Checkpoint(u8),
     Again(OnConflict),
     Other(Box<TaskDefinition>, OnConflict),
 }
@@ -157,6 +160,14 @@ impl Act {
             Act::CorrectClock => return wish("task", Wish::CorrectClock),
             Act::RunNow => return wish("task", Wish::RunNow { by }),
             Act::Retry => return wish("task", Wish::Retry { by }),
+            Act::Progress(done) => {
+                let headway = Headway { done: Share::of(*done), note: Note::default() };
+                return wish("task", Wish::ReportProgress { execution: execution(holder), headway });
+            }
+            Act::Checkpoint(byte) => {
+                let checkpoint = Payload::new(vec![*byte]);
+                return wish("task", Wish::SaveCheckpoint { execution: execution(holder), checkpoint });
+            }
             Act::Again(on_conflict) => return schedule("task", first.clone(), *on_conflict),
             Act::Other(other, on_conflict) => return schedule("task", *other.clone(), *on_conflict),
         };
@@ -178,6 +189,8 @@ impl Act {
             | Act::CorrectClock
             | Act::RunNow
             | Act::Retry
+            | Act::Progress(_)
+            | Act::Checkpoint(_)
             | Act::Again(_)
             | Act::Other(..) => false,
         }
@@ -230,6 +243,8 @@ fn acts() -> BoxedStrategy<Act> {
         3 => Just(Act::CorrectClock),
         5 => Just(Act::RunNow),
         6 => Just(Act::Retry),
+        3 => (0..3u8).prop_map(|part| Act::Progress(f64::from(part) / 2.0)),
+        6 => (0..3u8).prop_map(Act::Checkpoint),
         2 => conflicts().prop_map(Act::Again),
         2 => (definitions(), conflicts()).prop_map(|(other, on_conflict)| Act::Other(Box::new(other), on_conflict)),
     ]

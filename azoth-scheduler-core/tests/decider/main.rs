@@ -9,5 +9,6 @@ mod failure;
 mod history;
 mod ledger;
 mod life;
+mod noting;
 mod protocol;
 mod walk;

@@ -103,6 +103,11 @@ proptest! {
                 prop_assert!(clean || retry, "counts start again: {:?}", state);
             }
             prop_assert_eq!(state.phase.kind() == PhaseKind::Running, state.held_by().is_some());
+            // A checkpoint lives with its occurrence.
+            let fresh = state.work().is_some_and(|work| work.attempt.get() == 1);
+            let over = matches!(state.phase.kind(), PhaseKind::Finished | PhaseKind::Cancelled);
+            let of_another = over || (fresh && state.definition.schedule.is_recurring());
+            prop_assert!(state.checkpoint.is_none() || !of_another, "{:?}", state);
         }
     }
 }

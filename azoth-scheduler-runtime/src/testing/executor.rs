@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 
@@ -156,6 +158,17 @@ impl Host for Member {
         Ok(())
     }
 
+    /// No other task moves meanwhile, and no time passes: what needs either is dropped.
+    fn block_on(&self, mut work: Pin<Box<dyn Future<Output = ()> + Send + '_>>) {
+        let woken = Arc::new(Woken(AtomicBool::new(true)));
+        let waker = Waker::from(Arc::clone(&woken));
+        while woken.0.swap(false, Ordering::SeqCst) {
+            if work.as_mut().poll(&mut Context::from_waker(&waker)).is_ready() {
+                return;
+            }
+        }
+    }
+
     fn mint(&self, now: Timestamp) -> Uuid {
         let mut state = self.executor.shared.state();
         let mut chance = [0; 10];
@@ -190,6 +203,15 @@ impl State {
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether a future that is waited for has something to do.
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::SeqCst);
     }
 }
 

@@ -2,10 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
+use std::task::Poll;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -23,6 +21,7 @@ use azoth_scheduler_store::{
 use tokio::sync::watch;
 
 use crate::clock::{Clock, ManualClock};
+pub(super) use crate::host::at_once;
 
 /// What befalls a call of the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -291,25 +290,6 @@ pub(super) async fn yield_once() {
         Poll::Pending
     })
     .await;
-}
-
-/// Waits here for what a thread of the store answers, so that it makes no difference when that is.
-pub(super) fn at_once<T>(work: impl Future<Output = T>) -> T {
-    struct Unpark(Thread);
-    impl Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    // The budget of an async runtime's task is not for this: it cannot be renewed here.
-    let mut work = pin!(tokio::task::coop::unconstrained(work));
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
-    loop {
-        match work.as_mut().poll(&mut Context::from_waker(&waker)) {
-            Poll::Ready(done) => return done,
-            Poll::Pending => thread::park(),
-        }
-    }
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

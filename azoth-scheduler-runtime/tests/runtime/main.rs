@@ -9,6 +9,7 @@ mod declaring;
 mod event_handlers;
 mod leases;
 mod limits;
+mod noting;
 mod observing;
 mod outcomes;
 mod prompt;

@@ -100,6 +100,31 @@ fn retry_comes_at_the_instant_of_its_backoff() {
     assert_eq!(world.run_to_next().unwrap(), None, "nothing is due any more");
 }
 
+/// Saves a step at each of its attempts, and is done at the third.
+struct Steps;
+
+impl BlockingTaskHandler for Steps {
+    fn task_type(&self) -> &str {
+        "work"
+    }
+
+    fn execute(&self, ctx: &TaskContext, _payload: &[u8]) -> Result<TaskEvent> {
+        let step = ctx.checkpoint::<u32>()?.unwrap_or(0) + 1;
+        ctx.save_checkpoint_blocking(&step)?;
+        if step < 3 { Err("not yet")? } else { TaskEvent::json("done", &step) }
+    }
+}
+
+#[test]
+fn blocking_handler_saves_checkpoints_although_nothing_moves_meanwhile() {
+    let world = Simulator::of_seed(1);
+    let scheduler = world.start(|builder| builder.with_task_handler(Steps)).unwrap();
+    schedule(&world, &scheduler, request("a").immediate());
+    world.run_for(HOUR).unwrap();
+    let ended: Vec<_> = world.runs_of("a").unwrap().iter().map(|run| run.succeeded()).collect();
+    assert_eq!(ended, [false, false, true]);
+}
+
 #[test]
 fn handler_that_waits_for_the_clock_is_waited_for_and_timed_out() {
     let world = Simulator::of_seed(1);

@@ -26,11 +26,13 @@ pub(crate) enum EventKind {
     DependencyEnded = 12,
     RunRequested = 13,
     TaskRetried = 14,
+    ProgressReported = 15,
+    CheckpointSaved = 16,
 }
 
 impl EventKind {
     /// All kinds.
-    pub(crate) const ALL: [EventKind; 20] = [
+    pub(crate) const ALL: [EventKind; 22] = [
         EventKind::TaskScheduled,
         EventKind::ExecutionStarted,
         EventKind::TaskExecuted,
@@ -51,6 +53,8 @@ impl EventKind {
         EventKind::DependencyEnded,
         EventKind::RunRequested,
         EventKind::TaskRetried,
+        EventKind::ProgressReported,
+        EventKind::CheckpointSaved,
     ];
 
     /// The kind of this event.
@@ -76,6 +80,8 @@ impl EventKind {
             Event::DependencyEnded { .. } => EventKind::DependencyEnded,
             Event::RunRequested { .. } => EventKind::RunRequested,
             Event::TaskRetried { .. } => EventKind::TaskRetried,
+            Event::ProgressReported { .. } => EventKind::ProgressReported,
+            Event::CheckpointSaved { .. } => EventKind::CheckpointSaved,
         }
     }
 
@@ -112,6 +118,8 @@ impl EventKind {
             EventKind::DependencyEnded => "DependencyEnded",
             EventKind::RunRequested => "RunRequested",
             EventKind::TaskRetried => "TaskRetried",
+            EventKind::ProgressReported => "ProgressReported",
+            EventKind::CheckpointSaved => "CheckpointSaved",
         }
     }
 }

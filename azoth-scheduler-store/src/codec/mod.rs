@@ -97,6 +97,8 @@ fn decode_v1(kind: EventKind, body: &[u8]) -> Result<Event, CodecError> {
         EventKind::DependencyEnded => read::<v1::DependencyEnded<'_>>(kind, body),
         EventKind::RunRequested => read::<v1::RunRequested<'_>>(kind, body),
         EventKind::TaskRetried => read::<v1::TaskRetried<'_>>(kind, body),
+        EventKind::ProgressReported => read::<v1::ProgressReported<'_>>(kind, body),
+        EventKind::CheckpointSaved => read::<v1::CheckpointSaved>(kind, body),
     }
 }
 

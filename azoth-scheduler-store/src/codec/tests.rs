@@ -158,6 +158,12 @@ fn values_that_core_cannot_hold_are_refused() {
     // 128 bits that are 15 bytes long; an outcome with an unknown code.
     refused(EventKind::TaskEventEmitted, &[15; 60], "expected 16 bytes");
     refused(EventKind::TaskExecuted, &[&[16][..], &[0; 16], &[9]].concat(), "variant index");
+    // More than the whole; a note that is too long.
+    let id = [&[16][..], &[0; 16]].concat();
+    let beyond = [&id[..], &[251, 0x11, 0x27], &[0]].concat();
+    refused(EventKind::ProgressReported, &beyond, "10001 hundredths of a percent");
+    let long = [&id[..], &[0], &[251, 1, 1], &[b'x'; 257]].concat();
+    refused(EventKind::ProgressReported, &long, "257 bytes is over the limit of 256");
     // An attempt 0; an instant behind the year 9999.
     let ids = [&[16][..], &[0; 16], &[16], &[0; 16]].concat();
     let tail = [0; 10];

@@ -212,6 +212,8 @@ pub(super) async fn passed(bench: &Bench, task: &str) -> Vec<(Timestamp, Timesta
         | Event::PayloadsDropped { .. }
         | Event::LogCut { .. }
         | Event::DependencyEnded { .. }
+        | Event::ProgressReported { .. }
+        | Event::CheckpointSaved { .. }
         | Event::RunRequested { .. }
         | Event::TaskRetried { .. } => None,
     });

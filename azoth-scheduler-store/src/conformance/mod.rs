@@ -38,6 +38,7 @@ mod composing;
 mod consumers;
 mod fencing;
 mod limits;
+mod noting;
 mod past;
 mod pausing;
 mod reading;
@@ -219,6 +220,15 @@ cases! { ($)
         a_key_stands_for_one_task_for_a_period,
         a_run_that_was_asked_for_leaves_the_schedule_as_it_was,
         a_disabled_task_is_retried_under_its_id,
+    }
+    noting {
+        progress_is_that_of_the_execution_that_holds_the_task,
+        a_checkpoint_is_given_to_the_next_attempt_in_whatever_process,
+        what_an_execution_says_once_its_task_was_taken_away_is_refused,
+        another_occurrence_starts_without_a_checkpoint,
+        a_disabled_task_that_is_retried_goes_on_from_its_checkpoint,
+        what_ends_for_good_or_is_redefined_keeps_no_checkpoint,
+        the_bytes_of_a_checkpoint_stay_as_long_as_somebody_may_need_them,
     }
     fencing {
         a_result_of_an_execution_that_was_taken_away_is_refused,

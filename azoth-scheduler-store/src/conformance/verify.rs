@@ -13,6 +13,7 @@ use super::bench::{Answers, Bench, assert_sound, every, ok, want};
 use super::cancelling::cancel;
 use super::composing::after;
 use super::fencing::taken;
+use super::noting::{checkpoint, progress};
 use crate::record::LogPosition;
 
 pub(super) async fn an_empty_store_is_sound(bench: &mut Bench) {
@@ -29,6 +30,8 @@ pub(super) async fn every_kind_of_event_replays(bench: &mut Bench) {
     bench.does(want("often", every(60)), at(0)).await;
     bench.run(worker, failed(FailureClass::Retryable), at(600)).await;
     let lost = bench.claim_one(worker, at(700)).await;
+    bench.does(progress(&lost, 0.4, "two of five"), at(700)).await;
+    bench.does(checkpoint(&lost, b"two"), at(700)).await;
     bench.does(taken(&lost, AbandonReason::WorkerLost, at(701)), at(900)).await;
     bench.run(worker, succeeded(), at(900)).await;
     bench
@@ -50,7 +53,7 @@ pub(super) async fn every_kind_of_event_replays(bench: &mut Bench) {
 
     let events = ok(bench.store().events(LogPosition::START, 100).await);
     let kinds: BTreeSet<_> = events.iter().map(|event| Event::name(&event.event)).collect();
-    assert_eq!(kinds.len(), 14, "one of every kind: {kinds:?}");
+    assert_eq!(kinds.len(), 16, "one of every kind: {kinds:?}");
     let before = Answers::of(bench.store()).await;
     let report = ok(bench.store().rebuild_projection().await);
     assert_eq!((report.events, report.tasks), (events.len() as u64, 4));

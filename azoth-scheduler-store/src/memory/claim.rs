@@ -144,13 +144,20 @@ impl Tables {
                 Event::TaskScheduled { .. }
                     | Event::ExecutionStarted { .. }
                     | Event::OccurrencesPassed { .. }
+                    | Event::ProgressReported { .. }
+                    | Event::CheckpointSaved { .. }
             );
             let Subject::Task(task) = &recorded.subject else { continue };
             let state = self.projection.row(task).map(|row| &row.state);
             // Others of its key, or of the one that it had, may be claimed now.
             let has_key = state.is_some_and(|state| state.definition.concurrency_key.is_some());
             let had_key = matches!(recorded.event, Event::TaskScheduled { change: Change::Redefined, .. });
-            let starts = matches!(recorded.event, Event::ExecutionStarted { .. });
+            let starts = matches!(
+                recorded.event,
+                Event::ExecutionStarted { .. }
+                    | Event::ProgressReported { .. }
+                    | Event::CheckpointSaved { .. }
+            );
             by_scheduling_alone &= starts || !(has_key || had_key);
             let Some((state, work)) = state.and_then(|state| Some((state, state.waiting()?))) else {
                 continue;
@@ -269,6 +276,14 @@ impl Tables {
         let RecordedPayload::Held(payload) = &row.payload else {
             return Err(StoreError::Corrupt { what: format!("task {task:?} has no payload") });
         };
+        let checkpoint = match &row.checkpoint {
+            None => None,
+            Some((_, RecordedPayload::Held(bytes))) => Some(bytes.clone()),
+            Some((position, _)) => {
+                let what = format!("the checkpoint of task {task:?} at event {position} has no bytes");
+                return Err(StoreError::Corrupt { what });
+            }
+        };
         Ok(Claimed {
             task: task.clone(),
             task_type: row.state.definition.task_type.clone(),
@@ -281,6 +296,7 @@ impl Tables {
             suspect: row.state.counts.is_suspect(),
             payload: payload.clone(),
             trace: row.state.trace,
+            checkpoint,
         })
     }
 }

@@ -24,6 +24,8 @@ pub(super) struct Projection {
     pub(super) rows: BTreeMap<LogPosition, Row>,
     pub(super) keys: BTreeMap<TaskId, LogPosition>,
     pub(super) due: DueIndex,
+    /// Those that wait for a task, by the positions of their creation.
+    pub(super) waiters: BTreeMap<TaskId, BTreeSet<LogPosition>>,
     pub(super) scopes: BTreeMap<Scope, ScopeState>,
     pub(super) log: LogState,
 }
@@ -39,6 +41,8 @@ pub(super) struct Row {
     pub(super) payload: RecordedPayload,
     /// Where the newest definition stands.
     pub(super) defined: LogPosition,
+    /// Where the checkpoint stands, and its bytes.
+    pub(super) checkpoint: Option<(LogPosition, RecordedPayload)>,
     /// Where the task's events stand, oldest first.
     pub(super) positions: Vec<LogPosition>,
 }
@@ -101,11 +105,13 @@ impl Projection {
         let key = *self.keys.entry(task.clone()).or_insert(recorded.position);
         let old = self.rows.remove(&key);
         let key_before = old.as_ref().and_then(|row| row.state.definition.concurrency_key.clone());
-        let (state, kept, mut positions) = match old {
-            Some(row) => (Some(row.state), (row.payload, row.defined), row.positions),
-            None => (None, (RecordedPayload::Absent, recorded.position), Vec::new()),
+        let (state, kept, checkpoint, mut positions) = match old {
+            Some(row) => (Some(row.state), (row.payload, row.defined), row.checkpoint, row.positions),
+            None => (None, (RecordedPayload::Absent, recorded.position), None, Vec::new()),
         };
+        let waited_for = state.as_ref().map_or_else(Vec::new, |state| state.waits_for.clone());
         let state = evolve(state, &recorded.event, recorded.at)?;
+        self.index_waits(key, &waited_for, &state.waits_for);
         let ready = state.waiting().map(|work| work.run_at);
         self.due.set(key, &state, ready.filter(|_| state.definition.concurrency_key.is_none()));
         let (payload, defined) = match recorded.event {
@@ -127,19 +133,38 @@ impl Projection {
             | Event::PayloadsDropped { .. }
             | Event::LogCut { .. }
             | Event::DependencyEnded { .. }
+            | Event::ProgressReported { .. }
+            | Event::CheckpointSaved { .. }
             | Event::RunRequested { .. }
             | Event::TaskRetried { .. } => kept,
         };
+        let saves = matches!(recorded.event, Event::CheckpointSaved { .. });
+        let checkpoint = if saves { Some((recorded.position, recorded.payload.clone())) } else { checkpoint };
+        let checkpoint = checkpoint.filter(|_| state.checkpoint.is_some());
         positions.push(recorded.position);
         if let Event::ExecutionStarted { .. } = recorded.event {
             self.spend(&state, recorded.at);
         }
         let key_after = state.definition.concurrency_key.clone();
-        self.rows.insert(key, Row { state, payload, defined, positions });
+        self.rows.insert(key, Row { state, payload, defined, checkpoint, positions });
         for concurrency_key in key_before.into_iter().chain(key_after) {
             self.settle(&concurrency_key);
         }
         Ok(())
+    }
+
+    fn index_waits(&mut self, key: LogPosition, before: &[TaskId], after: &[TaskId]) {
+        for dependency in before.iter().filter(|dependency| !after.contains(dependency)) {
+            if let Some(waiters) = self.waiters.get_mut(dependency) {
+                waiters.remove(&key);
+                if waiters.is_empty() {
+                    self.waiters.remove(dependency);
+                }
+            }
+        }
+        for dependency in after {
+            self.waiters.entry(dependency.clone()).or_default().insert(key);
+        }
     }
 
     fn apply_to_the_log(&mut self, event: &Event) -> Result<(), OutOfOrder> {

@@ -183,7 +183,7 @@ impl Tables {
     }
 }
 
-/// Every look-up is a look at every task.
+/// A look-up by an idempotency key is a look at every task.
 impl Ground for Tables {
     type Error = StoreError;
 
@@ -200,9 +200,9 @@ impl Ground for Tables {
     }
 
     fn waiters(&mut self, dependency: &TaskId) -> Result<Vec<TaskId>, StoreError> {
-        let states = self.projection.rows.values().map(|row| &row.state);
-        let waiters = states.filter(|state| state.waits_for.contains(dependency));
-        Ok(waiters.map(|state| state.id.clone()).collect())
+        let keys = self.projection.waiters.get(dependency).into_iter().flatten();
+        let rows = keys.filter_map(|key| self.projection.rows.get(key));
+        Ok(rows.map(|row| row.state.id.clone()).collect())
     }
 
     fn record(

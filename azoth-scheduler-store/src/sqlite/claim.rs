@@ -8,6 +8,7 @@ use std::sync::Arc;
 use azoth_scheduler_core::command::{TaskCommand, Wish};
 use azoth_scheduler_core::decide::Answer;
 use azoth_scheduler_core::id::{ExecutionId, TaskId, TaskType};
+use azoth_scheduler_core::payload::PayloadDigest;
 use azoth_scheduler_core::time::Timestamp;
 use rusqlite::Connection;
 
@@ -217,25 +218,34 @@ fn claimed_task(group: &mut Group<'_>, task: TaskId, execution: ExecutionId) -> 
         claimed_at: running.claimed_at,
         timeout_ms: entry.state.definition.timeout_ms,
         suspect: entry.state.counts.is_suspect(),
-        payload: payload_of(conn, entry)?,
         trace: entry.state.trace,
+        payload: bytes_of(conn, entry, entry.defined, entry.state.definition.payload)?,
+        checkpoint: match entry.checkpoint.zip(entry.state.checkpoint) {
+            Some((position, checkpoint)) => Some(bytes_of(conn, entry, position, checkpoint.payload)?),
+            None => None,
+        },
         task,
     })
 }
 
-fn payload_of(conn: &Connection, entry: &Entry) -> Result<Arc<[u8]>, StoreError> {
-    let expected = entry.state.definition.payload.bytes;
-    if expected == 0 {
+/// The bytes that an event of the task refers to.
+fn bytes_of(
+    conn: &Connection,
+    entry: &Entry,
+    position: u64,
+    digest: PayloadDigest,
+) -> Result<Arc<[u8]>, StoreError> {
+    if digest.bytes == 0 {
         return Ok(Arc::from([]));
     }
-    let bytes = log::payload(conn, entry.defined)?.unwrap_or_default();
-    if bytes.len() as u64 == expected {
+    let bytes = log::payload(conn, position)?.unwrap_or_default();
+    if bytes.len() as u64 == digest.bytes {
         return Ok(bytes.into());
     }
     Err(cell::corrupt(format!(
-        "the payload of task {:?} at event {} has {} bytes instead of {expected}",
+        "the payload of task {:?} at event {position} has {} bytes instead of {}",
         entry.state.id,
-        entry.defined,
-        bytes.len()
+        bytes.len(),
+        digest.bytes
     )))
 }

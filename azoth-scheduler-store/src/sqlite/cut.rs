@@ -204,7 +204,7 @@ fn kept_sql() -> String {
     schema::KEPT.replacen("azoth_s_kept", &format!("origin.{KEPT_NEW}"), 1)
 }
 
-/// Copies the events that the next tasks refer to: what created and defined them, and what was said of them. Gives the last
+/// Copies the events that the next tasks refer to: what created and defined them, what was said of them, and what they said. Gives the last
 /// of those tasks.
 fn keep_some(conn: &Connection, after: u64) -> Result<Option<u64>, StoreError> {
     let sql =
@@ -219,7 +219,9 @@ fn keep_some(conn: &Connection, after: u64) -> Result<Option<u64>, StoreError> {
                  SELECT position, at_ms, ordered_at_ms, subject, previous, kind, record FROM origin.{from}
                  WHERE position IN (SELECT key FROM main.azoth_p_tasks WHERE key > ?1 AND key <= ?2
                     UNION SELECT defined FROM main.azoth_p_tasks WHERE key > ?1 AND key <= ?2
-                    UNION SELECT said FROM main.azoth_p_tasks WHERE key > ?1 AND key <= ?2 AND said IS NOT NULL)"
+                    UNION SELECT said FROM main.azoth_p_tasks WHERE key > ?1 AND key <= ?2 AND said IS NOT NULL
+                    UNION SELECT reported FROM main.azoth_p_tasks WHERE key > ?1 AND key <= ?2 AND reported IS NOT NULL
+                    UNION SELECT checkpoint FROM main.azoth_p_tasks WHERE key > ?1 AND key <= ?2 AND checkpoint IS NOT NULL)"
             ),
             params![cell::int(after), last],
         )?;

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use azoth_scheduler_core::event::{Event, MovedOn, Then};
 use azoth_scheduler_core::evolve::{OutOfOrder, evolve};
 use azoth_scheduler_core::execution::ErrorText;
+use azoth_scheduler_core::headway::{Checkpoint, Reported};
 use azoth_scheduler_core::id::Actor;
 use azoth_scheduler_core::state::{Afterwards, DisabledReason, Pause, Running, TaskPhase, TaskState};
 use azoth_scheduler_core::time::Timestamp;
@@ -23,6 +24,10 @@ pub(super) struct Entry {
     /// Position of the event that holds the words of its phase: why it is (or will be) paused or disabled, or was
     /// cancelled. `None` for a phase without words.
     pub(super) said: Option<u64>,
+    /// Position of the event that holds how far its execution last said that it has come.
+    pub(super) reported: Option<u64>,
+    /// Position of the event that holds its checkpoint.
+    pub(super) checkpoint: Option<u64>,
     /// What its events add up to.
     pub(super) state: TaskState,
 }
@@ -41,7 +46,8 @@ impl Entry {
     pub(super) fn after(entry: Option<Entry>, event: &Event, place: Place) -> Result<Entry, OutOfOrder> {
         let Place { position, at, type_key } = place;
         let defines = matches!(event, Event::TaskScheduled { .. });
-        let Some(Entry { key, type_key: old_type, defined, said, state, last }) = entry else {
+        let Some(Entry { key, type_key: old_type, defined, said, reported, checkpoint, state, last }) = entry
+        else {
             let state = evolve(None, event, at)?;
             return Ok(Entry {
                 key: position,
@@ -49,6 +55,8 @@ impl Entry {
                 defined: position,
                 last: position,
                 said: None,
+                reported: None,
+                checkpoint: None,
                 state,
             });
         };
@@ -63,7 +71,13 @@ impl Entry {
         };
         let type_key = if defines { type_key } else { old_type };
         let defined = if defines { position } else { defined };
-        Ok(Entry { key, type_key, defined, last: position, said, state })
+        let reports = matches!(event, Event::ProgressReported { .. });
+        let reported = if reports { Some(position) } else { reported };
+        let reported = reported.filter(|_| reported_of(&state).is_some());
+        let saves = matches!(event, Event::CheckpointSaved { .. });
+        let checkpoint = if saves { Some(position) } else { checkpoint };
+        let checkpoint = checkpoint.filter(|_| state.checkpoint.is_some());
+        Ok(Entry { key, type_key, defined, last: position, said, reported, checkpoint, state })
     }
 }
 
@@ -106,6 +120,24 @@ fn words(phase: &TaskPhase) -> Option<Words<'_>> {
         TaskPhase::Cancelled { by, reason, .. } => {
             Some(Words::Cancelled(Cow::Borrowed(by), Cow::Borrowed(reason)))
         }
+    }
+}
+
+fn reported_of(state: &TaskState) -> Option<&Reported> {
+    state.running().and_then(|running| running.reported.as_ref())
+}
+
+/// How far an execution said in an event that it has come.
+pub(super) fn reported_in(event: Event, at: Timestamp) -> Option<Reported> {
+    if let Event::ProgressReported { headway, .. } = event { Some(Reported { headway, at }) } else { None }
+}
+
+/// The checkpoint that an event holds.
+pub(super) fn checkpoint_in(event: Event, at: Timestamp) -> Option<Checkpoint> {
+    if let Event::CheckpointSaved { checkpoint, .. } = event {
+        Some(Checkpoint { payload: checkpoint, at })
+    } else {
+        None
     }
 }
 
@@ -156,6 +188,8 @@ pub(super) fn disabled_in(event: Event) -> Option<DisabledReason> {
         | Event::ScopePaused { .. }
         | Event::ScopeResumed { .. }
         | Event::DependencyEnded { .. }
+        | Event::ProgressReported { .. }
+        | Event::CheckpointSaved { .. }
         | Event::RunRequested { .. } => return None,
     };
     match then {

@@ -281,7 +281,11 @@ impl<'a> Group<'a> {
 fn only_schedules(event: &Event) -> bool {
     matches!(
         event,
-        Event::TaskScheduled { .. } | Event::ExecutionStarted { .. } | Event::OccurrencesPassed { .. }
+        Event::TaskScheduled { .. }
+            | Event::ExecutionStarted { .. }
+            | Event::OccurrencesPassed { .. }
+            | Event::ProgressReported { .. }
+            | Event::CheckpointSaved { .. }
     )
 }
 
@@ -321,7 +325,14 @@ impl Ground for Group<'_> {
             return Err(cell::corrupt("events of another task"));
         }
         // Others of its key may be claimed now.
-        let starts = events.iter().all(|event| matches!(event, Event::ExecutionStarted { .. }));
+        let starts = events.iter().all(|event| {
+            matches!(
+                event,
+                Event::ExecutionStarted { .. }
+                    | Event::ProgressReported { .. }
+                    | Event::CheckpointSaved { .. }
+            )
+        });
         self.opened.by_scheduling_alone &= starts || !(had_key || has_key(&slot));
         if let Some((entry, work)) =
             slot.entry.as_ref().and_then(|entry| Some((entry, entry.state.waiting()?)))

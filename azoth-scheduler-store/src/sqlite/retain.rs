@@ -16,12 +16,12 @@ use crate::report::RetentionReport;
 /// Of these payloads the first ones are dropped if nobody needs them.
 const NEXT_PAYLOADS: &str = "SELECT count(*), max(position) FROM
     (SELECT position FROM azoth_payloads WHERE position > ?1 AND position <= ?2 ORDER BY position LIMIT ?3)";
-/// A payload is needed by the task whose newest definition it belongs to.
+/// A payload is needed by the task whose newest definition, or whose checkpoint, it belongs to.
 const DROP: &str = "DELETE FROM azoth_payloads WHERE position > ?1 AND position <= ?2 AND NOT EXISTS
     (SELECT 1 FROM azoth_log AS event JOIN azoth_p_tasks AS task ON task.key = event.subject
-     WHERE event.position = azoth_payloads.position AND task.defined = event.position) AND NOT EXISTS
+     WHERE event.position = azoth_payloads.position AND event.position IN (task.defined, task.checkpoint)) AND NOT EXISTS
     (SELECT 1 FROM azoth_s_kept AS event JOIN azoth_p_tasks AS task ON task.key = event.subject
-     WHERE event.position = azoth_payloads.position AND task.defined = event.position)";
+     WHERE event.position = azoth_payloads.position AND event.position IN (task.defined, task.checkpoint))";
 
 /// Lets go what a policy lets go.
 pub(super) async fn retain(

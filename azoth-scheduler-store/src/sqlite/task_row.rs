@@ -16,7 +16,7 @@ use azoth_scheduler_core::trace::TraceParent;
 use rusqlite::{Connection, OptionalExtension, Row, ToSql};
 
 use super::cell::{self, IdCell, filled};
-use super::entry::{Entry, cancelling_in, disabled_in, disabling_in, pause_in};
+use super::entry::{Entry, cancelling_in, checkpoint_in, disabled_in, disabling_in, pause_in, reported_in};
 use super::{log, wait_row};
 use crate::error::StoreError;
 
@@ -59,19 +59,22 @@ pub(super) struct Cells {
     ready: Option<i64>,
     unique: Option<String>,
     off_schedule: Option<i64>,
+    reported: Option<i64>,
+    checkpoint: Option<i64>,
 }
 
 /// All columns, in order.
 pub(super) const COLUMNS: &str = "key, id, type, priority, phase, run_at_ms, occurrence_ms, attempt, execution, worker, \
      claimed_at_ms, superseded, afterwards, said, ended_at_ms, defined, last_position, created_at_ms, \
      defined_at_ms, decided_ms, backlog_next_ms, backlog_through_ms, buffered_ms, failures, losses, runs, \
-     moved_at_ms, group_name, concurrency_key, line, paused_until_ms, ready_ms, unique_key, off_schedule_ms";
+     moved_at_ms, group_name, concurrency_key, line, paused_until_ms, ready_ms, unique_key, off_schedule_ms, reported, \
+     checkpoint";
 
 static BY_ID: LazyLock<String> =
     LazyLock::new(|| format!("SELECT {COLUMNS} FROM azoth_p_tasks WHERE id = ?1"));
 static BY_KEY: LazyLock<String> =
     LazyLock::new(|| format!("SELECT {COLUMNS} FROM azoth_p_tasks WHERE key = ?1"));
-pub(super) const WIDTH: usize = 34;
+pub(super) const WIDTH: usize = 36;
 /// One seek in `azoth_p_unique`.
 pub(super) const NEWEST_WITH_KEY: &str = "SELECT id FROM azoth_p_tasks INDEXED BY azoth_p_unique
     WHERE unique_key = ?1 ORDER BY defined DESC LIMIT 1";
@@ -107,6 +110,8 @@ impl Cells {
             line: Line::of(state).map(line_code),
             unique: state.definition.unique.as_ref().map(|unique| unique.key.as_str().to_owned()),
             off_schedule: state.off_schedule.map(Timestamp::unix_ms),
+            reported: entry.reported.map(cell::int),
+            checkpoint: entry.checkpoint.map(cell::int),
             ..Cells::default()
         };
         cells.fill_phase(&state.phase);
@@ -175,6 +180,8 @@ impl Cells {
             ready: row.get(31)?,
             unique: row.get(32)?,
             off_schedule: row.get(33)?,
+            reported: row.get(34)?,
+            checkpoint: row.get(35)?,
         })
     }
 
@@ -215,6 +222,8 @@ impl Cells {
             &self.ready,
             &self.unique,
             &self.off_schedule,
+            &self.reported,
+            &self.checkpoint,
         ]
     }
 
@@ -256,6 +265,8 @@ impl Cells {
             self.ready != other.ready || self.concurrency_key.is_some() || other.concurrency_key.is_some(),
             self.unique != other.unique,
             self.off_schedule != other.off_schedule,
+            self.reported != other.reported,
+            self.checkpoint != other.checkpoint,
         ];
         differs.iter().enumerate().fold(0, |bits, (at, differs)| bits | (u64::from(*differs) << at))
     }
@@ -279,13 +290,16 @@ impl Cells {
         if key != self.unique.as_deref() {
             return Err(cell::corrupt("azoth_p_tasks.unique_key is not the key of the definition"));
         }
-        let said = self.said.map(|cell| cell::number(cell, "azoth_p_tasks.said")).transpose()?;
+        let position = |cell: Option<i64>, what| cell.map(|cell| cell::number(cell, what)).transpose();
+        let said = position(self.said, "azoth_p_tasks.said")?;
+        let reported = position(self.reported, "azoth_p_tasks.reported")?;
+        let checkpoint = position(self.checkpoint, "azoth_p_tasks.checkpoint")?;
         let state = TaskState {
             id,
             definition,
             defined_at: cell::instant(self.defined_at, "azoth_p_tasks.defined_at_ms")?,
             created_at: cell::instant(self.created_at, "azoth_p_tasks.created_at_ms")?,
-            phase: self.task_phase(conn, said)?,
+            phase: self.task_phase(conn, said, reported)?,
             progress: self.progress()?,
             counts: Counts {
                 failures: cell::small(self.failures, "azoth_p_tasks.failures")?,
@@ -294,6 +308,9 @@ impl Cells {
             runs: cell::small(self.runs, "azoth_p_tasks.runs")?,
             moved_at: cell::instant(self.moved_at, "azoth_p_tasks.moved_at_ms")?,
             waits_for: self.waits_for(conn, wait_row::WAITS)?,
+            checkpoint: checkpoint
+                .map(|at| told(conn, at, "hold a checkpoint", checkpoint_in))
+                .transpose()?,
             off_schedule: optional(self.off_schedule, "azoth_p_tasks.off_schedule_ms")?,
             trace,
         };
@@ -303,6 +320,8 @@ impl Cells {
             defined: cell::number(self.defined, "azoth_p_tasks.defined")?,
             last: cell::number(self.last, "azoth_p_tasks.last_position")?,
             said,
+            reported,
+            checkpoint,
             state,
         })
     }
@@ -317,12 +336,17 @@ impl Cells {
         })
     }
 
-    fn task_phase(&self, conn: &Connection, said: Option<u64>) -> Result<TaskPhase, StoreError> {
+    fn task_phase(
+        &self,
+        conn: &Connection,
+        said: Option<u64>,
+        reported: Option<u64>,
+    ) -> Result<TaskPhase, StoreError> {
         let ended_at = || cell::instant(filled(self.ended_at, "azoth_p_tasks.ended_at_ms")?, "ended_at_ms");
         Ok(match phase_of(self.phase)? {
             PhaseKind::Waiting => TaskPhase::Waiting(self.work()?),
             PhaseKind::Blocked => TaskPhase::Blocked(self.work()?),
-            PhaseKind::Running => TaskPhase::Running(self.running(conn, said)?),
+            PhaseKind::Running => TaskPhase::Running(self.running(conn, said, reported)?),
             PhaseKind::Paused => {
                 let pause = words(conn, said, pause_in)?;
                 TaskPhase::Paused { work: self.work()?, pause }
@@ -362,7 +386,12 @@ impl Cells {
         })
     }
 
-    fn running(&self, conn: &Connection, said: Option<u64>) -> Result<Running, StoreError> {
+    fn running(
+        &self,
+        conn: &Connection,
+        said: Option<u64>,
+        reported: Option<u64>,
+    ) -> Result<Running, StoreError> {
         let claimed_at = filled(self.claimed_at, "azoth_p_tasks.claimed_at_ms")?;
         let afterwards = match filled(self.afterwards, "azoth_p_tasks.afterwards")? {
             GO_ON => Afterwards::GoOn,
@@ -378,6 +407,7 @@ impl Cells {
             attempt: self.attempt()?,
             superseded: filled(self.superseded, "azoth_p_tasks.superseded")? != 0,
             afterwards,
+            reported: reported.map(|at| told(conn, at, "tell of progress", reported_in)).transpose()?,
         })
     }
 
@@ -474,12 +504,21 @@ fn words<T>(
     pick: impl Fn(Event, Timestamp) -> Option<T>,
 ) -> Result<T, StoreError> {
     let position = filled(said, "azoth_p_tasks.said")?;
+    told(conn, position, "say why a task rests or ended", pick)
+}
+
+/// What the event at this position, which should do this, tells.
+fn told<T>(
+    conn: &Connection,
+    position: u64,
+    what: &str,
+    pick: impl Fn(Event, Timestamp) -> Option<T>,
+) -> Result<T, StoreError> {
     let row = log::row_known_at(conn, position)?;
     let event = row.event()?;
     let name = event.name();
-    pick(event, row.at).ok_or_else(|| {
-        cell::corrupt(format!("event {position} should say why a task rests or ended, and is a {name}"))
-    })
+    pick(event, row.at)
+        .ok_or_else(|| cell::corrupt(format!("event {position} should {what}, and is a {name}")))
 }
 
 /// The code of a phase, as column `phase` holds it.

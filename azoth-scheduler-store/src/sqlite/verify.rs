@@ -254,6 +254,8 @@ impl Check {
             | Event::PayloadsDropped { .. }
             | Event::LogCut { .. }
             | Event::DependencyEnded { .. }
+            | Event::ProgressReported { .. }
+            | Event::CheckpointSaved { .. }
             | Event::RunRequested { .. }
             | Event::TaskRetried { .. } => {}
         }
@@ -326,14 +328,20 @@ impl Check {
             self.find(None, "bytes are kept for events that are not there");
         }
         let sql = "SELECT id, defined FROM main.azoth_p_tasks WHERE defined <= ?1
-                   AND NOT EXISTS (SELECT 1 FROM azoth_payloads WHERE position = defined)";
+                   AND NOT EXISTS (SELECT 1 FROM azoth_payloads WHERE position = defined)
+                   UNION ALL SELECT id, checkpoint FROM main.azoth_p_tasks WHERE checkpoint <= ?1
+                   AND NOT EXISTS (SELECT 1 FROM azoth_payloads WHERE position = checkpoint)";
         let mut statement = conn.prepare(sql)?;
         let mut rows = statement.query([cell::int(self.payloads_dropped.max(self.base.position))])?;
         while let Some(row) = rows.next()? {
-            let (id, defined): (String, i64) = (row.get(0)?, row.get(1)?);
-            let defined = cell::number(defined, "azoth_p_tasks.defined")?;
-            if task_row::defined_at(conn, defined)?.0.payload.bytes > 0 {
-                self.find(Some(defined), format!("the payload of task {id:?} is missing and it may need it"));
+            let (id, position): (String, i64) = (row.get(0)?, row.get(1)?);
+            let position = cell::number(position, "azoth_p_tasks.defined or checkpoint")?;
+            let digest = log::row_known_at(conn, position)?.event()?.payload();
+            if digest.is_some_and(|digest| digest.bytes > 0) {
+                self.find(
+                    Some(position),
+                    format!("the payload of task {id:?} is missing and it may need it"),
+                );
             }
         }
         Ok(())

@@ -7,6 +7,7 @@ use azoth_scheduler_core::command::AbandonReason;
 use azoth_scheduler_core::dependency::{After, DependencyEnd, OnDependencyFailure};
 use azoth_scheduler_core::event::{Change, MovedOn};
 use azoth_scheduler_core::execution::Emitted;
+use azoth_scheduler_core::headway::{Headway, Note, Share};
 use azoth_scheduler_core::id::{
     Actor, ConcurrencyKey, EventType, GroupName, IdempotencyKey, TaskId, TaskType, WorkerId,
 };
@@ -43,7 +44,7 @@ fn bytes_of_every_kind_still_decode() {
     }
 }
 
-const RECORDS: [&str; 20] = [
+const RECORDS: [&str; 22] = [
     "01010c6461696c792d7265706f7274010f67656e65726174655f7265706f72740020af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262000d3020302039202a202a20312d350d4575726f70652f4265726c696e01fd30f0523e2803000001fd008c88b52803000001fbe8030205fb60ea01fa03fb60ea02fc005c26050a01fce09304000101077265706f727473010874656e616e742d37010106696d706f7274010107323032352d303101fc005c2605fdc0cc543e2803000002fd90d4543e28030000fdc0cc543e2803000001fd80a1563e28030000fd4076583e2803000001fd004b5a3e280300000106696d706f727401104bf92f3577b34da6a3ce929d0e0e47360800f067aa0ba902b701",
     "01011001901122334475668778899aabbccdde1000000000000000000000000000000007fdc0cc543e280300000304fdc0cc543e2803000001fd80a1563e28030000fd4076583e2803000001fd004b5a3e28030000",
     "01011001901122334475668778899aabbccdde0101fc70110100086e6f20726f75746501096c696e6b20646f776efd90d4543e2803000000fdc0cc543e2803000002fd90d4543e280300000102fdc0cc543e2803000001fd80a1563e28030000fd4076583e2803000001fd004b5a3e28030000",
@@ -64,9 +65,11 @@ const RECORDS: [&str; 20] = [
     "010106696d706f72740201fdc0cc543e2803000002fd90d4543e28030000",
     "0101036f7073fdc0cc543e2803000002fd90d4543e2803000001",
     "0101036f707301fdc0cc543e2803000002fd90d4543e28030000fdc0cc543e2803000001fd80a1563e28030000fd4076583e2803000001fd004b5a3e28030000",
+    "01011001901122334475668778899aabbccddefba00f0c32206f6620352066696c6573",
+    "01011001901122334475668778899aabbccdde02206e46dd10defc9b56c29a6ec56b508c21f54c08192194e4df25bf36f0c9c3c279",
 ];
 
-fn events() -> [Event; 20] {
+fn events() -> [Event; 22] {
     let key = Scope::Key(ConcurrencyKey::new("tenant-7").unwrap());
     let execution = ExecutionId::from_u128(0x0190_1122_3344_7566_8778_899A_ABBC_CDDE);
     let (by, reason) = (Actor::new("ops").unwrap(), ErrorText::new("night"));
@@ -155,6 +158,11 @@ fn events() -> [Event; 20] {
         },
         Event::RunRequested { by: by.clone(), work, off_schedule: true },
         Event::TaskRetried { by, then: MovedOn { then: Then::Next(work), progress } },
+        Event::ProgressReported {
+            execution,
+            headway: Headway { done: Share::of(0.4), note: Note::new("2 of 5 files") },
+        },
+        Event::CheckpointSaved { execution, checkpoint: PayloadDigest::of(b"{}") },
     ]
 }
 

@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 
 use azoth_scheduler_core::event::Event;
 use azoth_scheduler_core::execution::Emitted;
+use azoth_scheduler_core::headway::{Headway, Note, Share};
 use azoth_scheduler_core::id::{Actor, EventType, ExecutionId, TaskId, WorkerId};
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +45,8 @@ pub(in crate::codec) enum Record<'a> {
     DependencyEnded(DependencyEnded<'a>),
     RunRequested(RunRequested<'a>),
     TaskRetried(TaskRetried<'a>),
+    ProgressReported(ProgressReported<'a>),
+    CheckpointSaved(CheckpointSaved),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -160,6 +163,20 @@ pub(in crate::codec) struct TaskRetried<'a> {
     then: MovedOn<'a>,
 }
 
+#[derive(Serialize, Deserialize)]
+pub(in crate::codec) struct ProgressReported<'a> {
+    execution: Id,
+    /// In hundredths of a percent.
+    done: u16,
+    note: &'a str,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(in crate::codec) struct CheckpointSaved {
+    execution: Id,
+    checkpoint: Digest,
+}
+
 /// 128 bits, the first one first.
 type Id = Bytes<16>;
 
@@ -255,6 +272,14 @@ impl<'a> Record<'a> {
             }
             Event::TaskRetried { by, then } => {
                 Self::TaskRetried(TaskRetried { by: by.as_str(), then: MovedOn::store(then) })
+            }
+            Event::ProgressReported { execution, headway: Headway { done, note } } => {
+                let (execution, done) = (id(*execution), done.hundredths());
+                Self::ProgressReported(ProgressReported { execution, done, note: note.as_str() })
+            }
+            Event::CheckpointSaved { execution, checkpoint } => {
+                let (execution, checkpoint) = (id(*execution), Digest::store(checkpoint));
+                Self::CheckpointSaved(CheckpointSaved { execution, checkpoint })
             }
         }
     }
@@ -381,6 +406,25 @@ impl IntoEvent for RunRequested<'_> {
 impl IntoEvent for TaskRetried<'_> {
     fn into_event(self) -> Result<Event, Invalid> {
         Ok(Event::TaskRetried { by: Actor::new(self.by)?, then: self.then.restore()? })
+    }
+}
+
+impl IntoEvent for ProgressReported<'_> {
+    fn into_event(self) -> Result<Event, Invalid> {
+        let done = Share::from_hundredths(self.done).ok_or(Invalid::Share { hundredths: self.done })?;
+        // A longer one would be cut, and would not be what was stored.
+        if self.note.len() > Note::BYTES_MAX {
+            return Err(Invalid::Note { bytes: self.note.len() });
+        }
+        let headway = Headway { done, note: Note::new(self.note) };
+        Ok(Event::ProgressReported { execution: execution(self.execution), headway })
+    }
+}
+
+impl IntoEvent for CheckpointSaved {
+    fn into_event(self) -> Result<Event, Invalid> {
+        let (execution, checkpoint) = (execution(self.execution), self.checkpoint.restore()?);
+        Ok(Event::CheckpointSaved { execution, checkpoint })
     }
 }
 

@@ -15,14 +15,15 @@ mod trace;
 use azoth_scheduler_core::dependency::AfterError;
 use azoth_scheduler_core::event::Event;
 use azoth_scheduler_core::execution::ErrorText;
+use azoth_scheduler_core::headway::Note;
 use azoth_scheduler_core::id::{NameError, TaskId};
 use azoth_scheduler_core::scope::RATE_PER_MS_MAX;
 use azoth_scheduler_core::time::{Timestamp, TimestampError};
 
 pub(super) use self::event::{
-    ClockCorrected, DependencyEnded, ExecutionAbandoned, ExecutionStarted, OccurrencesPassed, Record,
-    RunRequested, TaskCancelled, TaskDisabled, TaskEventEmitted, TaskExecuted, TaskPaused, TaskResumed,
-    TaskRetried, TaskScheduled,
+    CheckpointSaved, ClockCorrected, DependencyEnded, ExecutionAbandoned, ExecutionStarted,
+    OccurrencesPassed, ProgressReported, Record, RunRequested, TaskCancelled, TaskDisabled, TaskEventEmitted,
+    TaskExecuted, TaskPaused, TaskResumed, TaskRetried, TaskScheduled,
 };
 pub(super) use self::log::{LogCut, PayloadsDropped, TasksForgotten};
 pub(super) use self::scope::{LimitsChanged, ScopePaused, ScopeResumed};
@@ -59,6 +60,10 @@ pub(super) enum Invalid {
     Rate { ms: u64 },
     #[error(transparent)]
     After(#[from] AfterError),
+    #[error("a share of {hundredths} hundredths of a percent is more than the whole")]
+    Share { hundredths: u16 },
+    #[error("a note of {bytes} bytes is over the limit of {limit}", limit = Note::BYTES_MAX)]
+    Note { bytes: usize },
     #[error("a text of {bytes} bytes is over the limit of {limit}", limit = ErrorText::BYTES_MAX)]
     Text { bytes: usize },
 }

@@ -273,10 +273,11 @@ fn all_of(claimed: &Claimed) -> impl PartialEq + std::fmt::Debug + use<> {
         suspect,
         payload,
         trace,
+        checkpoint,
     } = claimed.clone();
     (
         (task, task_type, priority, execution, occurrence),
-        (attempt, claimed_at, timeout_ms, suspect, payload, trace),
+        (attempt, claimed_at, timeout_ms, suspect, payload, trace, checkpoint),
     )
 }
 

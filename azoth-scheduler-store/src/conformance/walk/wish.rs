@@ -7,6 +7,7 @@ use azoth_scheduler_core::command::{
 };
 use azoth_scheduler_core::dependency::{After, OnDependencyFailure};
 use azoth_scheduler_core::execution::{Child, Emitted, FailureClass, Outcome, Report, Success};
+use azoth_scheduler_core::headway::{Headway, Note, Share};
 use azoth_scheduler_core::id::{ConcurrencyKey, ExecutionId, TaskId};
 use azoth_scheduler_core::payload::Payload;
 use azoth_scheduler_core::retry::{Backoff, OnExhausted, RetryPolicy};
@@ -63,7 +64,7 @@ impl Walk<'_> {
     pub(super) fn command(&mut self) -> TaskCommand {
         let (reason, by) = (text("said"), actor("ops"));
         let task = task_id(&format!("task-{}", self.chance.below(TASKS)));
-        let wish = match self.chance.below(28) {
+        let wish = match self.chance.below(32) {
             0 => Wish::Cancel { reason, by },
             27 => Wish::RunNow { by },
             25 | 26 => Wish::Retry { by },
@@ -77,6 +78,8 @@ impl Walk<'_> {
             24 => Wish::CorrectClock,
             6..=12 => Wish::Schedule(self.new_task()),
             _ if self.running.is_empty() => Wish::Schedule(self.new_task()),
+            28 | 29 => return self.report_progress(),
+            30 | 31 => return self.save_checkpoint(),
             13..=15 => return self.abandon(),
             _ => return self.complete(),
         };
@@ -89,6 +92,18 @@ impl Walk<'_> {
         let owner = if self.workers.is_empty() { worker(0) } else { self.chance.pick(&self.workers) };
         self.running.push((task.clone(), execution));
         TaskCommand { task, wish: Wish::Claim { execution, worker: owner } }
+    }
+
+    fn report_progress(&mut self) -> TaskCommand {
+        let (task, execution) = self.chance.pick(&self.running);
+        let done = Share::of(self.chance.pick(&[0.0, 0.4, 1.0]));
+        let headway = Headway { done, note: Note::new("so far") };
+        TaskCommand { task, wish: Wish::ReportProgress { execution, headway } }
+    }
+
+    fn save_checkpoint(&mut self) -> TaskCommand {
+        let (task, execution) = self.chance.pick(&self.running);
+        TaskCommand { task, wish: Wish::SaveCheckpoint { execution, checkpoint: self.payload() } }
     }
 
     fn complete(&mut self) -> TaskCommand {
