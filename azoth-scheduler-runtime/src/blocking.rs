@@ -2,14 +2,18 @@
 
 use std::future::IntoFuture;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
+use azoth_scheduler_core::id::TaskId;
 use azoth_scheduler_core::scope::Scope;
 use azoth_scheduler_store::{LogPosition, RecordedEvent, TaskFilter, VerifyReport};
+use serde::de::DeserializeOwned;
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::bulk::{BulkAction, BulkMode, BulkReport};
 use crate::declare::Declared;
 use crate::error::{Result, SchedulerError};
+use crate::handle::{TaskHandle, TaskOutcome};
 use crate::limits::{Limits, ScopeChange};
 use crate::request::ScheduleTaskRequest;
 use crate::scheduler::Scheduler;
@@ -150,6 +154,39 @@ impl BlockingScheduler {
         self.wait(self.scheduler.bulk(filter, action, mode))
     }
 
+    /// See [`Scheduler::handle`]; its waits block the thread.
+    ///
+    /// ```
+    /// # use azoth_scheduler_runtime::{Result, ScheduleTaskRequest, Scheduler, TaskContext, TaskEvent, TaskOutcome};
+    /// # use azoth_scheduler_store::MemoryStore;
+    /// # struct Adder;
+    /// # impl azoth_scheduler_runtime::BlockingTaskHandler for Adder {
+    /// #     fn task_type(&self) -> &str { "add" }
+    /// #     fn execute(&self, _ctx: &TaskContext, payload: &[u8]) -> Result<TaskEvent> {
+    /// #         TaskEvent::json("added", &payload.iter().copied().sum::<u8>())
+    /// #     }
+    /// # }
+    /// let scheduler = Scheduler::builder(MemoryStore::new()).with_task_handler(Adder).build()?;
+    /// let running = std::thread::spawn({
+    ///     let scheduler = scheduler.blocking();
+    ///     move || scheduler.run()
+    /// });
+    /// let blocking = scheduler.blocking();
+    /// let sum = ScheduleTaskRequest::builder("sum").task_type("add").payload([1, 2, 3]).immediate();
+    /// blocking.schedule_task(sum.build()?)?;
+    /// let outcome: TaskOutcome<u8> = blocking.handle("sum")?.wait()?;
+    /// assert_eq!(outcome.value(), Some(6));
+    /// scheduler.shutdown();
+    /// # running.join().unwrap()?;
+    /// # Ok::<(), azoth_scheduler_runtime::SchedulerError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As there.
+    pub fn handle(&self, id: impl AsRef<str>) -> Result<BlockingTaskHandle<'_>> {
+        Ok(BlockingTaskHandle { scheduler: self, handle: self.scheduler.handle(id)? })
+    }
+
     /// See [`Scheduler::get_task`].
     ///
     /// # Errors
@@ -225,6 +262,45 @@ impl BlockingScheduler {
     }
 }
 
+/// A [`TaskHandle`] whose waits block the thread. Made by [`BlockingScheduler::handle`]. While one of them waits, the
+/// other calls on that scheduler wait too: make another by [`Scheduler::blocking`] for them.
+#[derive(Debug)]
+pub struct BlockingTaskHandle<'a> {
+    scheduler: &'a BlockingScheduler,
+    handle: TaskHandle,
+}
+
+impl BlockingTaskHandle<'_> {
+    /// The task's id.
+    pub fn task_id(&self) -> &TaskId {
+        self.handle.task_id()
+    }
+
+    /// See [`TaskHandle::wait`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn wait<T: DeserializeOwned>(&self) -> Result<TaskOutcome<T>> {
+        self.scheduler.wait(self.handle.wait())
+    }
+
+    /// See [`TaskHandle::wait_timeout`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn wait_timeout<T: DeserializeOwned>(&self, timeout: Duration) -> Result<Option<TaskOutcome<T>>> {
+        self.scheduler.wait(self.handle.wait_timeout(timeout))
+    }
+
+    /// See [`TaskHandle::wait_raw`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn wait_raw(&self) -> Result<TaskOutcome<Vec<u8>>> {
+        self.scheduler.wait(self.handle.wait_raw())
+    }
+}
+
 impl Drop for BlockingScheduler {
     /// It may be dropped anywhere, also where a runtime must not be waited for. Nothing is left running in it.
     fn drop(&mut self) {
@@ -245,6 +321,21 @@ mod tests {
     async fn blocking_call_inside_a_runtime_is_refused() {
         let scheduler = Scheduler::builder(MemoryStore::new()).build().unwrap().blocking();
         assert!(matches!(scheduler.get_task("x"), Err(SchedulerError::BlockingInAsync)));
+    }
+
+    #[test]
+    fn handle_waits_for_an_end_on_a_thread_without_a_runtime() {
+        let scheduler = Scheduler::builder(MemoryStore::new()).build().unwrap().blocking();
+        let later = ScheduleTaskRequest::builder("later").task_type("greet").interval(300).build().unwrap();
+        scheduler.schedule_task(later).unwrap();
+        let handle = scheduler.handle("later").unwrap();
+        assert_eq!(handle.wait_timeout::<()>(Duration::ZERO).unwrap(), None);
+        scheduler.cancel_task("later", "no longer needed").unwrap();
+        let by = "program".to_owned();
+        let cancelled = TaskOutcome::Cancelled { reason: "no longer needed".to_owned(), by };
+        assert_eq!(handle.wait_raw().unwrap(), cancelled);
+        let missing = scheduler.handle("nobody").unwrap().wait::<()>();
+        assert!(matches!(missing, Err(SchedulerError::TaskNotFound { .. })), "{missing:?}");
     }
 
     #[test]

@@ -66,7 +66,7 @@ mod watchdog;
 mod worker;
 
 pub use any_handler::{AnyTaskHandler, IntoTaskHandler, marker};
-pub use blocking::BlockingScheduler;
+pub use blocking::{BlockingScheduler, BlockingTaskHandle};
 pub use builder::{IntoStore, SchedulerBuilder, store_marker};
 pub use bulk::{BulkAction, BulkMode, BulkReport};
 pub use clock::{Clock, ManualClock, Sleep, SystemClock};

@@ -96,6 +96,33 @@ async fn every_morning(ctx: &TaskContext) -> String {
     ctx.scheduled_at().to_string()
 }
 
+/// Schedules what comes after it, and waits until that has been there.
+#[task_handler]
+async fn parent(ctx: &TaskContext, children: u32) -> anyhow::Result<u32> {
+    for number in 0..children {
+        ctx.schedule(Child::request(format!("child-{number}"), &number)?.immediate().build()?)?;
+    }
+    anyhow::ensure!(ctx.attempt() > 1 || children > 1, "an only child waits for the next attempt");
+    Ok(children)
+}
+
+/// The same on a thread of its own.
+#[task_handler]
+fn blocking_parent(ctx: &TaskContext) -> anyhow::Result<()> {
+    ctx.schedule(Child::request("child-of-a-thread", &7)?.immediate().build()?)?;
+    ctx.progress(0.5, "half of it");
+    ctx.save_checkpoint_blocking(&ctx.attempt())?;
+    Ok(())
+}
+
+#[task_handler]
+async fn child(number: u32, ctx: &TaskContext) -> anyhow::Result<Option<u32>> {
+    let before = ctx.checkpoint()?;
+    ctx.save_checkpoint(&number).await?;
+    anyhow::ensure!(before.is_some(), "the first attempt only saves");
+    Ok(before)
+}
+
 #[derive(Deserialize)]
 struct OrderV1 {
     sku: String,
@@ -151,7 +178,7 @@ impl Fixture {
                 OwnEvent
             ])
             .with_task_handlers(task_handlers![OwnedBytes, GivesUp, NotNow, Panics, EveryMorning])
-            .with_task_handler(Ship)
+            .with_task_handlers(task_handlers![Ship, Parent, BlockingParent, Child])
             .build()
             .unwrap();
         let runs = scheduler.clone();
@@ -371,6 +398,32 @@ async fn task_that_a_handler_declares_is_scheduled_by_itself() {
     within(fixture.scheduler.wait_until_idle()).await.unwrap();
     let expected = told("every_morning.succeeded", "\"2023-11-15 8:30:00.0 +00:00:00\"");
     assert_eq!(fixture.told("every_morning").await, expected);
+    fixture.end().await;
+}
+
+#[tokio::test]
+async fn function_schedules_with_its_success_and_leaves_checkpoints() {
+    let fixture = Fixture::new();
+    let request = |id: &str, children| Parent::request(id, &children).unwrap().immediate().build().unwrap();
+    fixture.run(request("two", 2)).await;
+    fixture.run(BlockingParent::request("thread").unwrap().immediate().build().unwrap()).await;
+    fixture.clock.advance(Duration::from_secs(60));
+    within(fixture.scheduler.wait_until_idle()).await.unwrap();
+    for (child, value) in [("child-0", "0"), ("child-1", "1"), ("child-of-a-thread", "7")] {
+        assert_eq!(fixture.told(child).await, told("child.succeeded", value));
+    }
+    fixture.end().await;
+}
+
+#[tokio::test]
+async fn function_that_fails_schedules_nothing() {
+    let fixture = Fixture::new();
+    let request = Parent::request("one", &1).unwrap().immediate().build().unwrap();
+    fixture.run(request).await;
+    assert!(fixture.scheduler.get_task("child-0").await.unwrap().is_none());
+    fixture.clock.advance(Duration::from_secs(60));
+    within(fixture.scheduler.wait_until_idle()).await.unwrap();
+    assert!(fixture.scheduler.get_task("child-0").await.unwrap().is_some(), "its next attempt succeeds");
     fixture.end().await;
 }
 
