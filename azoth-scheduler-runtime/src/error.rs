@@ -92,7 +92,8 @@ pub enum SchedulerError {
     AlreadyRunning,
     /// The log lacks the events behind a position: they were removed since, or are lost.
     #[error(
-        "the log goes on at {next} behind {after}, what stood between was removed: subscribe behind {next} or later, and read the state of tasks anew"
+        "the log goes on at {next} behind {after}, what stood between was removed: subscribe behind {}, and read the state of tasks anew",
+        LogPosition::from_number(.next.number().saturating_sub(1))
     )]
     Gap {
         /// The last event that was handed out.

@@ -149,7 +149,7 @@ mod tests {
     fn row(renewals: u64) -> WorkerRow {
         let process = ProcessIdentity { pid: 1, started: 0, boot_id: "elsewhere".to_owned() };
         let lease_ms = NonZeroU64::new(15_000).unwrap();
-        let info = WorkerInfo { worker: WorkerId::from_u128(7), process, lease_ms };
+        let info = WorkerInfo { worker: WorkerId::from_u128(7), process, lease_ms, task_types: [].into() };
         WorkerRow { info, renewals, renewed_at: Timestamp::UNIX_EPOCH }
     }
 

@@ -60,6 +60,7 @@ mod task_set;
 pub mod testing;
 mod threads;
 mod transaction;
+mod unhandled;
 mod upkeep;
 mod view;
 mod watchdog;

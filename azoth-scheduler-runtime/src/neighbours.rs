@@ -25,6 +25,8 @@ impl Poller {
             self.check_held_at = now;
             let looked = self.bury_the_dead(every).await;
             self.note(looked);
+            let named = self.name_unhandled().await;
+            self.note(named);
         }
         if self.queue.overdue_at().is_some_and(|at| at <= now) {
             self.queue.slow_down();

@@ -13,6 +13,7 @@
 //! | `handler blocks the async runtime` | event, warn, once per execution | `task`, `task_type`, `execution`, `took` |
 //! | `event handler failed` / `event given up` | event, warn / error | `consumer`, `position`, `attempt` |
 //! | `event handler waits for the store` | event, error | `consumer`, `error` |
+//! | `nobody handles a task type` | event, warn, once per type | `task_type`, `due_since` |
 //! | `trace context left out` | event, warn | |
 //! | `shutting down` / `shut down` | event, info | `grace` / `given_back` |
 //!
@@ -106,6 +107,14 @@ pub(crate) fn thread_set_aside(task: &TaskId, execution: ExecutionId) {
 
 pub(crate) fn handler_blocks(task: &TaskId, task_type: &TaskType, execution: ExecutionId, took: Duration) {
     warn!(?task, ?task_type, %execution, ?took, "handler blocks the async runtime: use a blocking handler, or await");
+}
+
+pub(crate) fn nobody_handles(task_type: &TaskType, due_since: Timestamp) {
+    warn!(
+        ?task_type,
+        %due_since,
+        "nobody handles a task type: its tasks wait untouched until a program that handles it runs"
+    );
 }
 
 pub(crate) fn trace_refused() {

@@ -34,6 +34,7 @@ use crate::shared::Shared;
 use crate::slots::Slot;
 use crate::task_set::{Joined, TaskSet};
 use crate::transaction::{Transaction, answer_to, answered};
+use crate::unhandled::Unhandled;
 use crate::worker::{Ended, Ending, Execution};
 
 pub(crate) struct Poller {
@@ -58,6 +59,7 @@ pub(crate) struct Poller {
     pub(crate) unsure: bool,
     pub(crate) watchtower: Watchtower,
     pub(crate) clock_watch: ClockWatch,
+    pub(crate) unhandled: Unhandled,
     /// When to look at other workers, and whether what runs here is still ours; by the monotonic clock.
     pub(crate) look_at: Duration,
     pub(crate) check_held_at: Duration,
@@ -100,6 +102,7 @@ impl Poller {
             unsure: false,
             watchtower: Watchtower::default(),
             clock_watch: ClockWatch::new(),
+            unhandled: Unhandled::default(),
             look_at: now,
             check_held_at: now,
             due_at: None,
@@ -400,7 +403,8 @@ impl Poller {
 pub(crate) async fn incarnate(shared: &Shared) -> Result<Option<(WorkerId, Heartbeat)>> {
     let worker = WorkerId::from(shared.mint(shared.clock().now()));
     let lease_ms = shared.config.lease_ms();
-    let info = WorkerInfo { worker, process: process::identity(), lease_ms };
+    let task_types = Arc::clone(&shared.task_types);
+    let info = WorkerInfo { worker, process: process::identity(), lease_ms, task_types };
     let register = || shared.store.register_worker(info.clone(), shared.clock().now());
     let Some(registered) = shared.insist(register).await else {
         return Ok(None);

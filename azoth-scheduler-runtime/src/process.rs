@@ -2,12 +2,21 @@
 
 use std::fs;
 use std::io::ErrorKind;
+use std::sync::{Mutex, PoisonError};
 
 use azoth_scheduler_store::ProcessIdentity;
 
 /// This process. Outside Linux only its number is known, and then nobody is called gone because of it.
 pub(crate) fn identity() -> ProcessIdentity {
+    static HERE: Mutex<Option<ProcessIdentity>> = Mutex::new(None);
+    let mut here = HERE.lock().unwrap_or_else(PoisonError::into_inner);
     let pid = std::process::id();
+    // It stays the same until a fork.
+    let known = here.take().filter(|here| here.pid == pid);
+    here.insert(known.unwrap_or_else(|| looked_up(pid))).clone()
+}
+
+fn looked_up(pid: u32) -> ProcessIdentity {
     let started = start_time(pid).unwrap_or(None).unwrap_or(0);
     ProcessIdentity { pid, started, boot_id: world().unwrap_or_default() }
 }

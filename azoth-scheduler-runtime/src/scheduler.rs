@@ -358,7 +358,24 @@ impl Scheduler {
         Ok(self.shared.store.events(after, limit).await?)
     }
 
-    /// The log from some place on, without end.
+    /// The log from some place on, without end. Where its oldest part was cut, a subscription from the beginning is answered
+    /// with [`SchedulerError::Gap`], which names the oldest event that there is: subscribe behind the one before it.
+    ///
+    /// ```
+    /// # use azoth_scheduler_runtime::{Scheduler, SchedulerError};
+    /// # use azoth_scheduler_store::{LogPosition, MemoryStore, RecordedEvent, StartFrom};
+    /// /// The oldest event that is still in the log.
+    /// async fn oldest(scheduler: &Scheduler) -> Result<RecordedEvent, SchedulerError> {
+    ///     let mut log = scheduler.subscribe(StartFrom::Beginning).await?;
+    ///     match log.next().await {
+    ///         Err(SchedulerError::Gap { next, .. }) => {
+    ///             let behind = LogPosition::from_number(next.number() - 1);
+    ///             scheduler.subscribe(StartFrom::After(behind)).await?.next().await
+    ///         }
+    ///         first => first,
+    ///     }
+    /// }
+    /// ```
     ///
     /// # Errors
     /// [`SchedulerError::Store`].

@@ -1,6 +1,6 @@
 //! The handler's border: any error comes in, an [`Outcome`] goes out.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::error::Error;
 use std::fmt;
 use std::time::Duration;
@@ -39,7 +39,7 @@ pub type TaskResult = std::result::Result<crate::event::TaskEvent, TaskError>;
 /// An error after which trying again is of no use: the attempt fails and the task is not retried.
 ///
 /// It travels through `anyhow`, as an error or as its context (`.context(Permanent::new("gone"))`), and through errors
-/// that wrap it, as long as they report it as their source or show its text as theirs.
+/// that wrap it, as long as they report it as their source or show its text, and nothing else, as theirs.
 #[derive(Debug)]
 pub struct Permanent {
     mark: Mark,
@@ -173,11 +173,8 @@ macro_rules! marked_errors {
     ($($error:ty),*) => {$(
         impl fmt::Display for $error {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.mark.class.is_shown();
-                match &self.mark.error {
-                    Some(error) => fmt::Display::fmt(error, f),
-                    None => fmt::Display::fmt(&self.mark, f),
-                }
+                self.mark.is_shown();
+                self.mark.show(f)
             }
         }
 
@@ -207,28 +204,57 @@ enum Class {
     Snooze(Duration),
 }
 
-impl Class {
+impl Mark {
+    /// What the marked error shows.
+    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.error {
+            Some(error) => fmt::Display::fmt(error, f),
+            None => fmt::Display::fmt(self, f),
+        }
+    }
+
     /// Tells the one who listens on this thread that an error of this class shows its text.
-    fn is_shown(self) {
-        SHOWN.with(|shown| {
-            if let Some(None) = shown.get() {
-                shown.set(Some(Some(self)));
-            }
-        });
+    fn is_shown(&self) {
+        let listens = SHOWN.with_borrow(|shown| matches!(shown, Shown::Nothing));
+        if listens {
+            let text = ShownText(self).to_string();
+            SHOWN.set(Shown::Text(self.class, text));
+        }
     }
 }
 
 /// The class of the marked error whose text an error shows as its own. A context of `anyhow` is no source and hides its
-/// type, but it shows its text, so this finds one that was used as a context.
+/// type, but it shows its text, so this finds one that was used as a context. An error that shows more than that text only
+/// tells of the marked one.
 fn shown_class(error: &(dyn Error + 'static)) -> Option<Class> {
-    SHOWN.with(|shown| shown.set(Some(None)));
-    let _ = error.to_string();
-    SHOWN.with(|shown| shown.take().flatten())
+    SHOWN.set(Shown::Nothing);
+    let whole = error.to_string();
+    match SHOWN.replace(Shown::Unheard) {
+        Shown::Text(class, text) if text == whole => Some(class),
+        Shown::Text(..) | Shown::Nothing | Shown::Unheard => None,
+    }
+}
+
+/// What a marked error shows, told to nobody.
+struct ShownText<'a>(&'a Mark);
+
+impl fmt::Display for ShownText<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.show(f)
+    }
+}
+
+/// What was shown while somebody listens.
+enum Shown {
+    /// Nobody listens.
+    Unheard,
+    Nothing,
+    /// The class and the text of the marked error that was shown first.
+    Text(Class, String),
 }
 
 thread_local! {
-    /// `None` unless somebody listens; then the class that was shown first.
-    static SHOWN: Cell<Option<Option<Class>>> = const { Cell::new(None) };
+    static SHOWN: RefCell<Shown> = const { RefCell::new(Shown::Unheard) };
 }
 
 impl fmt::Display for Mark {
@@ -339,6 +365,27 @@ mod tests {
         );
         assert_eq!(TaskError::from(broken().context(Snooze::new(delay))).snoozed_for(), Some(delay));
         assert!(!TaskError::from(broken().context("paying")).is_permanent(), "a text alone marks nothing");
+    }
+
+    /// An error that tells of another one, without having it as its source.
+    #[derive(Debug)]
+    struct Tells(&'static str, Permanent);
+
+    impl fmt::Display for Tells {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "{}{}", self.0, self.1)
+        }
+    }
+
+    impl Error for Tells {}
+
+    /// Known gap, once: whoever printed the text of a marked error was marked.
+    #[test]
+    fn error_that_only_tells_of_a_marked_one_is_not_marked() {
+        let tells = |words| TaskError::from(Tells(words, Permanent::new("no such card")));
+        assert!(!tells("the last attempt failed: ").is_permanent());
+        assert!(tells("").is_permanent(), "what shows its text and nothing else stands for it");
+        assert!(!through_anyhow(Tells("before: ", Permanent::new("gone"))).is_permanent());
     }
 
     #[test]

@@ -10,6 +10,8 @@ use azoth_scheduler_runtime::testing::Simulator;
 use azoth_scheduler_runtime::{
     Clock, ManualClock, ScheduleTaskRequest, TaskContext, TaskEvent, TaskHandler, TaskResult,
 };
+use azoth_scheduler_store::SqliteStore;
+use azoth_scheduler_store::sqlite::SqliteOptions;
 use metrics::{
     Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder,
     SharedString, Unit,
@@ -103,6 +105,24 @@ impl TaskHandler for Slow {
     }
 }
 
+/// Three tasks in one transaction are one commit; the store in memory has none.
+fn commits_of_the_store_are_told(notes: &Notes) {
+    assert!(notes.of("azoth_store_commit_events ").is_empty());
+    let folder = tempfile::tempdir().unwrap();
+    let allow = std::env::var_os("AZOTH_ALLOW_OLD_SQLITE_IN_TESTS").is_some();
+    let options = SqliteOptions::new().allow_old_sqlite(allow);
+    let store = SqliteStore::open_with(folder.path().join("measured.db"), options).unwrap();
+    let world = Simulator::of_seed(1).on_store(store);
+    let client = world.start(|builder| builder).unwrap();
+    let request =
+        |id: &str| ScheduleTaskRequest::builder(id).task_type("slow").payload("hunter2").immediate();
+    let requests = ["a", "b", "c"].map(|id| request(id).build().unwrap());
+    world.block_on(client.schedule_tasks(requests.to_vec())).unwrap();
+    assert_eq!(notes.of("azoth_store_commit_events "), [3.0]);
+    let took = notes.of("azoth_store_commit_seconds ");
+    assert!(took.len() == 1 && took[0] > 0.0, "{took:?}");
+}
+
 #[test]
 fn latency_duration_outcome_slots_and_commits_are_told_under_their_names() {
     let notes = Notes::default();
@@ -133,6 +153,7 @@ fn latency_duration_outcome_slots_and_commits_are_told_under_their_names() {
     assert!(commits >= 2, "{commits}");
     assert_eq!(notes.of("azoth_commit_commands ").len(), commits);
     assert_eq!(notes.of("azoth_commit_claims ").iter().sum::<f64>(), 2.0, "two tasks were claimed");
+    commits_of_the_store_are_told(&notes);
     let names = format!("{:?}", notes.0.lock().unwrap().keys());
     assert!(!names.contains("hunter2"), "a payload is told: {names}");
 }

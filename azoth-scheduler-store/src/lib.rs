@@ -32,7 +32,8 @@ pub use memory::MemoryStore;
 pub use record::{LogPosition, RecordedEvent, RecordedPayload, Subject};
 pub use report::{
     BackupReport, ConsumerLag, CutReport, Damage, ExportReport, Finding, Health, RebuildProgress,
-    RebuildReport, RetentionReport, SalvageReport, SalvagedPart, StoreStats, TaskCount, VerifyReport,
+    RebuildReport, RetentionReport, SalvageReport, SalvagedPart, StoreStats, TaskCount, UnhandledType,
+    VerifyReport,
 };
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;

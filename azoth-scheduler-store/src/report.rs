@@ -1,5 +1,6 @@
 //! What a store says of itself.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 
@@ -7,6 +8,7 @@ use azoth_scheduler_core::id::{ConsumerName, TaskType};
 use azoth_scheduler_core::state::PhaseKind;
 use azoth_scheduler_core::time::Timestamp;
 
+use crate::error::StoreError;
 use crate::record::LogPosition;
 
 /// What reading the whole log and comparing the projection with it brought to light.
@@ -207,6 +209,9 @@ pub struct StoreStats {
     pub tasks: Vec<TaskCount>,
     /// The earliest `run_at` among tasks that wait, if it has passed.
     pub oldest_due: Option<Timestamp>,
+    /// The types with tasks that no living worker handles, ordered by their names. A worker lives until it has ended or was
+    /// found dead; of the past it is not known who lived, and this is empty.
+    pub unhandled: Vec<UnhandledType>,
     /// Each durable consumer and where it stands.
     pub consumers: Vec<ConsumerLag>,
     /// Bytes of the database file; 0 for a store without one.
@@ -234,6 +239,39 @@ pub struct TaskCount {
     pub phase: PhaseKind,
     /// How many.
     pub tasks: u64,
+}
+
+/// A type that has tasks, and no living worker that handles it. Its tasks wait untouched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UnhandledType {
+    /// The type.
+    pub task_type: TaskType,
+    /// How many of its tasks have not ended.
+    pub tasks: u64,
+    /// Since when the first of those that are due could have started; `None` while none is.
+    pub oldest_due: Option<Timestamp>,
+}
+
+impl UnhandledType {
+    /// All of them, by what is there and by what is handled.
+    pub(crate) fn all(
+        counts: &[TaskCount],
+        handled: &BTreeSet<TaskType>,
+        mut oldest_due: impl FnMut(&TaskType) -> Result<Option<Timestamp>, StoreError>,
+    ) -> Result<Vec<Self>, StoreError> {
+        let mut live = BTreeMap::<&TaskType, u64>::new();
+        for count in
+            counts.iter().filter(|count| count.phase.is_live() && !handled.contains(&count.task_type))
+        {
+            let tasks = live.entry(&count.task_type).or_default();
+            *tasks = tasks.saturating_add(count.tasks);
+        }
+        let unhandled = live.into_iter().map(|(task_type, tasks)| {
+            Ok(Self { task_type: task_type.clone(), tasks, oldest_due: oldest_due(task_type)? })
+        });
+        unhandled.collect()
+    }
 }
 
 /// Where a consumer stands.

@@ -1,5 +1,6 @@
 //! What a store promises.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
@@ -148,6 +149,14 @@ pub trait Store: Send + Sync + 'static {
 
     /// Counts, sizes and lags.
     async fn stats(&self, now: Timestamp) -> Result<StoreStats, StoreError>;
+
+    /// The types that no living worker handles although a task of them is due, each with the instant since when the first one
+    /// could have started. A store should answer in a few steps for each type, however many tasks there are; by default
+    /// [`stats`](Self::stats) is asked.
+    async fn unhandled_due(&self, now: Timestamp) -> Result<BTreeMap<TaskType, Timestamp>, StoreError> {
+        let unhandled = self.stats(now).await?.unhandled;
+        Ok(unhandled.into_iter().filter_map(|found| Some((found.task_type, found.oldest_due?))).collect())
+    }
 
     /// Whether writes succeed. Asks nobody: it is what the last of them showed.
     fn health(&self) -> Health {
@@ -386,6 +395,9 @@ pub struct WorkerInfo {
     pub process: ProcessIdentity,
     /// Without a sign of life for so many milliseconds it may be declared dead.
     pub lease_ms: NonZeroU64,
+    /// The types that it handles, aliases included, ordered by their names. What it claims is said by each of its offers; by
+    /// these others know which types nobody handles.
+    pub task_types: Arc<[TaskType]>,
 }
 
 /// What tells a process from every other one, also from a later one of the same number.

@@ -11,4 +11,5 @@ mod ledger;
 mod life;
 mod noting;
 mod protocol;
+mod scopes;
 mod walk;

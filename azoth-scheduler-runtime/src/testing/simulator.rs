@@ -281,6 +281,30 @@ impl Simulator {
         }
     }
 
+    /// Ends all schedulers that are left where they stand, as [`kill`](Self::kill) does unseen, and goes on with this store: the
+    /// same one, opened again. What held the old one is dropped before it is opened.
+    ///
+    /// ```
+    /// use azoth_scheduler_runtime::testing::Simulator;
+    /// # use azoth_scheduler_runtime::ScheduleTaskRequest;
+    ///
+    /// let mut world = Simulator::of_seed(7);
+    /// let scheduler = world.start(|builder| builder)?;
+    /// let request = ScheduleTaskRequest::builder("report").task_type("report").immediate().build()?;
+    /// world.block_on(scheduler.schedule_task(request))?;
+    /// let store = world.store().clone(); // a file would be opened by its path
+    /// world.reopen(|| store);
+    /// assert_eq!(world.log(Default::default())?.len(), 1);
+    /// # Ok::<(), azoth_scheduler_runtime::SchedulerError>(())
+    /// ```
+    pub fn reopen<S: IntoStore<M>, M>(&mut self, open: impl FnOnce() -> S) {
+        let left = std::mem::take(&mut *lock(&self.houses));
+        left.iter().for_each(|house| house.member.kill());
+        drop(left);
+        self.store = Arc::new(MemoryStore::new());
+        self.store = open().into_store();
+    }
+
     /// Nothing of a scheduler moves until it is thawed, as if its process had been stopped.
     pub fn freeze(&self, scheduler: &Scheduler) {
         self.of(scheduler, |house| house.member.freeze());

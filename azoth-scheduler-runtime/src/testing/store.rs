@@ -1,13 +1,13 @@
 //! A store whose calls take place in steps, and may fail as they are told.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use azoth_scheduler_core::id::{ConsumerName, ExecutionId, TaskId, WorkerId};
+use azoth_scheduler_core::id::{ConsumerName, ExecutionId, TaskId, TaskType, WorkerId};
 use azoth_scheduler_core::retention::RetentionPolicy;
 use azoth_scheduler_core::scope::ScopeState;
 use azoth_scheduler_core::state::TaskState;
@@ -240,6 +240,10 @@ impl Store for SteppedStore {
 
     async fn stats(&self, now: Timestamp) -> Result<StoreStats, StoreError> {
         self.call(StoreCall::Read, self.inner.stats(now)).await
+    }
+
+    async fn unhandled_due(&self, now: Timestamp) -> Result<BTreeMap<TaskType, Timestamp>, StoreError> {
+        self.call(StoreCall::Read, self.inner.unhandled_due(now)).await
     }
 
     async fn requeue(&self, name: &ConsumerName, position: LogPosition) -> Result<bool, StoreError> {

@@ -98,12 +98,13 @@ async fn handler_of_a_worker_that_was_declared_dead_is_stopped() {
 async fn claimed_by(store: &FaultyStore, process: ProcessIdentity) {
     let worker = WorkerId::from_u128(7);
     let lease_ms = NonZeroU64::new(15_000).unwrap();
-    store.register_worker(WorkerInfo { worker, process, lease_ms }, start()).await.unwrap();
+    let task_types: Arc<[_]> = ["work".parse().unwrap()].into();
+    let info = WorkerInfo { worker, process, lease_ms, task_types: Arc::clone(&task_types) };
+    store.register_worker(info, start()).await.unwrap();
     let client =
         azoth_scheduler_runtime::Scheduler::builder(store.clone()).with_clock(clock()).build().unwrap();
     client.schedule_task(immediate("a").build().unwrap()).await.unwrap();
     let executions = vec![ExecutionId::from_u128(8)];
-    let task_types = Arc::from(vec!["work".parse().unwrap()]);
     let offer = ClaimOffer::new(worker, task_types, executions);
     let batch = Batch::claiming(offer, start());
     assert_eq!(store.apply(batch).await.unwrap().claims.unwrap().claimed.len(), 1);

@@ -20,3 +20,4 @@ mod shutting_down;
 mod store_failures;
 mod support;
 mod suspects;
+mod unhandled;

@@ -35,7 +35,10 @@ async fn with_suspect() -> FaultyStore {
     let worker = WorkerId::from_u128(7);
     let process = ProcessIdentity { pid: 1, started: 1, boot_id: "another machine".to_owned() };
     let lease_ms = NonZeroU64::new(15_000).unwrap();
-    store.register_worker(WorkerInfo { worker, process, lease_ms }, start()).await.unwrap();
+    store
+        .register_worker(WorkerInfo { worker, process, lease_ms, task_types: [].into() }, start())
+        .await
+        .unwrap();
     let client = Scheduler::builder(store.clone()).with_clock(clock()).build().unwrap();
     client.schedule_task(immediate("suspect").build().unwrap()).await.unwrap();
     for number in 1..=SUSPECT_LOSSES {

@@ -1,6 +1,8 @@
 //! The simulator that users get for their tests.
 #![allow(clippy::unwrap_used, reason = "a panic in a test is its failure")]
 
+mod deploying;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;

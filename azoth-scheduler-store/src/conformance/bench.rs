@@ -315,7 +315,7 @@ pub(super) fn every(seconds: u64) -> Schedule {
 pub(super) fn worker_info(worker: WorkerId) -> WorkerInfo {
     let process = ProcessIdentity { pid: 4711, started: u64::MAX, boot_id: "boot".to_owned() };
     let lease_ms = NonZeroU64::new(15_000).unwrap_or(NonZeroU64::MIN);
-    WorkerInfo { worker, process, lease_ms }
+    WorkerInfo { worker, process, lease_ms, task_types: [task_type("work")].into() }
 }
 
 #[track_caller]

@@ -301,6 +301,7 @@ cases! { ($)
         executions_of_a_worker_that_ended_are_orphans,
         what_a_worker_holds_is_known,
         workers_and_their_executions_survive_a_reopening,
+        types_that_no_living_worker_handles_are_reported,
     }
     consumers {
         a_cursor_starts_where_it_is_told_to_and_stays,

@@ -1,13 +1,15 @@
 //! Workers, their signs of life, and what they leave behind.
 
-use azoth_scheduler_core::command::AbandonReason;
+use azoth_scheduler_core::command::{AbandonReason, OnConflict, Wish};
 use azoth_scheduler_core::schedule::Schedule;
 use azoth_scheduler_core::state::PhaseKind;
-use azoth_scheduler_core::testing::{at, succeeded, worker};
+use azoth_scheduler_core::task::TaskDefinition;
+use azoth_scheduler_core::testing::{actor, at, succeeded, task_type, text, wish, worker};
+use azoth_scheduler_core::time::Timestamp;
 
-use super::bench::{Bench, ends, ok, some, want, worker_info};
+use super::bench::{Bench, ends, ok, some, want, want_with, worker_info};
 use super::fencing::taken;
-use crate::store::Renewal;
+use crate::store::{Renewal, WorkerInfo};
 
 pub(super) async fn a_worker_lives_from_its_registration_to_its_end(bench: &mut Bench) {
     let (one, two) = (bench.worker(at(0)).await, bench.worker(at(3)).await);
@@ -83,4 +85,52 @@ pub(super) async fn workers_and_their_executions_survive_a_reopening(bench: &mut
     assert!(bench.claim(owner, &["work"], 1, at(9)).await.claimed.is_empty(), "it is not given out twice");
     bench.does(ends(&claimed, succeeded()), at(10)).await;
     assert_eq!(bench.phase("task").await, PhaseKind::Finished);
+}
+
+/// What is said of types that nobody handles.
+async fn unhandled(bench: &Bench, now: Timestamp) -> Vec<(String, u64, Option<Timestamp>)> {
+    let unhandled = ok(bench.store().stats(now).await).unhandled;
+    let due = ok(bench.store().unhandled_due(now).await);
+    let of_stats = unhandled.iter().filter_map(|found| Some((found.task_type.clone(), found.oldest_due?)));
+    assert_eq!(due, of_stats.collect(), "both say the same");
+    let found = unhandled.into_iter();
+    found.map(|found| (found.task_type.as_str().to_owned(), found.tasks, found.oldest_due)).collect()
+}
+
+pub(super) async fn types_that_no_living_worker_handles_are_reported(bench: &mut Bench) {
+    let of_type = |task: &str, name: &str, due: i64| {
+        let kind = |definition: &mut TaskDefinition| definition.task_type = task_type(name);
+        want_with(task, Schedule::one_time(at(due)), OnConflict::Redefine, kind)
+    };
+    for (task, name, due) in [("a", "mail", 5), ("b", "mail", 3), ("c", "report", 50), ("d", "work", 1)] {
+        bench.does(of_type(task, name, due), at(0)).await;
+    }
+    let (mail, report, work) = ("mail".to_owned(), "report".to_owned(), "work".to_owned());
+    let all = [(mail.clone(), 2, None), (report.clone(), 1, None), (work, 1, Some(at(1)))];
+    assert_eq!(unhandled(bench, at(2)).await, all, "without a worker it is all of them");
+    let one = bench.worker(at(2)).await;
+    assert_eq!(unhandled(bench, at(10)).await, [(mail.clone(), 2, Some(at(3))), (report.clone(), 1, None)]);
+    let newer =
+        WorkerInfo { task_types: [task_type("mail"), task_type("report")].into(), ..worker_info(worker(77)) };
+    ok(bench.store().register_worker(newer.clone(), at(10)).await);
+    assert_eq!(unhandled(bench, at(10)).await, []);
+    let rows = ok(bench.store().workers().await);
+    assert!(rows.iter().any(|row| row.info == newer), "others see what it handles: {rows:?}");
+    let fewer = WorkerInfo { task_types: [task_type("report")].into(), ..newer };
+    ok(bench.store().register_worker(fewer, at(11)).await);
+    assert_eq!(
+        unhandled(bench, at(11)).await,
+        [(mail.clone(), 2, Some(at(3)))],
+        "it was registered again with less"
+    );
+    bench.does(wish("b", Wish::Cancel { reason: text("no more"), by: actor("ops") }), at(12)).await;
+    assert_eq!(
+        unhandled(bench, at(12)).await,
+        [(mail.clone(), 1, Some(at(5)))],
+        "what has ended waits for nobody"
+    );
+    ok(bench.store().end_worker(worker(77)).await);
+    assert_eq!(unhandled(bench, at(60)).await, [(mail, 1, Some(at(5))), (report, 1, Some(at(50)))]);
+    ok(bench.store().end_worker(one).await);
+    assert_eq!(unhandled(bench, at(60)).await.len(), 3);
 }

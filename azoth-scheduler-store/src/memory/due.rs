@@ -94,6 +94,12 @@ impl DueIndex {
         self.entries.values().map(|(_, _, ready, _)| *ready).min()
     }
 
+    /// The earliest instant at which any task of this type may be claimed.
+    pub(super) fn earliest_of(&self, task_type: &TaskType) -> Option<Timestamp> {
+        let of_type = self.entries.values().filter(|(of, ..)| of == task_type);
+        of_type.map(|(_, _, ready, _)| *ready).min()
+    }
+
     /// The first such task of each of these types and each level.
     fn heads<'a>(&'a self, types: &'a BTreeSet<TaskType>, which: Which) -> impl Iterator<Item = &'a Entry> {
         let set = match which {

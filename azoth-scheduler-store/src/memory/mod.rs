@@ -217,7 +217,7 @@ impl Store for MemoryStore {
     }
 
     async fn stats(&self, now: Timestamp) -> Result<StoreStats, StoreError> {
-        Ok(self.tables().stats(now))
+        self.tables().stats(now)
     }
 
     async fn verify(&self) -> Result<VerifyReport, StoreError> {

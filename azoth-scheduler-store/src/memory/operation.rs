@@ -1,8 +1,8 @@
 //! What does not follow from the log: workers and consumers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use azoth_scheduler_core::id::{ConsumerName, ExecutionId, WorkerId};
+use azoth_scheduler_core::id::{ConsumerName, ExecutionId, TaskType, WorkerId};
 use azoth_scheduler_core::state::{Running, TaskState};
 use azoth_scheduler_core::time::Timestamp;
 
@@ -64,6 +64,12 @@ impl Tables {
 
     pub(super) fn live_workers(&self) -> Vec<WorkerRow> {
         self.workers.values().filter(|worker| !worker.ended).map(|worker| worker.row.clone()).collect()
+    }
+
+    /// The types that live workers handle.
+    pub(super) fn handled(&self) -> BTreeSet<TaskType> {
+        let live = self.workers.values().filter(|worker| !worker.ended);
+        live.flat_map(|worker| worker.row.info.task_types.iter().cloned()).collect()
     }
 
     pub(super) fn orphans(&self, limit: usize) -> Vec<Orphan> {

@@ -19,7 +19,7 @@ use super::projection::{Projection, Row};
 use crate::codec::{self, EventKind};
 use crate::error::StoreError;
 use crate::record::{LogPosition, RecordedEvent, RecordedPayload, Subject};
-use crate::report::{ConsumerLag, StoreStats};
+use crate::report::{ConsumerLag, StoreStats, UnhandledType};
 use crate::store::{Applied, Batch, EVENTS_PAGE_MAX};
 
 /// All that a store holds. `projection` follows from `log`; workers and consumers do not, and survive a rebuild.
@@ -159,7 +159,7 @@ impl Tables {
         self.log.get(usize::try_from(index).ok()?)
     }
 
-    pub(super) fn stats(&self, now: Timestamp) -> StoreStats {
+    pub(super) fn stats(&self, now: Timestamp) -> Result<StoreStats, StoreError> {
         let head = self.head();
         let lag = |(name, consumer): (&ConsumerName, &Consumer)| ConsumerLag {
             consumer: name.clone(),
@@ -167,9 +167,15 @@ impl Tables {
             events_behind: head.number().saturating_sub(consumer.cursor.number()),
             dead_letters: consumer.dead_letters.len() as u64,
         };
-        StoreStats {
+        let tasks = self.projection.counts();
+        let unhandled = UnhandledType::all(&tasks, &self.handled(), |task_type| {
+            let due = self.projection.due.earliest_of(task_type);
+            Ok(due.filter(|due| *due <= now))
+        })?;
+        Ok(StoreStats {
             head,
-            tasks: self.projection.counts(),
+            tasks,
+            unhandled,
             oldest_due: self.projection.due.earliest().filter(|run_at| *run_at <= now),
             consumers: self.consumers.iter().map(lag).collect(),
             file_bytes: 0,
@@ -179,7 +185,7 @@ impl Tables {
             cut: LogPosition::START,
             largest_commit: self.largest_commit,
             events_committed: head.number(),
-        }
+        })
     }
 }
 

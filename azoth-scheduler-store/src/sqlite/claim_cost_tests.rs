@@ -44,7 +44,12 @@ fn steps_of_a_claim(said: &ScopeCommand, blocked: u32) -> u64 {
     schema::create(&conn).unwrap();
     let process = ProcessIdentity { pid: 1, started: 0, boot_id: String::new() };
     let lease_ms = std::num::NonZeroU64::new(15_000).unwrap();
-    workers::register(&conn, &WorkerInfo { worker: worker(1), process, lease_ms }, at(0)).unwrap();
+    workers::register(
+        &conn,
+        &WorkerInfo { worker: worker(1), process, lease_ms, task_types: [].into() },
+        at(0),
+    )
+    .unwrap();
     let keyed = matches!(said.scope, Scope::Key(_));
     let noisy = |name: &str| task(name, if keyed { "work" } else { "noisy" }, keyed);
     let first = Wish::Claim { execution: execution(1), worker: worker(1) };

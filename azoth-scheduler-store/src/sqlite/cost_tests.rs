@@ -126,7 +126,8 @@ fn ends(claimed: &[Claimed]) -> Batch {
 
 fn info() -> WorkerInfo {
     let process = ProcessIdentity { pid: 1, started: 1, boot_id: "boot".into() };
-    WorkerInfo { worker: WorkerId::from_u128(WORKER), process, lease_ms: NonZeroU64::new(15_000).unwrap() }
+    let lease_ms = NonZeroU64::new(15_000).unwrap();
+    WorkerInfo { worker: WorkerId::from_u128(WORKER), process, lease_ms, task_types: [].into() }
 }
 
 #[test]

@@ -21,7 +21,7 @@
 //! | `checkpoint` | copying the write-ahead log into the file, and how long it may become |
 //! | `log`, `chain`, `head` | the canonical log, the hash chain over it, where it ends |
 //! | `entry`, `task_row`, `row_writer`, `type_row`, `scope_row`, `scopes`, `wait_row`, `line`, `gate`, `due`, `suspect`, `claim` | the projection: folding, rows, due tasks |
-//! | `worker`, `consumer` | operational tables: signs of life, cursors, dead letters |
+//! | `worker`, `consumer` | operational tables: signs of life, who handles what, cursors, dead letters |
 //! | `readers`, `read`, `stats` | reads, each in one snapshot, on threads of the store's own |
 //! | `fold`, `scratch`, `shadow`, `upkeep` | the whole log page by page: into tables beside the file, and from there into it |
 //! | `verify`, `compare`, `rebuild` | the log compared with the projection, or made into it |
@@ -72,6 +72,7 @@ mod lines;
 mod log;
 mod log_row;
 mod memory;
+mod meter;
 mod migrate;
 mod open;
 mod options;
@@ -103,6 +104,7 @@ mod wake;
 mod worker;
 mod writer;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -110,7 +112,7 @@ use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use azoth_scheduler_core::command::{Command, Wish};
-use azoth_scheduler_core::id::{ConsumerName, ExecutionId, TaskId, WorkerId};
+use azoth_scheduler_core::id::{ConsumerName, ExecutionId, TaskId, TaskType, WorkerId};
 use azoth_scheduler_core::retention::RetentionPolicy;
 use azoth_scheduler_core::scope::ScopeState;
 use azoth_scheduler_core::state::TaskState;
@@ -433,6 +435,10 @@ impl Store for SqliteStore {
             largest_commit: counters.largest.load(Ordering::Relaxed),
             ..stats
         })
+    }
+
+    async fn unhandled_due(&self, now: Timestamp) -> Result<BTreeMap<TaskType, Timestamp>, StoreError> {
+        self.read(move |conn| stats::unhandled_due(conn, now)).await
     }
 
     fn health(&self) -> Health {

@@ -383,6 +383,14 @@ const OPERATIONAL: &[Object] = &[
 ) STRICT, WITHOUT ROWID",
     },
     Object {
+        name: "azoth_o_worker_types",
+        sql: "CREATE TABLE azoth_o_worker_types (
+    worker BLOB NOT NULL CHECK (length(worker) = 16),
+    task_type TEXT NOT NULL,
+    PRIMARY KEY (worker, task_type)
+) STRICT, WITHOUT ROWID",
+    },
+    Object {
         name: "azoth_o_consumers",
         sql: "CREATE TABLE azoth_o_consumers (
     name TEXT PRIMARY KEY,

@@ -1,11 +1,14 @@
-//! Worker incarnations and their signs of life, in `azoth_o_workers`.
+//! Worker incarnations and their signs of life, in `azoth_o_workers`, and the types that living ones handle, in
+//! `azoth_o_worker_types`.
 //!
 //! A worker that has ended leaves its row as a tombstone: it never comes back, and while it holds executions the instant
 //! at which it was last seen is known. Old tombstones that hold nothing are removed.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU64;
+use std::sync::Arc;
 
-use azoth_scheduler_core::id::{ExecutionId, TaskId, WorkerId};
+use azoth_scheduler_core::id::{ExecutionId, TaskId, TaskType, WorkerId};
 use azoth_scheduler_core::time::Timestamp;
 use rusqlite::{Connection, params};
 
@@ -24,6 +27,10 @@ const RENEW: &str = "UPDATE azoth_o_workers SET renewals = renewals + 1, renewed
     WHERE worker = ?1 AND ended = 0";
 /// By the primary key.
 const END: &str = "UPDATE azoth_o_workers SET ended = 1 WHERE worker = ?1";
+/// By the primary key; one that has ended handles nothing.
+const HANDLES: &str = "INSERT INTO azoth_o_worker_types (worker, task_type) VALUES (?1, ?2)";
+/// Along the primary key.
+const HANDLES_NOTHING: &str = "DELETE FROM azoth_o_worker_types WHERE worker = ?1";
 /// The few rows of the table, each with one seek in `azoth_p_running`. Ids are in the order of time.
 const BURY: &str = "DELETE FROM azoth_o_workers WHERE ended = 1
     AND worker < (SELECT worker FROM azoth_o_workers WHERE ended = 1 ORDER BY worker DESC LIMIT 1 OFFSET ?1)
@@ -50,7 +57,19 @@ pub(super) fn register(conn: &Connection, info: &WorkerInfo, now: Timestamp) -> 
         i64::try_from(info.lease_ms.get()).unwrap_or(i64::MAX),
         now.unix_ms(),
     ];
-    conn.prepare_cached(REGISTER)?.execute(cells)?;
+    if conn.prepare_cached(REGISTER)?.execute(cells)? > 0 {
+        handles(conn, info)?;
+    }
+    Ok(())
+}
+
+fn handles(conn: &Connection, info: &WorkerInfo) -> Result<(), StoreError> {
+    let worker = cell::worker_cell(info.worker);
+    conn.prepare_cached(HANDLES_NOTHING)?.execute([worker])?;
+    let mut statement = conn.prepare_cached(HANDLES)?;
+    for task_type in info.task_types.iter() {
+        statement.execute(params![worker, task_type.as_str()])?;
+    }
     Ok(())
 }
 
@@ -69,7 +88,27 @@ pub(super) fn renew(conn: &Connection, worker: WorkerId, now: Timestamp) -> Resu
 /// Ends a worker.
 pub(super) fn end(conn: &Connection, worker: WorkerId) -> Result<(), StoreError> {
     conn.prepare_cached(END)?.execute([cell::worker_cell(worker)])?;
+    conn.prepare_cached(HANDLES_NOTHING)?.execute([cell::worker_cell(worker)])?;
     Ok(())
+}
+
+/// The types that living workers handle: the few rows of the table.
+pub(super) fn handled(conn: &Connection) -> Result<BTreeSet<TaskType>, StoreError> {
+    let mut statement = conn.prepare_cached("SELECT DISTINCT task_type FROM azoth_o_worker_types")?;
+    let rows = statement.query_map([], |row| row.get::<_, String>(0))?;
+    rows.map(|row| handled_type(&row?)).collect()
+}
+
+/// The types that a worker handles, by the primary key.
+fn types_of(conn: &Connection, worker: IdCell) -> Result<Arc<[TaskType]>, StoreError> {
+    let sql = "SELECT task_type FROM azoth_o_worker_types WHERE worker = ?1 ORDER BY task_type";
+    let mut statement = conn.prepare_cached(sql)?;
+    let rows = statement.query_map([worker], |row| row.get::<_, String>(0))?;
+    rows.map(|row| handled_type(&row?)).collect()
+}
+
+fn handled_type(name: &str) -> Result<TaskType, StoreError> {
+    TaskType::new(name).map_err(|error| cell::corrupt(format!("azoth_o_worker_types.task_type: {error}")))
 }
 
 /// Whether a worker is registered and has not ended, by the primary key.
@@ -100,8 +139,9 @@ pub(super) fn all(conn: &Connection) -> Result<Vec<WorkerRow>, StoreError> {
         let pid = cell::small(pid, "azoth_o_workers.pid")?;
         let process = ProcessIdentity { pid, started: started.cast_unsigned(), boot_id };
         let lease_ms = lease_ms.ok_or_else(|| cell::unlawful("azoth_o_workers.lease_ms", 0))?;
+        let task_types = types_of(conn, worker)?;
         Ok(WorkerRow {
-            info: WorkerInfo { worker: cell::worker(worker), process, lease_ms },
+            info: WorkerInfo { worker: cell::worker(worker), process, lease_ms, task_types },
             renewals: cell::number(renewals, "azoth_o_workers.renewals")?,
             renewed_at: cell::instant(renewed_at, "azoth_o_workers.renewed_at_ms")?,
         })

@@ -29,6 +29,7 @@ use super::files::Files;
 use super::group::Group;
 use super::head::Head;
 use super::memory::Memory;
+use super::meter;
 use super::open::Place;
 use super::wake::Wake;
 use super::worker;
@@ -315,12 +316,14 @@ impl WriterThread {
     }
 
     fn commit(&mut self, conn: Connection, filled: Filled) -> Result<(), Failure> {
+        let begun = Instant::now();
         if let Err(error) = conn.execute_batch("COMMIT") {
             self.memory.forget();
             let error = self.commit_failed(conn, &error);
             put_down(filled.offers, &error);
             return Err(Failure::of_all(error));
         }
+        let took = begun.elapsed();
         self.conn = Some(conn);
         if let Err(error) = self.place.committed(filled.events) {
             // What has the name now does not hold this commit.
@@ -335,6 +338,7 @@ impl WriterThread {
             self.counters.commits.fetch_add(1, Ordering::Relaxed);
             self.counters.events.fetch_add(filled.events, Ordering::Relaxed);
             self.counters.largest.fetch_max(filled.events, Ordering::Relaxed);
+            meter::committed(took, filled.events);
         }
         let head = LogPosition::from_number(filled.head.position);
         for (in_hand, standing) in filled.offers {

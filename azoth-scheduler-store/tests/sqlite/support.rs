@@ -139,6 +139,7 @@ pub(crate) fn worker_info(number: u128) -> WorkerInfo {
         worker: worker(number),
         process: ProcessIdentity { pid: std::process::id(), started: u64::MAX, boot_id: "boot".into() },
         lease_ms: NonZeroU64::new(15_000).unwrap(),
+        task_types: [kind("work")].into(),
     }
 }
 
