@@ -180,6 +180,38 @@ async fn dropping_a_run_tells_its_handlers_and_hangs_nowhere() {
 }
 
 #[tokio::test]
+async fn what_ran_or_waited_when_a_scheduler_was_dropped_is_done_by_the_next_one() {
+    let gate = Gate::new();
+    let fixture =
+        Fixture::building(|builder| builder.with_task_handler(waits_at(&gate)).with_max_concurrent_tasks(2));
+    for task in ["runs", "runs-too", "waits"] {
+        fixture.schedule(immediate(task)).await;
+    }
+    fixture.schedule(due_in_a_second("later")).await;
+    gate.wait_for(2).await;
+    let Fixture { store, clock, scheduler, running } = fixture;
+    // Its heart stops with it, and nobody tells the store.
+    running.abort();
+    assert!(within(running).await.unwrap_err().is_cancelled());
+    drop(scheduler);
+
+    let open = Gate::new();
+    open.open();
+    let next = Fixture::on(store, clock, |builder| builder.with_task_handler(waits_at(&open)));
+    // Its lease lapses, at the latest after another one that was renewed as it ended.
+    for _ in 0..8 {
+        next.pass(SECOND * 5).await;
+    }
+    for (task, losses) in [("runs", 1), ("runs-too", 1), ("waits", 0), ("later", 0)] {
+        let view = next.scheduler.get_task(task).await.unwrap().unwrap();
+        assert_eq!(view.phase, PhaseKind::Finished, "{task}");
+        let why = abandoned(&next, task).await;
+        assert_eq!(why, vec![AbandonReason::WorkerLost; losses], "{task}");
+    }
+    next.end().await;
+}
+
+#[tokio::test]
 async fn scheduler_that_was_shut_down_before_it_ran_does_not_run() {
     let scheduler = Scheduler::builder(MemoryStore::new()).with_clock(clock()).build().unwrap();
     within(scheduler.shutdown()).await;
