@@ -107,6 +107,7 @@ impl<'a, 'g> Claim<'a, 'g> {
             let (conn, turn) = (self.group.conn(), self.group.head().claims);
             let Some((due, type_key)) = self.lanes.pop(conn, turn, &self.gates, reach)? else { break };
             let task = due.task()?;
+            self.group.memory().bring(conn, &task, due.key()?)?;
             if self.start(&task, execution)? {
                 claimed.push(claimed_task(self.group, task, execution)?);
                 self.gates.passed(self.group, type_key, self.now)?;

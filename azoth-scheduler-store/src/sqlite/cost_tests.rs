@@ -169,6 +169,21 @@ fn a_claim_is_two_rows_and_a_payload_for_each_task() {
     assert!(for_few - 3 * 20 <= 16, "{for_few}");
 }
 
+/// All were forgotten together, and a claim read what had been written a moment before.
+#[test]
+fn those_whose_turn_comes_first_are_remembered_however_many_wait_behind_them() {
+    let mut bench = Bench::new();
+    for first in (0..12_000).step_by(1_000) {
+        bench.apply(&jobs(first..first + 1_000));
+    }
+    for _ in 0..10 {
+        let (claimed, statements) = bench.apply(&Batch::claiming(offer(100), at(0)));
+        assert_eq!(claimed.len(), 100);
+        assert!(statements <= 3 * 100 + 20, "{statements}");
+        bench.apply(&ends(&claimed));
+    }
+}
+
 #[test]
 fn a_record_is_encoded_without_an_allocation_and_an_append_is_hashed_with_one() {
     let mut bench = Bench::new();

@@ -112,6 +112,10 @@ impl Due {
         TaskId::new(&self.id).map_err(|error| cell::corrupt(format!("azoth_p_tasks.id: {error}")))
     }
 
+    pub(super) fn key(&self) -> Result<u64, StoreError> {
+        cell::number(self.key, "azoth_p_tasks.key")
+    }
+
     /// What waits for a slot when its process dies has lost an attempt without having run, so none has lost one before;
     /// and it would hold up the others of its key.
     fn may_wait(&self) -> bool {

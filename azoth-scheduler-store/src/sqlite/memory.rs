@@ -3,9 +3,11 @@
 //! Valid only while the head row is as the writer left it; other processes, and the application's own connections,
 //! write too. Nothing of a transaction that did not commit is kept.
 
+use std::collections::hash_map::Entry as InMap;
 use std::collections::{BTreeSet, HashMap};
 
 use azoth_scheduler_core::id::{TaskId, TaskType, WorkerId};
+use azoth_scheduler_core::state::PhaseKind;
 use rusqlite::Connection;
 
 use super::chain::Hash;
@@ -20,8 +22,10 @@ use crate::error::StoreError;
 /// Tasks and types by name.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
-    tasks: HashMap<TaskId, Slot>,
+    tasks: HashMap<TaskId, Box<Slot>>,
     unwritten: Vec<TaskId>,
+    /// Tasks whose rows this transaction has written.
+    written: Vec<TaskId>,
     /// A task that was looked for in this transaction and is not there: whoever schedules it takes it next.
     absent: Option<TaskId>,
     /// Among them are some that wait for others, or did.
@@ -82,9 +86,7 @@ impl Memory {
     /// The transaction is committed and left the head like this.
     pub(super) fn keep(&mut self, head: &Head) {
         assert!(self.unwritten.is_empty(), "a transaction writes all its rows before it commits");
-        if self.tasks.len() > TASKS_MAX {
-            self.tasks.clear();
-        }
+        self.let_go();
         if self.types.len() > TYPES_MAX {
             self.types.clear();
         }
@@ -95,16 +97,45 @@ impl Memory {
         self.left = Some(Mark::of(head));
     }
 
+    /// What has ended is not asked for any more. Where there are too many, those that came last go: those before them have
+    /// their turn sooner.
+    fn let_go(&mut self) {
+        for id in self.written.drain(..) {
+            let is_full = self.tasks.len() > TASKS_MAX;
+            let InMap::Occupied(slot) = self.tasks.entry(id) else { continue };
+            let phase = slot.get().entry.as_ref().map(|entry| entry.state.phase.kind());
+            let stays =
+                phase.is_some_and(|phase| phase == PhaseKind::Running || (phase.is_live() && !is_full));
+            if !stays {
+                slot.remove();
+            }
+        }
+        if self.tasks.len() > TASKS_MAX + READ_MAX {
+            self.tasks.clear();
+        }
+    }
+
     /// The transaction came to nothing.
     pub(super) fn forget(&mut self) {
         self.tasks.clear();
         self.unwritten.clear();
+        self.written.clear();
         self.absent = None;
         self.has_unwritten_waits = false;
         self.anybody_waits = None;
         self.types.clear();
         self.scopes.forget();
         self.left = None;
+    }
+
+    /// Sees to it that a task is in memory, by the key of its row.
+    pub(super) fn bring(&mut self, conn: &Connection, id: &TaskId, key: u64) -> Result<(), StoreError> {
+        if !self.tasks.contains_key(id)
+            && let Some((row, entry)) = task_row::by_key(conn, key)?
+        {
+            self.put_back(Slot::of(row, entry));
+        }
+        Ok(())
     }
 
     /// A task, from memory or from its row.
@@ -121,10 +152,10 @@ impl Memory {
 
     /// Takes a task out, to decide about it. It is either [`put`](Self::put) back changed or [`put_back`](Self::put_back)
     /// as it is.
-    pub(super) fn take(&mut self, conn: &Connection, id: &TaskId) -> Result<Slot, StoreError> {
+    pub(super) fn take(&mut self, conn: &Connection, id: &TaskId) -> Result<Box<Slot>, StoreError> {
         let slot = match self.tasks.remove(id) {
             Some(slot) => slot,
-            None if self.absent.take().as_ref() == Some(id) => Slot::default(),
+            None if self.absent.take().as_ref() == Some(id) => Box::default(),
             None => Slot::read(conn, id)?,
         };
         if let Some(entry) = &slot.entry {
@@ -134,14 +165,14 @@ impl Memory {
     }
 
     /// Puts a task back that did not change.
-    pub(super) fn put_back(&mut self, slot: Slot) {
+    pub(super) fn put_back(&mut self, slot: Box<Slot>) {
         if let Some(entry) = &slot.entry {
             self.tasks.insert(entry.state.id.clone(), slot);
         }
     }
 
     /// Puts a changed task back; its row is written by [`flush`](Self::flush).
-    pub(super) fn put(&mut self, mut slot: Slot) {
+    pub(super) fn put(&mut self, mut slot: Box<Slot>) {
         let Some(entry) = &slot.entry else { return };
         self.scopes.touch(&entry.state.definition);
         let id = entry.state.id.clone();
@@ -179,6 +210,7 @@ impl Memory {
             }
             slot.has_waits = waits;
             slot.is_written = true;
+            self.written.push(id);
         }
         self.has_unwritten_waits = false;
         self.scopes.flush(conn)
@@ -230,10 +262,14 @@ impl Memory {
 }
 
 impl Slot {
-    fn read(conn: &Connection, id: &TaskId) -> Result<Self, StoreError> {
-        let Some((row, entry)) = task_row::with_cells(conn, id)? else { return Ok(Self::default()) };
+    fn read(conn: &Connection, id: &TaskId) -> Result<Box<Self>, StoreError> {
+        let found = task_row::with_cells(conn, id)?;
+        Ok(found.map_or_else(Box::default, |(row, entry)| Self::of(row, entry)))
+    }
+
+    fn of(row: Cells, entry: Entry) -> Box<Self> {
         let has_waits = !entry.state.waits_for.is_empty();
-        Ok(Self { entry: Some(entry), row: Some(row), has_waits, is_written: true })
+        Box::new(Self { entry: Some(entry), row: Some(row), has_waits, is_written: true })
     }
 }
 
@@ -243,7 +279,9 @@ impl Mark {
     }
 }
 
-/// The writer remembers at most so many tasks between transactions.
+/// The writer remembers no more tasks than this that wait.
 const TASKS_MAX: usize = 8_192;
+/// And no more of those that run, and of those that were read and did not change.
+const READ_MAX: usize = 8_192;
 /// The writer remembers at most so many types between transactions.
 const TYPES_MAX: usize = 1_024;

@@ -272,7 +272,7 @@ impl Cells {
     }
 
     /// The task of these cells; reads its definition and words from the log.
-    pub(super) fn entry(self, conn: &Connection) -> Result<Entry, StoreError> {
+    pub(super) fn entry(&self, conn: &Connection) -> Result<Entry, StoreError> {
         let (definition, trace) = defined_at(conn, cell::number(self.defined, "azoth_p_tasks.defined")?)?;
         let id =
             TaskId::new(&self.id).map_err(|error| cell::corrupt(format!("azoth_p_tasks.id: {error}")))?;
@@ -456,7 +456,12 @@ pub(super) fn by_key_sql() -> &'static str {
 pub(super) fn by_key(conn: &Connection, key: u64) -> Result<Option<(Cells, Entry)>, StoreError> {
     let mut statement = conn.prepare_cached(by_key_sql())?;
     let cells = statement.query_row([cell::int(key)], Cells::read).optional()?;
-    cells.map(|cells| Ok((cells.clone(), cells.entry(conn)?))).transpose()
+    cells
+        .map(|cells| {
+            let entry = cells.entry(conn)?;
+            Ok((cells, entry))
+        })
+        .transpose()
 }
 
 /// The task of this id, by the unique index of `id`.
@@ -467,7 +472,12 @@ pub(super) fn by_id(conn: &Connection, id: &TaskId) -> Result<Option<Entry>, Sto
 /// The task of this id and its row, by the unique index of `id`.
 pub(super) fn with_cells(conn: &Connection, id: &TaskId) -> Result<Option<(Cells, Entry)>, StoreError> {
     let cells = conn.prepare_cached(by_id_sql())?.query_row([id.as_str()], Cells::read).optional()?;
-    cells.map(|cells| Ok((cells.clone(), cells.entry(conn)?))).transpose()
+    cells
+        .map(|cells| {
+            let entry = cells.entry(conn)?;
+            Ok((cells, entry))
+        })
+        .transpose()
 }
 
 /// The task that was last defined with this idempotency key.
