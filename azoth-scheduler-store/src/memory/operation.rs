@@ -140,7 +140,7 @@ impl Tables {
     ) {
         let Some(consumer) = self.consumers.get_mut(name) else { return };
         if consumer.requeued.remove(&position).is_some() {
-            consumer.dead_letters.extend(dead.map(|dead| (position, dead)));
+            consumer.dead_letters.extend(dead.map(|dead| (dead.position, dead)));
         }
     }
 
@@ -157,7 +157,11 @@ impl Tables {
             return Err(moved(consumer.cursor));
         }
         consumer.cursor = to;
-        consumer.dead_letters.extend(dead.map(|dead| (dead.position, dead)));
+        if let Some(dead) = dead {
+            // It is not to be handled again, but was given up once more.
+            consumer.requeued.remove(&dead.position);
+            consumer.dead_letters.insert(dead.position, dead);
+        }
         Ok(())
     }
 

@@ -135,7 +135,12 @@ impl<'a, 'g> Claim<'a, 'g> {
             // Others of its key may have their turn now.
             self.lanes.something_moved();
             if self.start(&task, execution)? {
-                return Ok(vec![claimed_task(self.group, task, execution)?]);
+                let claimed = claimed_task(self.group, task, execution)?;
+                let conn = self.group.conn();
+                if let Some(type_key) = self.group.memory().type_key(conn, &claimed.task_type)? {
+                    self.gates.passed(self.group, type_key, self.now)?;
+                }
+                return Ok(vec![claimed]);
             }
         }
         Ok(Vec::new())

@@ -1,5 +1,6 @@
 //! Two stores under the same random commands: whatever one answers, the other answers too.
 
+mod aside;
 mod chance;
 mod held;
 mod wish;
@@ -18,8 +19,8 @@ use super::bench::{Answers, assert_sound, ok, worker_info};
 use crate::record::LogPosition;
 use crate::store::{Ahead, Applied, Batch, ClaimOffer, Claimed, Orphan, Store, Suspects};
 
-/// Drives both stores with the same random commands, claims, signs of life, deaths of workers and jumps of the clock,
-/// and compares what they answer after each step; from time to time, and at the end, all that they hold. The same seed
+/// Drives both stores with the same random commands, claims, signs of life, deaths of workers, readers, retention and jumps
+/// of the clock, and compares what they answer after each step; from time to time, and at the end, all that they hold. The same seed
 /// is always the same walk. Both stores must be empty at first.
 ///
 /// # Panics
@@ -106,12 +107,15 @@ impl<'a> Walk<'a> {
 impl Walk<'_> {
     async fn step(&mut self, place: &str) {
         self.move_clock();
-        match self.chance.below(20) {
+        match self.chance.below(24) {
             0 => self.start_worker().await,
             1 => self.sign_of_life(place).await,
             2 => self.end_worker(place).await,
             3 => self.rebuild().await,
             4 => self.reopen().await,
+            5 | 6 => self.read_on(place).await,
+            7 => self.let_go(place).await,
+            8 => self.look_back(place).await,
             _ => self.apply(place).await,
         }
     }

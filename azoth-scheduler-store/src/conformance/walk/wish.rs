@@ -245,6 +245,6 @@ impl Walk<'_> {
     }
 }
 
-const TASKS: usize = 12;
+pub(super) const TASKS: usize = 12;
 /// Tasks share a few keys.
 const KEYS: [&str; 2] = ["left", "right"];
