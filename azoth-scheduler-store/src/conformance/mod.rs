@@ -320,5 +320,6 @@ cases! { ($)
         an_empty_store_is_sound,
         every_kind_of_event_replays,
         a_rebuild_counts_what_it_read,
+        a_store_that_refuses_something_is_in_good_health,
     }
 }

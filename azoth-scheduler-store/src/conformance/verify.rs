@@ -7,14 +7,17 @@ use azoth_scheduler_core::dependency::OnDependencyFailure;
 use azoth_scheduler_core::event::Event;
 use azoth_scheduler_core::execution::FailureClass;
 use azoth_scheduler_core::schedule::{MisfirePolicy, Schedule};
-use azoth_scheduler_core::testing::{actor, at, failed, succeeded, text, wish};
+use azoth_scheduler_core::testing::{actor, at, failed, succeeded, task_id, text, wish};
 
 use super::bench::{Answers, Bench, assert_sound, every, ok, want};
 use super::cancelling::cancel;
 use super::composing::after;
 use super::fencing::taken;
 use super::noting::{checkpoint, progress};
+use crate::error::StoreError;
 use crate::record::LogPosition;
+use crate::report::Health;
+use crate::store::{AsOf, BATCH_COMMANDS_MAX, Batch};
 
 pub(super) async fn an_empty_store_is_sound(bench: &mut Bench) {
     let report = ok(bench.store().verify().await);
@@ -69,4 +72,20 @@ pub(super) async fn a_rebuild_counts_what_it_read(bench: &mut Bench) {
     assert_eq!((rebuilt.events, rebuilt.tasks), (30, 30));
     let worker = bench.worker(at(0)).await;
     assert_eq!(bench.claim(worker, &["work"], 100, at(60)).await.claimed.len(), 30, "it is of use at once");
+}
+
+pub(super) async fn a_store_that_refuses_something_is_in_good_health(bench: &mut Bench) {
+    assert_eq!(bench.store().health(), Health::Working, "it has just been opened");
+    assert!(bench.say(cancel("nobody"), at(0)).await.is_err());
+    let too_many = Batch::new((0..=BATCH_COMMANDS_MAX).map(|_| want("task", every(60))), at(0));
+    let refused = bench.store().apply(too_many).await;
+    assert!(matches!(refused, Err(StoreError::BatchTooLarge { .. })), "{refused:?}");
+    let nowhere =
+        bench.store().task_as_of(&task_id("task"), AsOf::Position(LogPosition::from_number(9))).await;
+    assert!(matches!(nowhere, Err(StoreError::NoSuchPosition { .. })), "{nowhere:?}");
+    assert_eq!(bench.store().health(), Health::Working, "a refusal is no failure of the store");
+    bench.does(want("task", every(60)), at(0)).await;
+    ok(bench.store().rebuild_projection().await);
+    bench.reopen().await;
+    assert_eq!(bench.store().health(), Health::Working);
 }

@@ -234,12 +234,14 @@ fn written<T>(
     conn: &Connection,
     work: impl FnOnce(&Connection) -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
-    place.begin(conn, || false)?;
-    // After an error the connection goes with the scratch, and what it began with it.
-    let done = work(conn)?;
-    conn.execute_batch("COMMIT")?;
-    place.committed(COMMIT_WEIGHT)?;
-    Ok(done)
+    place.vitals.watch(|| {
+        place.begin(conn, || false)?;
+        // After an error the connection goes with the scratch, and what it began with it.
+        let done = work(conn)?;
+        conn.execute_batch("COMMIT")?;
+        place.committed(COMMIT_WEIGHT)?;
+        Ok(done)
+    })
 }
 
 /// Puts the new snapshot in the place of the old one, and says so in the log. `false`: a consumer would be passed.

@@ -70,7 +70,7 @@ impl Delivery {
         place.begin(&conn, || false)?;
         let head = LogPosition::from_number(Head::read(&conn)?.position);
         let found = consumer::find_or_make(&conn, &name, handler.start_from(), head)?;
-        conn.execute_batch("COMMIT")?;
+        place.vitals.watch(|| Ok(conn.execute_batch("COMMIT")?))?;
         let (cursor, _) = watch::channel(found);
         Ok(Self {
             place,
@@ -144,8 +144,7 @@ impl Delivery {
             return Ok(Round::Failed { through, several: events.len() > 1, error: described(&*error) });
         }
         consumer::advance(&tx, &self.name, cursor, through, None)?;
-        tx.commit()?;
-        self.place.committed(events.len() as u64)?;
+        self.commit(tx, events.len())?;
         Ok(Round::Moved(through))
     }
 
@@ -161,7 +160,7 @@ impl Delivery {
         let handled = self.handle(&tx, &events);
         let dead = match handled {
             Ok(()) if consumer::settle_requeued(&tx, &self.name, position, None)? => {
-                tx.commit()?;
+                self.commit(tx, 1)?;
                 return Ok(Round::Moved(cursor));
             }
             // Another process has settled it.
@@ -174,7 +173,7 @@ impl Delivery {
         };
         let tx = self.begin(conn)?;
         consumer::settle_requeued(&tx, &self.name, position, Some(&dead))?;
-        tx.commit()?;
+        self.commit(tx, 1)?;
         Ok(Round::Moved(cursor))
     }
 
@@ -205,6 +204,12 @@ impl Delivery {
                 other => return Ok(other?),
             }
         }
+    }
+
+    /// Commits what a handler has made of so many events.
+    fn commit(&self, tx: Transaction<'_>, events: usize) -> Result<(), StoreError> {
+        self.place.vitals.watch(|| Ok(tx.commit()?))?;
+        self.place.committed(events as u64)
     }
 
     /// Lends the transaction to the handler. It is whole only after `Ok`.
@@ -277,7 +282,7 @@ impl Delivery {
         match consumer::advance(&tx, &self.name, before, position, Some(&dead)) {
             // Another process has dealt with it.
             Err(StoreError::CursorMoved { .. }) => tx.rollback()?,
-            other => other.and_then(|()| Ok(tx.commit()?))?,
+            other => other.and_then(|()| self.commit(tx, 1))?,
         }
         self.conn = Some(conn);
         Ok(())

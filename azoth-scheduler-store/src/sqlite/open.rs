@@ -82,8 +82,11 @@ impl Place {
         }
         conn.execute_batch("COMMIT")?;
         self.files.note()?;
-        migrate::migrate(self, &conn, MIGRATIONS)?;
-        rebuild::rebuild_if_needed(self)?;
+        // Nothing is written on top of damage, not even a projection.
+        if self.vitals.may_write().is_ok() {
+            migrate::migrate(self, &conn, MIGRATIONS)?;
+            rebuild::rebuild_if_needed(self)?;
+        }
         let head = Head::read(&conn)?;
         Ok((conn, head))
     }
@@ -347,6 +350,27 @@ const STATEMENTS_KEPT: usize = 64;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sqlite::readers;
+
+    /// A file may have been made by somebody else.
+    #[test]
+    fn no_connection_trusts_what_the_file_says_nor_puts_rows_elsewhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = SqliteOptions::new().allow_old_sqlite(true);
+        let place = Place::find(&folder.path().join("scheduler.db"), options).unwrap();
+        let (writer, _) = place.establish().unwrap();
+        assert!(writer.db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE).unwrap());
+        let reader = readers::connect(&place).unwrap();
+        for conn in [&writer, &reader] {
+            let setting =
+                |name| -> i64 { conn.query_row(&format!("PRAGMA {name}"), [], |row| row.get(0)).unwrap() };
+            let found = ["trusted_schema", "cell_size_check", "mmap_size", "temp_store"].map(setting);
+            // The last one stands for memory.
+            assert_eq!(found, [0, 1, 0, 2]);
+        }
+        let write = reader.execute("DELETE FROM azoth_o_workers", []).unwrap_err();
+        assert_eq!(write.sqlite_error_code(), Some(rusqlite::ErrorCode::ReadOnly));
+    }
 
     #[test]
     fn only_mended_versions_of_sqlite_are_safe() {

@@ -110,20 +110,22 @@ impl Rebuild<'_> {
         &mut self,
         work: impl FnOnce(&Connection, &mut Replay) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let conn = self.scratch.conn();
-        self.place.begin(conn, || false)?;
-        match work(conn, &mut self.replay) {
-            Ok(done) => {
-                conn.execute_batch("COMMIT")?;
-                self.place.committed(COPY_ROWS as u64)?;
-                Ok(done)
+        let (place, conn) = (self.place, self.scratch.conn());
+        place.vitals.watch(|| {
+            place.begin(conn, || false)?;
+            match work(conn, &mut self.replay) {
+                Ok(done) => {
+                    conn.execute_batch("COMMIT")?;
+                    place.committed(COPY_ROWS as u64)?;
+                    Ok(done)
+                }
+                Err(error) => {
+                    // The connection goes with the scratch.
+                    let _ = conn.execute_batch("ROLLBACK");
+                    Err(error)
+                }
             }
-            Err(error) => {
-                // The connection goes with the scratch.
-                let _ = conn.execute_batch("ROLLBACK");
-                Err(error)
-            }
-        }
+        })
     }
 
     fn tell(&self, of: u64) {

@@ -52,6 +52,14 @@ impl Vitals {
         }
     }
 
+    /// Has something written on another connection than the writer's, unless too much went wrong; how it ends counts too.
+    pub(super) fn watch<T>(&self, write: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+        self.may_write()?;
+        let written = write();
+        self.note(written.as_ref().err());
+        written
+    }
+
     /// Nothing is written any more.
     pub(super) fn give_up(&self, detail: String) {
         *self.lock() = Health::Failed { detail };

@@ -229,6 +229,36 @@ async fn disk_that_fails_over_and_over_ends_all_writing_and_can_still_be_read() 
     assert_sound(&store).await;
 }
 
+/// Its commits are those of a connection of its own.
+#[tokio::test]
+async fn rebuild_on_a_disk_that_fails_is_a_trouble_of_the_store_and_is_refused_in_the_end() {
+    let Disk { folder, vfs, store } = disk().await;
+    let rows = folder.projection();
+    vfs.inject(Fault::at(Call::Sync, Part::Wal, Effect::IoError).lasting());
+    let mut tried = 0;
+    let refused = loop {
+        match store.rebuild_projection().await.unwrap_err() {
+            StoreError::Io { .. } => tried += 1,
+            refused => break refused,
+        }
+        assert!(tried < 100);
+        if tried == 1 {
+            assert!(matches!(store.health(), Health::Troubled { failures: 1, .. }));
+        }
+    };
+    assert!(matches!(refused, StoreError::Failed { .. }), "{refused}");
+    assert!(tried > 1 && matches!(store.health(), Health::Failed { .. }), "{tried}");
+    vfs.heal();
+    assert_eq!(store.rebuild_projection().await.unwrap_err(), refused);
+    assert_eq!(try_apply(&store, vec![job("d")], None).await.unwrap_err(), refused);
+    drop(store);
+    let store = folder.open();
+    assert_eq!(folder.projection(), rows);
+    store.rebuild_projection().await.unwrap();
+    assert_eq!((folder.projection(), store.health()), (rows, Health::Working));
+    assert_sound(&store).await;
+}
+
 #[test]
 fn file_system_without_shared_memory_is_refused() {
     let folder = Folder::new();

@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use azoth_scheduler_core::id::ConsumerName;
+use azoth_scheduler_faults::{Call, Effect, Fault, FaultyVfs, Part};
 use azoth_scheduler_store::sqlite::{HandlerError, RunningEventHandler, TransactionalEventHandler, rusqlite};
-use azoth_scheduler_store::{LogPosition, RecordedEvent, SqliteStore, StartFrom, Store, StoreError};
+use azoth_scheduler_store::{Health, LogPosition, RecordedEvent, SqliteStore, StartFrom, Store, StoreError};
 use rusqlite::Transaction;
 
 use crate::support::*;
@@ -328,5 +329,28 @@ async fn name_that_is_none_is_refused() {
     let store = folder.open();
     let error = store.add_event_handler(Nameless).unwrap_err();
     assert!(matches!(error, StoreError::InvalidName { .. }), "{error}");
+    assert_sound(&store).await;
+}
+
+#[tokio::test]
+async fn commit_of_a_handler_that_fails_is_a_trouble_of_the_store_until_one_succeeds() {
+    let (folder, vfs) = (Folder::new(), FaultyVfs::register());
+    let store = SqliteStore::open_with(folder.path(), options().vfs(vfs.name())).unwrap();
+    folder.raw().execute_batch("CREATE TABLE noted (position INTEGER PRIMARY KEY)").unwrap();
+    apply(&store, at(0), [job("a")]).await;
+    let running = store.add_event_handler(handler(note)).unwrap();
+    handled_through(&running, 1).await;
+    // The next sync is that of the task, the one behind it that of the handler.
+    vfs.inject(Fault::at(Call::Sync, Part::Wal, Effect::IoError).nth(2).lasting());
+    apply(&store, at(1), [job("b")]).await;
+    while store.health() == Health::Working {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let Health::Troubled { detail, .. } = store.health() else { panic!("{:?}", store.health()) };
+    assert!(detail.contains("failed"), "{detail}");
+    vfs.heal();
+    handled_through(&running, 2).await;
+    assert_eq!((noted(&folder), store.health()), (vec![1, 2], Health::Working));
+    drop(running);
     assert_sound(&store).await;
 }
