@@ -55,6 +55,10 @@ fn step(place: &Place, conn: &Connection, steps: &[Migration]) -> Result<(), Sto
 
 #[cfg(test)]
 mod tests {
+    use std::process::{Command, Stdio};
+
+    use azoth_scheduler_faults::{Call, Effect, Fault, FaultyVfs, Part};
+
     use super::*;
     use crate::sqlite::{SqliteOptions, SqliteStore};
     use crate::store::Store;
@@ -114,6 +118,69 @@ mod tests {
         assert_eq!(schema::layout(&conn).unwrap(), Some(0));
         migrate(&place, &conn, STEPS).unwrap();
         assert!(schema::altered(&conn, "main").unwrap().is_empty());
+    }
+
+    /// Where the child ends, at which call of this kind, and whether the step is durable then. A log that begins is synced
+    /// once for its header, and then for the commit.
+    const POINTS: [(Call, Part, Effect, u64, bool); 10] = [
+        (Call::LockWrite, Part::Database, Effect::AbortBefore, 1, false),
+        (Call::LockWrite, Part::Database, Effect::AbortAfter, 1, false),
+        (Call::Write, Part::Wal, Effect::AbortBefore, 1, false),
+        (Call::Write, Part::Wal, Effect::AbortAfter, 3, false),
+        (Call::Sync, Part::Wal, Effect::AbortBefore, 1, false),
+        (Call::Sync, Part::Wal, Effect::AbortAfter, 1, false),
+        (Call::Sync, Part::Wal, Effect::AbortBefore, 2, false),
+        (Call::Sync, Part::Wal, Effect::AbortAfter, 2, true),
+        (Call::UnlockWrite, Part::Database, Effect::AbortBefore, 1, true),
+        (Call::UnlockWrite, Part::Database, Effect::AbortAfter, 1, true),
+    ];
+    const CHILD_FOLDER: &str = "AZOTH_TEST_MIGRATING_CHILD_FOLDER";
+    const CHILD_POINT: &str = "AZOTH_TEST_MIGRATING_CHILD_POINT";
+
+    /// What the child does until it ends. Without its variables this is no test.
+    #[test]
+    fn child_that_aborts_while_it_migrates() {
+        let Some(folder) = std::env::var_os(CHILD_FOLDER).map(std::path::PathBuf::from) else { return };
+        let point: usize = std::env::var(CHILD_POINT).unwrap().parse().unwrap();
+        let (call, part, effect, nth, _) = POINTS[point];
+        let vfs = FaultyVfs::register();
+        let options = SqliteOptions::new().allow_old_sqlite(true).vfs(vfs.name());
+        let place = Place::find(&folder.join("scheduler.db"), options).unwrap();
+        let conn = place.connect().unwrap();
+        vfs.inject(Fault::at(call, part, effect).nth(nth));
+        migrate(&place, &conn, STEPS).unwrap();
+    }
+
+    #[test]
+    fn process_that_ends_anywhere_in_a_step_leaves_one_layout_or_the_next_and_the_next_process_goes_on() {
+        for (point, (call, _, effect, nth, durable)) in POINTS.into_iter().enumerate() {
+            let folder = tempfile::tempdir().unwrap();
+            let (place, conn) = earlier(&folder);
+            drop(conn);
+            let status = Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", "sqlite::migrate::tests::child_that_aborts_while_it_migrates"])
+                .env(CHILD_FOLDER, folder.path())
+                .env(CHILD_POINT, point.to_string())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .status();
+            assert!(
+                !status.unwrap().success(),
+                "{call:?} {nth}, {effect:?}: it ends at its point, and not before"
+            );
+
+            let conn = place.connect().unwrap();
+            let layout = schema::layout(&conn).unwrap().unwrap();
+            assert!(
+                layout == schema::LAYOUT || (layout == 0 && !durable),
+                "{call:?} {nth}, {effect:?}: {layout}"
+            );
+            migrate(&place, &conn, STEPS).unwrap();
+            assert_eq!(schema::layout(&conn).unwrap(), Some(schema::LAYOUT));
+            assert!(schema::altered(&conn, "main").unwrap().is_empty(), "{call:?} {nth}, {effect:?}");
+            let sql = "SELECT count(*) FROM azoth_o_dead_letters WHERE requeued = 0";
+            assert_eq!(conn.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap(), 1);
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Scheduling inside the application's own transaction: both together, or neither.
 
 use azoth_scheduler_core::decide::Answer;
+use azoth_scheduler_core::state::PhaseKind;
 use azoth_scheduler_store::sqlite::rusqlite::{Connection, TransactionBehavior};
 use azoth_scheduler_store::{Prepared, SqliteStore, Store, StoreError};
 
@@ -86,4 +87,55 @@ async fn deferred_transaction_that_another_writer_overtook_is_told_so() {
     order(&store, &mut conn, "slower", true);
     assert_eq!(store.tasks(&Default::default()).await.unwrap().len(), 2);
     assert_sound(&store).await;
+}
+
+#[tokio::test]
+async fn savepoint_that_is_rolled_back_takes_its_tasks_with_it_and_nothing_else() {
+    let folder = Folder::new();
+    let store = folder.open();
+    let mut conn = shop(&folder);
+    apply(&store, at(0), [job("before")]).await;
+    let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate).unwrap();
+    store.schedule_in(&tx, &Prepared::new(vec![job("kept")], at(1))).unwrap();
+    for name in ["dropped", "dropped-too"] {
+        tx.execute_batch("SAVEPOINT theirs").unwrap();
+        store.schedule_in(&tx, &Prepared::new(vec![job(name)], at(1))).unwrap();
+        tx.execute_batch("ROLLBACK TO theirs; RELEASE theirs").unwrap();
+    }
+    let again = store.schedule_in(&tx, &Prepared::new(vec![job("kept"), job("last")], at(1))).unwrap();
+    assert_eq!(again, [Ok(Answer::Unchanged(PhaseKind::Waiting)), Ok(Answer::Created)]);
+    tx.commit().unwrap();
+    // What the writer remembers is what was committed.
+    apply(&store, at(2), [job("dropped"), job("after")]).await;
+    let names: Vec<_> = store.tasks(&Default::default()).await.unwrap();
+    let names: Vec<_> = names.iter().map(|state| state.id.as_str()).collect();
+    assert_eq!(names, ["before", "kept", "last", "dropped", "after"]);
+    assert_sound(&store).await;
+}
+
+#[tokio::test]
+async fn transaction_that_is_rolled_back_wakes_nobody() {
+    let folder = Folder::new();
+    let store = folder.open();
+    let mut conn = shop(&folder);
+    apply(&store, at(0), [job("before")]).await;
+    let mut head = store.watch_head();
+    head.wait_for(|head| head.number() == 1).await.unwrap();
+    order(&store, &mut conn, "dropped", false);
+    assert!(!head.has_changed().unwrap());
+    order(&store, &mut conn, "kept", true);
+    head.wait_for(|head| head.number() == 2).await.unwrap();
+}
+
+/// How long the row of the application lasts is its own choice, and the task's with it. The store's own commits stay as they are.
+#[tokio::test]
+async fn connection_that_syncs_nothing_writes_a_log_that_is_sound() {
+    let folder = Folder::new();
+    let store = folder.open();
+    let mut conn = shop(&folder);
+    conn.execute_batch("PRAGMA synchronous = OFF").unwrap();
+    order(&store, &mut conn, "fast", true);
+    apply(&store, at(1), [job("after")]).await;
+    drop(store);
+    assert_sound(&folder.open()).await;
 }
