@@ -227,7 +227,10 @@ impl Copier {
         if progress.left().saturating_mul(page) >= limits.copy_from() {
             progress = checkpoint(&conn, "PASSIVE")?;
         }
-        self.held_back = progress.left() > 0;
+        // Where the engine cannot say, since somebody else copies, it is as it was.
+        if progress.pages > 0 {
+            self.held_back = progress.left() > 0;
+        }
         let long = bytes >= limits.restart_from();
         if long && idle {
             // Nobody writes, so nobody is kept from it.
