@@ -1,12 +1,6 @@
 //! The write-ahead log: how long it becomes, and what a reader that keeps it long does to whom.
 
-use std::fmt::Debug;
-use std::sync::{Mutex, OnceLock};
-
 use azoth_scheduler_store::{Batch, SqliteStore, Store, StoreError};
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Level, Metadata, Subscriber};
 
 use crate::support::*;
 
@@ -79,81 +73,4 @@ async fn snapshot_that_is_kept_stops_new_work_and_nothing_else_until_it_ends() {
 
 fn anything() -> azoth_scheduler_core::task::TaskDefinition {
     definition(azoth_scheduler_core::schedule::Schedule::immediate())
-}
-
-/// Keeps each warning of this process as text.
-struct Warnings;
-
-static SAID: Mutex<Vec<String>> = Mutex::new(Vec::new());
-static LISTENING: OnceLock<()> = OnceLock::new();
-
-impl Subscriber for Warnings {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        *metadata.level() == Level::WARN
-    }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        let mut text = Text(String::new());
-        event.record(&mut text);
-        SAID.lock().unwrap().push(text.0);
-    }
-
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
-}
-
-struct Text(String);
-
-impl Visit for Text {
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.0.push_str(&format!("{field}={value:?} "));
-    }
-}
-
-/// Warnings of a long log of this file.
-fn warned(folder: &Folder) -> Vec<String> {
-    let path = format!("{:?}", folder.path());
-    let said = SAID.lock().unwrap();
-    said.iter().filter(|text| text.contains(&path) && text.contains("cannot be cut")).cloned().collect()
-}
-
-#[tokio::test]
-async fn log_over_its_soft_limit_is_warned_of_once_as_long_as_that_lasts() {
-    LISTENING.get_or_init(|| tracing::subscriber::set_global_default(Warnings).unwrap());
-    let folder = Folder::new();
-    let store = open_with_limits(&folder, 64 * KIB, 1024 * KIB * KIB);
-    let mut tasks = 0;
-    let mut commit = async || {
-        tasks += 1;
-        apply(&store, at(0), [schedule(&format!("task-{tasks}"), anything(), &[7; 8_000])]).await;
-        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
-    };
-    commit().await;
-    let reader = folder.raw();
-    for episode in 1..=2 {
-        reader.execute_batch("BEGIN; SELECT count(*) FROM azoth_log;").unwrap();
-        while warned(&folder).len() < episode {
-            commit().await;
-        }
-        for _ in 0..100 {
-            commit().await;
-        }
-        assert_eq!(warned(&folder).len(), episode, "{:#?}", warned(&folder));
-        reader.execute_batch("ROLLBACK").unwrap();
-        while wal_bytes(&store).await > 64 * KIB {
-            commit().await;
-        }
-    }
-    let first = &warned(&folder)[0];
-    assert!(first.contains("soft=65536") && first.contains("read transaction"), "{first}");
-    assert_sound(&store).await;
 }
