@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use azoth_scheduler_core::id::ExecutionId;
 use azoth_scheduler_runtime::testing::Chance;
 use azoth_scheduler_runtime::{
-    BlockingTaskHandler, Clock, EventHandler, ManualClock, Permanent, RetryAfter, SchedulerError, Snooze,
-    TaskContext, TaskError, TaskEvent, TaskHandler, TaskResult,
+    BlockingTaskHandler, Clock, EventHandler, ManualClock, Permanent, RetryAfter, ScheduleTaskRequest,
+    SchedulerError, Snooze, TaskContext, TaskError, TaskEvent, TaskHandler, TaskResult,
 };
 use azoth_scheduler_store::{LogPosition, RecordedEvent};
 
@@ -36,6 +36,8 @@ pub(crate) struct Hands {
 /// What a handler does next.
 enum Deed {
     Succeed,
+    /// With another task of this number, scheduled with the success.
+    SucceedAndSchedule(u64),
     Fail,
     FailForGood,
     FailUntil(Duration),
@@ -68,7 +70,8 @@ impl Hands {
             _ => Duration::from_millis(chance.below(40_000)),
         };
         let deed = match chance.below(20) {
-            0..12 => Deed::Succeed,
+            0..10 => Deed::Succeed,
+            10..12 => Deed::SucceedAndSchedule(chance.below(10)),
             12..15 => Deed::Fail,
             15 => Deed::FailForGood,
             16 => Deed::FailUntil(seconds),
@@ -80,9 +83,14 @@ impl Hands {
 }
 
 impl Deed {
-    fn done(self) -> TaskResult {
+    fn done(self, ctx: &TaskContext) -> TaskResult {
         match self {
             Deed::Succeed => Ok(TaskEvent::new("done", [1, 2, 3])?),
+            Deed::SucceedAndSchedule(number) => {
+                let child = ScheduleTaskRequest::builder(format!("task-{number}")).task_type("work");
+                ctx.schedule(child.immediate().timeout(Duration::from_secs(30)).build()?)?;
+                Ok(TaskEvent::new("done", [])?)
+            }
             Deed::Fail => Err("not this time")?,
             Deed::FailForGood => Err(Permanent::new("never"))?,
             Deed::FailUntil(span) => Err(RetryAfter::new(span, "later"))?,
@@ -101,7 +109,7 @@ impl TaskHandler for Hands {
     async fn execute(&self, ctx: &TaskContext, _payload: &[u8]) -> TaskResult {
         let (takes, deed) = self.start(ctx);
         self.clock.sleep(takes).await;
-        deed.done()
+        deed.done(ctx)
     }
 }
 
@@ -116,7 +124,7 @@ impl BlockingTaskHandler for Blocking {
     fn execute(&self, ctx: &TaskContext, _payload: &[u8]) -> Result<TaskEvent, SchedulerError> {
         match self.0.start(ctx).1 {
             Deed::Panic => std::panic::panic_any(PLANNED),
-            Deed::Succeed | Deed::Snooze(_) => TaskEvent::new("done", []),
+            Deed::Succeed | Deed::SucceedAndSchedule(_) | Deed::Snooze(_) => TaskEvent::new("done", []),
             Deed::Fail | Deed::FailForGood | Deed::FailUntil(_) => Err("not this time".into()),
         }
     }

@@ -12,6 +12,8 @@ use azoth_scheduler_core::time::Timestamp;
 use azoth_scheduler_store::store::CLAIM_BATCH_MAX;
 use azoth_scheduler_store::{LogPosition, RecordedEvent, Subject};
 
+use crate::limits::Holds;
+
 /// All that was read of the log so far, and what was promised about it.
 #[derive(Default)]
 pub(crate) struct Ledger {
@@ -24,6 +26,7 @@ pub(crate) struct Ledger {
     /// How often scheduling a task was acknowledged as having changed something.
     acknowledged: BTreeMap<TaskId, usize>,
     slots: usize,
+    pub(crate) holds: Holds,
 }
 
 /// An execution that has not ended.
@@ -111,6 +114,7 @@ impl Ledger {
         if last.is_some_and(|last| last.ordered_at > recorded.ordered_at) {
             return Err("the ordered instant went back".to_owned());
         }
+        self.holds.enter(recorded)?;
         let Subject::Task(task) = &recorded.subject else {
             return Ok(None);
         };
@@ -188,6 +192,10 @@ impl Account {
                 }
             }
             Event::ExecutionAbandoned { why: AbandonReason::WorkerLost, .. } => self.losses += 1,
+            // A run of its own, even where it is asked for in the millisecond of an occurrence.
+            Event::RunRequested { off_schedule: true, .. } => (self.attempts, self.succeeded) = (None, None),
+            // With nothing counted against it.
+            Event::TaskRetried { .. } => self.attempts = None,
             Event::TaskExecuted { outcome: Outcome::Succeeded(()), .. } => {
                 self.succeeded = self.attempts.map(|(occurrence, _)| occurrence);
             }
@@ -206,14 +214,24 @@ fn is_success(event: &Event) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use azoth_scheduler_core::execution::ErrorText;
+    use azoth_scheduler_core::scope::Scope;
+    use azoth_scheduler_store::RecordedPayload;
+
     use super::*;
     use crate::plan::{Simulation, Storage};
 
     /// The log of a run that went well.
     fn log() -> Vec<RecordedEvent> {
-        let mut simulation = Simulation::of_seed(4, Storage::Memory);
-        simulation.run().unwrap();
-        simulation.world.log(LogPosition::START).unwrap()
+        let of_seed = |seed| {
+            let mut simulation = Simulation::of_seed(seed, Storage::Memory);
+            simulation.run().unwrap();
+            simulation.world.log(LogPosition::START).unwrap()
+        };
+        let abandoned = |log: &Vec<RecordedEvent>| {
+            log.iter().any(|recorded| matches!(recorded.event, Event::ExecutionAbandoned { .. }))
+        };
+        (0..).map(of_seed).find(abandoned).unwrap()
     }
 
     fn fault(log: Vec<RecordedEvent>) -> String {
@@ -260,6 +278,15 @@ mod tests {
             ledger.open.insert(ExecutionId::from_u128(execution), open);
         }
         assert!(ledger.check_held(worker).unwrap_err().contains("holds a suspect"));
+        let mut paused = good.clone();
+        let (scope, by) = (Scope::Everything, "ops".parse().unwrap());
+        let pause = Event::ScopePaused { scope: scope.clone(), reason: ErrorText::new(""), by, until: None };
+        let payload = RecordedPayload::Absent;
+        let at = place(&good, |event| matches!(event, Event::ExecutionStarted { .. }));
+        let pause =
+            RecordedEvent { subject: Subject::Scope(scope), event: pause, payload, ..good[at].clone() };
+        paused.insert(at, pause);
+        assert!(fault(renumbered(paused)).contains("is paused"));
 
         let mut ledger = Ledger::new(10);
         ledger.acknowledge(&"never".parse().unwrap());
