@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use azoth_scheduler_core::id::ConsumerName;
 use azoth_scheduler_core::retention::RetentionPolicy;
+use azoth_scheduler_core::scope::Scope;
 use azoth_scheduler_store::Store;
 
 use crate::any_handler::{AnyTaskHandler, IntoTaskHandler};
@@ -14,6 +15,7 @@ use crate::config::Config;
 use crate::consumer::{Consumer, EventHandler};
 use crate::error::{Result, SchedulerError};
 use crate::host::{Host, Machine};
+use crate::limits::Limits;
 use crate::registry::Registry;
 use crate::scheduler::Scheduler;
 use crate::shared::Shared;
@@ -139,6 +141,28 @@ impl SchedulerBuilder {
         self
     }
 
+    /// Limits of a task type, a concurrency key or everything, for all processes on the store. They are declared when the
+    /// scheduler starts to run, and hold until a program declares others ([`Limits::new`] for none) or
+    /// [`set_limits`](Scheduler::set_limits) says something else. What is said here of a type takes the place of what its
+    /// handler declares; of what is said twice of one scope the last word counts.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use azoth_scheduler_core::scope::Scope;
+    /// # use azoth_scheduler_runtime::{Limits, Scheduler};
+    /// # use azoth_scheduler_store::MemoryStore;
+    /// let scheduler = Scheduler::builder(MemoryStore::new())
+    ///     .with_limits(Scope::Everything, Limits::new().max_running(50))
+    ///     .with_limits(Scope::task_type("send_email")?, Limits::new().rate(100, Duration::from_secs(1)))
+    ///     .with_limits(Scope::key("tenant-7")?, Limits::new().max_running(2))
+    ///     .build()?;
+    /// # Ok::<(), azoth_scheduler_runtime::SchedulerError>(())
+    /// ```
+    pub fn with_limits(mut self, scope: Scope, limits: Limits) -> Self {
+        self.config.limits.insert(scope, limits);
+        self
+    }
+
     /// Lets go what a policy lets go, while the scheduler runs: at its start and then every so often, 1 s to 365 days; once
     /// an hour is plenty. One process of those that share a store is enough. By default everything is kept for ever.
     ///
@@ -230,8 +254,8 @@ impl SchedulerBuilder {
     ///
     /// # Errors
     /// [`SchedulerError::DuplicateHandler`], [`SchedulerError::DuplicateEventHandler`],
-    /// [`SchedulerError::MissingState`], [`SchedulerError::InvalidSetting`], [`SchedulerError::Name`], or what a handler
-    /// said of the tasks that it declares.
+    /// [`SchedulerError::MissingState`], [`SchedulerError::InvalidSetting`], [`SchedulerError::Name`], what is wrong with
+    /// [limits](Self::with_limits), or what a handler said of the tasks that it declares.
     pub fn build(self) -> Result<Scheduler> {
         let actor = self.config.check()?;
         let registry = Registry::new(self.handlers, &self.remote, &self.states)?;

@@ -1,11 +1,15 @@
 //! The settings of a scheduler, with their defaults and ranges.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use azoth_scheduler_core::id::Actor;
+use azoth_scheduler_core::rejection::Rejection;
 use azoth_scheduler_core::retention::RetentionPolicy;
+use azoth_scheduler_core::scope::Scope;
 
 use crate::error::{Result, SchedulerError};
+use crate::limits::Limits;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
@@ -19,6 +23,8 @@ pub(crate) struct Config {
     pub(crate) actor: String,
     /// What is let go, and how often that is looked at.
     pub(crate) retention: Option<(RetentionPolicy, Duration)>,
+    /// Declared when the scheduler starts to run.
+    pub(crate) limits: BTreeMap<Scope, Limits>,
 }
 
 impl Config {
@@ -45,6 +51,10 @@ impl Config {
         let slots = self.max_concurrent_tasks;
         let fits = (1..=SLOTS_MAX).contains(&slots);
         check(fits, "with_max_concurrent_tasks", slots.to_string(), "1 to 100000")?;
+        for (scope, limits) in &self.limits {
+            let refused = |error| SchedulerError::Rejected(Rejection::Limits { scope: scope.clone(), error });
+            limits.checked()?.check(scope).map_err(refused)?;
+        }
         Ok(Actor::new(&self.actor)?)
     }
 }
@@ -61,6 +71,7 @@ impl Default for Config {
             lease: Duration::from_secs(15),
             actor: "program".to_owned(),
             retention: None,
+            limits: BTreeMap::new(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Limits and pauses of a task type, a concurrency key, or everything: the same for every process on one store.
 
+use std::collections::BTreeMap;
 use std::future::IntoFuture;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::pin::Pin;
@@ -134,7 +135,7 @@ impl Scheduler {
         self.change_limits(scope, change).await
     }
 
-    /// Gives up the limits that were set; those that handlers declare hold again.
+    /// Gives up the limits that were set; those that are declared hold again.
     ///
     /// # Errors
     /// [`SchedulerError::Store`].
@@ -273,15 +274,20 @@ impl Shared {
         }
     }
 
-    /// The wishes to hold the types of the handlers to the limits that these declare.
+    /// The wishes to declare limits: those of the handlers' types, and those of the builder, which go before them.
     pub(crate) fn declared_limits(&self) -> Vec<ScopeCommand> {
-        let limits = self.registry.limits();
-        let command = |(name, limits)| {
-            let wish =
-                ScopeWish::ChangeLimits { change: LimitsChange::Declared(limits), by: self.actor.clone() };
-            ScopeCommand { scope: Scope::TaskType(name), wish }
+        let of_types = self.registry.limits().map(|(name, limits)| (Scope::TaskType(name), limits));
+        let of_builder = self.config.limits.iter();
+        // `build` has checked them.
+        let of_builder =
+            of_builder.filter_map(|(scope, limits)| Some((scope.clone(), limits.checked().ok()?)));
+        let limits: BTreeMap<Scope, scope::Limits> = of_types.chain(of_builder).collect();
+        let command = |(scope, limits)| {
+            let by = self.actor.clone();
+            let wish = ScopeWish::ChangeLimits { change: LimitsChange::Declared(limits), by };
+            ScopeCommand { scope, wish }
         };
-        limits.map(command).collect()
+        limits.into_iter().map(command).collect()
     }
 }
 

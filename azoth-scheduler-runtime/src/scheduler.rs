@@ -533,13 +533,13 @@ impl Scheduler {
         }
     }
 
-    /// Records the limits that the handlers declare, and schedules the tasks.
+    /// Records the limits that are declared, and schedules the tasks.
     async fn schedule_declared(&self) -> Result<()> {
         let limits = || async {
             let batch = Batch::new(self.shared.declared_limits(), self.shared.clock().now());
             self.shared.store.apply(batch).await
         };
-        if !self.shared.registry.is_empty() {
+        if !self.shared.registry.is_empty() || !self.shared.config.limits.is_empty() {
             self.shared.insist(limits).await.transpose()?;
         }
         let declared = self.shared.registry.declared();

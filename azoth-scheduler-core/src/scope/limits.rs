@@ -37,7 +37,10 @@ pub enum LimitsError {
 
 impl Limits {
     /// Whether they make sense for this scope.
-    pub(super) fn check(&self, scope: &Scope) -> Result<(), LimitsError> {
+    ///
+    /// # Errors
+    /// [`LimitsError`] says why they do not.
+    pub fn check(&self, scope: &Scope) -> Result<(), LimitsError> {
         match (scope, self.max_running_per_key) {
             (Scope::Key(_), Some(limit)) => Err(LimitsError::PerKeyOfAKey(limit)),
             (Scope::Key(_) | Scope::TaskType(_) | Scope::Everything, _) => Ok(()),

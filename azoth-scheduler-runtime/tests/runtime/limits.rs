@@ -201,3 +201,48 @@ fn open() -> Gate {
     gate.open();
     gate
 }
+
+#[tokio::test]
+async fn builder_declares_limits_of_types_keys_and_everything() {
+    let key = || Scope::key("tenant-7").unwrap();
+    let limited = || Limited { gate: open(), options: TaskOptions::new().concurrency(2) };
+    let first = Fixture::building(|builder| {
+        let builder = builder.with_task_handler(limited()).with_actor("first release");
+        let builder = builder.with_limits(Scope::Everything, Limits::new().max_running(50));
+        let builder = builder.with_limits(key(), Limits::new().max_running(3));
+        builder.with_limits(work(), Limits::new().max_running(7))
+    });
+    first.idle().await;
+    let declared = async |fixture: &Fixture| {
+        let scopes = within(fixture.scheduler.scopes()).await.unwrap();
+        let max = |scope: Scope| {
+            let state = scopes.iter().find(|state| state.scope == scope);
+            state.and_then(|state| state.limits().max_running).map(std::num::NonZeroU32::get)
+        };
+        (max(Scope::Everything), max(work()), max(key()))
+    };
+    assert_eq!(declared(&first).await, (Some(50), Some(7), Some(3)), "before what the handler declares");
+    within(first.scheduler.set_limits(key(), Limits::new().max_running(9))).await.unwrap();
+
+    let second = Fixture::on(first.store.clone(), first.clock.clone(), |builder| {
+        let builder = builder.with_task_handler(limited());
+        builder.with_limits(Scope::Everything, Limits::new()).with_limits(key(), Limits::new().max_running(4))
+    });
+    second.idle().await;
+    assert_eq!(declared(&second).await, (None, Some(2), Some(9)), "what was set holds still");
+    within(second.scheduler.clear_limits(key())).await.unwrap();
+    assert_eq!(declared(&second).await, (None, Some(2), Some(4)));
+    second.end().await;
+    first.end().await;
+}
+
+#[test]
+fn limits_that_make_no_sense_are_an_error_of_build() {
+    let refused = |scope, limits| {
+        let builder = Scheduler::builder(MemoryStore::new()).with_limits(scope, limits);
+        builder.build().unwrap_err().to_string()
+    };
+    let per_key = refused(Scope::key("tenant-7").unwrap(), Limits::new().max_running_per_key(2));
+    assert!(per_key.contains("makes no sense for a single key"), "{per_key}");
+    assert!(refused(work(), Limits::new().max_running(0)).contains("max_running of 0: give at least 1"));
+}
