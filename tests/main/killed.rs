@@ -13,6 +13,7 @@ use azoth_scheduler::prelude::*;
 use crate::support::assert_sound;
 
 const FILE: &str = "AZOTH_TEST_SCHEDULER_FILE";
+const WISH: &str = "AZOTH_TEST_WISH_FILE";
 const TASKS: usize = 12;
 const SLOTS: usize = 3;
 
@@ -81,6 +82,49 @@ fn kill_one(file: &Path) -> u32 {
     child.wait().unwrap();
     assert_eq!(running, SLOTS);
     child.id()
+}
+
+/// Wishes the same once, and tells which task it is.
+#[tokio::test]
+async fn child_that_wishes_what_others_wish_too() {
+    let Some(file) = std::env::var_os(WISH) else { return };
+    let client = Scheduler::builder(SqliteStore::open(file).unwrap()).build().unwrap();
+    let wish = ScheduleTaskRequest::unnamed().task_type("job").one_time(4_000_000_000);
+    let outcome =
+        client.schedule_task(wish.unique_while_pending("invoice-7").build().unwrap()).await.unwrap();
+    println!("wished {} {}", outcome.task, outcome.is_created());
+}
+
+/// I26.
+#[tokio::test]
+async fn same_wish_of_several_processes_is_one_task() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("scheduler.db");
+    let client = Scheduler::builder(SqliteStore::open(&file).unwrap()).build().unwrap();
+    let child = || {
+        Command::new(std::env::current_exe().unwrap())
+            .args(["killed::child_that_wishes_what_others_wish_too", "--exact", "--nocapture"])
+            .env(WISH, &file)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap()
+    };
+    let children = [child(), child(), child()];
+    let mut wished = Vec::new();
+    for child in children {
+        let output = child.wait_with_output().unwrap();
+        let told = String::from_utf8(output.stdout).unwrap();
+        let line = told.lines().find_map(|line| line.split_once("wished ")).unwrap().1;
+        let (task, created) = line.split_once(' ').unwrap();
+        wished.push((task.to_owned(), created == "true"));
+    }
+    assert_eq!(wished.iter().filter(|(_, created)| *created).count(), 1, "{wished:?}");
+    let tasks = client.list_tasks(&TaskFilter::new()).await.unwrap();
+    assert_eq!(tasks.len(), 1);
+    assert!(wished.iter().all(|(task, _)| *task == tasks[0].id.as_str()), "{wished:?}");
+    assert_sound(&client).await;
 }
 
 #[tokio::test]

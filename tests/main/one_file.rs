@@ -60,6 +60,28 @@ async fn two_schedulers_on_one_file_run_each_task_once() {
     house.close().await;
 }
 
+/// I26.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn same_wish_in_two_schedulers_is_one_task() {
+    let house = House::with(|builder| builder.with_task_handler(Work::default())).await;
+    let builder = Scheduler::builder(store_in(&house.folder)).with_clock(house.clock.clone());
+    let client = builder.with_remote_task_types(["work"]).build().unwrap();
+    let wish = || {
+        let request = ScheduleTaskRequest::unnamed().task_type("work").one_time(1_800_000_060);
+        request.unique_while_pending("invoice-7").build().unwrap()
+    };
+    let (here, there) = tokio::join!(house.scheduler.schedule_task(wish()), client.schedule_task(wish()));
+    let (here, there) = (here.unwrap(), there.unwrap());
+    assert_eq!(here.task, there.task, "the same wish again is answered with the first task");
+    let existing = [&here, &there].map(|outcome| outcome.change == ScheduleChange::Existing);
+    assert_eq!(existing.iter().filter(|existing| **existing).count(), 1);
+    house.pass(MINUTE).await;
+    let later = client.schedule_task(wish()).await.unwrap();
+    assert!(later.is_created() && later.task != here.task, "the first one is not pending any more");
+    house.settle().await;
+    house.close().await;
+}
+
 struct Counter(Arc<AtomicUsize>);
 
 #[async_trait]

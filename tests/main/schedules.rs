@@ -1,5 +1,6 @@
 //! Schedules mean what they say, and say what they mean.
 
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 
 use azoth_scheduler::prelude::*;
@@ -7,6 +8,7 @@ use azoth_scheduler::schedule::{ScheduleError, zone_data_version};
 use azoth_scheduler::{ScheduleTaskRequestBuilder, Timestamp};
 use time::format_description::well_known::Rfc3339;
 use time::{OffsetDateTime, UtcOffset};
+use tokio::sync::watch;
 
 use crate::support::{House, MINUTE, work};
 
@@ -154,6 +156,137 @@ async fn answer_to_a_change_tells_whether_the_task_is_due() {
         answers.push((outcome.is_created(), outcome.due_at_once));
     }
     assert_eq!(answers, [(true, false), (false, true), (false, true), (false, false)]);
+}
+
+/// A handler of type `work` that notes its occurrences and waits until it is let go.
+#[derive(Clone)]
+struct Slow {
+    noting: Noting,
+    open: watch::Sender<bool>,
+    arrived: watch::Sender<usize>,
+}
+
+#[async_trait]
+impl TaskHandler for Slow {
+    fn task_type(&self) -> &str {
+        "work"
+    }
+
+    async fn execute(&self, ctx: &TaskContext, payload: &[u8]) -> TaskResult {
+        let noted = self.noting.execute(ctx, payload).await;
+        self.arrived.send_modify(|arrived| *arrived += 1);
+        self.open.subscribe().wait_for(|open| *open).await?;
+        noted
+    }
+}
+
+#[tokio::test]
+async fn occurrences_that_come_while_one_runs_are_skipped_or_merged_into_one() {
+    // The one at 60 s runs until 250 s: those at 120 s, 180 s and 240 s come meanwhile.
+    for (overlap, expected) in
+        [(Overlap::Skip, &[60_000, 300_000][..]), (Overlap::BufferOne, &[60_000, 240_000, 300_000][..])]
+    {
+        let (open, arrived) = (watch::Sender::new(false), watch::Sender::new(0));
+        let slow = Slow { noting: Noting::default(), open, arrived };
+        let house = House::with(|builder| builder.with_task_handler(slow.clone())).await;
+        house.schedule(work("a").interval(60).overlap(overlap)).await;
+        house.clock.advance(MINUTE);
+        slow.arrived.subscribe().wait_for(|arrived| *arrived == 1).await.unwrap();
+        house.clock.advance(Duration::from_secs(190));
+        slow.open.send_replace(true);
+        house.settle().await;
+        house.pass(Duration::from_secs(50)).await;
+        assert_eq!(slow.noting.occurrences(), expected, "{overlap:?}");
+        let history = house.scheduler.task_history("a").await.unwrap();
+        let passed: u64 = history.iter().map(|recorded| passed_by(&recorded.event)).sum();
+        assert_eq!(passed, 5 - expected.len() as u64, "{overlap:?}: each that did not run is accounted for");
+        house.close().await;
+    }
+}
+
+/// So many occurrences passed without a run of their own.
+fn passed_by(event: &Event) -> u64 {
+    if let Event::OccurrencesPassed { passed, .. } = event { passed.count.number } else { 0 }
+}
+
+#[tokio::test]
+async fn window_bounds_the_occurrences_and_ends_the_task() {
+    let (noting, house) = noting().await;
+    let window = |request: ScheduleTaskRequestBuilder| {
+        request.not_before(instant(START + 150)).not_after(instant(START + 240))
+    };
+    house.schedule(window(work("a").interval(60))).await;
+    house.schedule(window(work("b").cron("30 * * * * *"))).await;
+    assert_eq!(house.task("a").await.next_run_at, Some(instant(START + 180)));
+    for _ in 0..30 {
+        house.pass(Duration::from_secs(10)).await;
+    }
+    assert_eq!(
+        noting.occurrences(),
+        [150_000, 180_000, 210_000],
+        "its start belongs to it, its end does not"
+    );
+    for id in ["a", "b"] {
+        assert_eq!(house.task(id).await.phase, PhaseKind::Finished, "{id}");
+    }
+    let never = work("c").interval(60).not_before(instant(START + 10)).not_after(instant(START + 50));
+    let refused = house.scheduler.schedule_task(never.build().unwrap()).await.unwrap_err().to_string();
+    assert!(refused.contains("2027-01-15T08:00:10"), "it names the window: {refused}");
+    house.close().await;
+}
+
+#[tokio::test]
+async fn what_an_outage_missed_runs_once_or_not_at_all_or_is_caught_up_newest_last() {
+    let policies = [
+        ("once", MisfirePolicy::RunOnce, &[300_000][..]),
+        ("skip", MisfirePolicy::Skip, &[]),
+        ("all", MisfirePolicy::CatchUp { limit: NonZeroU32::new(3).unwrap() }, &[180_000, 240_000, 300_000]),
+    ];
+    for (id, policy, expected) in policies {
+        let (noting, house) = noting().await;
+        // Nothing is late by less than the grace, which is a minute by default.
+        house.schedule(work(id).interval(60).misfire(policy).misfire_grace(Duration::ZERO)).await;
+        let clock = house.clock.clone();
+        let house = house
+            .restart(|builder| {
+                clock.advance(Duration::from_secs(301));
+                builder.with_task_handler(noting.clone())
+            })
+            .await;
+        house.settle().await;
+        assert_eq!(noting.occurrences(), expected, "{id}");
+        let history = house.scheduler.task_history(id).await.unwrap();
+        let passed: u64 = history.iter().map(|recorded| passed_by(&recorded.event)).sum();
+        assert_eq!(passed, 5 - expected.len() as u64, "{id}: each that did not run is accounted for");
+        assert_eq!(house.task(id).await.next_run_at, Some(instant(START + 360)), "{id}");
+        house.close().await;
+    }
+}
+
+#[tokio::test]
+async fn jitter_spreads_the_starts_of_tasks_and_not_their_occurrences() {
+    const TASKS: usize = 20;
+    let (noting, house) = noting().await;
+    let spread = Duration::from_secs(600);
+    let request = |number: usize| work(&format!("task-{number}")).interval(3_600).jitter(spread);
+    let mut starts = Vec::new();
+    for number in 0..TASKS {
+        house.schedule(request(number)).await;
+        starts.push(house.task(&format!("task-{number}")).await.next_run_at.unwrap());
+    }
+    let (first, last) = (starts.iter().min().unwrap(), starts.iter().max().unwrap());
+    assert!(
+        *first >= instant(START + 3_600) && *last <= instant(START + 3_600) + spread,
+        "{first} to {last}"
+    );
+    assert!(*last - *first > spread / 4, "they are spread: {first} to {last}");
+    let again = house.scheduler.schedule_task(request(7).build().unwrap()).await.unwrap();
+    assert_eq!(again.next_run_at, starts.get(7).copied(), "the same task, the same place");
+    house.pass(Duration::from_secs(3_599)).await;
+    assert_eq!(noting.occurrences(), [0; 0]);
+    house.pass(Duration::from_secs(601)).await;
+    assert_eq!(noting.occurrences(), [3_600_000; TASKS]);
+    house.close().await;
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod leases;
 mod limits;
 mod noting;
 mod observing;
+mod operating;
 mod outcomes;
 mod prompt;
 mod retaining;
