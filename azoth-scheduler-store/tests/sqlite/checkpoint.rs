@@ -24,8 +24,9 @@ async fn log_starts_again_while_commands_go_on() {
         apply(&store, at(0), [schedule(&format!("task-{number}"), anything(), &[7; 8_000])]).await;
         longest = longest.max(wal_bytes(&store).await);
     }
-    // Each commit writes its payload at the least.
-    assert!(longest < COMMITS * 8_000 / 2, "it became {longest} bytes long");
+    // A log that never starts again holds every payload, and some four times as much beside them. How far one grows until it
+    // starts again depends on how long the disk takes to sync meanwhile.
+    assert!(longest < COMMITS * 8_000, "it became {longest} bytes long");
     assert_sound(&store).await;
 }
 
