@@ -13,7 +13,7 @@ use crate::decide::{Answer, Surroundings, decide_among, dependency_ended};
 use crate::dependency::{self, DependencyEnd};
 use crate::event::Event;
 use crate::evolve::evolve;
-use crate::execution::{ErrorText, Failure, FailureClass, Outcome, Success};
+use crate::execution::{ErrorText, Failure, FailureClass, Outcome};
 use crate::id::{IdempotencyKey, TaskId};
 use crate::payload::Payload;
 use crate::rejection::Rejection;
@@ -56,7 +56,7 @@ pub fn carry_out<G: Ground>(
     command: &TaskCommand,
     now: Timestamp,
 ) -> Result<Result<Answer, Rejection>, G::Error> {
-    if success_of(command).is_none_or(|success| success.children.is_empty()) {
+    if command.wish.success().is_none_or(|success| success.children.is_empty()) {
         return one(ground, command, now);
     }
     match family(&mut Rehearsal::on(ground), command, now)? {
@@ -93,7 +93,7 @@ fn family<G: Ground>(
         Ok(answer) => answer,
         Err(rejection) => return Ok(Err(Refused::Parent(rejection))),
     };
-    let children = success_of(command).map_or(&[][..], |success| &success.children);
+    let children = command.wish.success().map_or(&[][..], |success| &success.children);
     for child in children {
         let wish = Wish::Schedule(child.new.clone());
         if let Err(rejection) = one(ground, &TaskCommand { task: child.task.clone(), wish }, now)? {
@@ -163,7 +163,7 @@ fn look_around<G: Ground>(
             .filter(|state| state.definition.unique.as_ref().is_some_and(|unique| unique.holds(state, now)));
         surroundings.key_held_by = holder.map(|state| state.id);
     }
-    let named = dependency::named(command);
+    let named = command.wish.dependencies();
     for dependency in named {
         if let Some(state) = ground.task(dependency)? {
             surroundings.dependencies.insert(dependency.clone(), state.phase.kind());
@@ -198,25 +198,6 @@ fn waits_for_itself<G: Ground>(
 
 /// No more tasks are looked at to see whether a task would wait for itself.
 const WALK_TASKS_MAX: usize = 10_000;
-
-fn success_of(command: &TaskCommand) -> Option<&Success> {
-    match &command.wish {
-        Wish::Complete { report: Outcome::Succeeded(success), .. } => Some(success),
-        Wish::Complete { .. }
-        | Wish::Schedule(_)
-        | Wish::Claim { .. }
-        | Wish::Abandon { .. }
-        | Wish::Cancel { .. }
-        | Wish::Pause { .. }
-        | Wish::Resume { .. }
-        | Wish::Disable { .. }
-        | Wish::CorrectClock
-        | Wish::RunNow { .. }
-        | Wish::ReportProgress { .. }
-        | Wish::SaveCheckpoint { .. }
-        | Wish::Retry { .. } => None,
-    }
-}
 
 /// The same end of an execution as a failure.
 fn failing(command: &TaskCommand, message: ErrorText) -> TaskCommand {

@@ -2,7 +2,8 @@
 
 use alloc::boxed::Box;
 
-use crate::execution::{ErrorText, Report};
+use crate::dependency::After;
+use crate::execution::{ErrorText, Report, Success};
 use crate::headway::Headway;
 use crate::id::{Actor, ExecutionId, TaskId, WorkerId};
 use crate::payload::Payload;
@@ -268,28 +269,26 @@ impl AbandonReason {
 impl TaskCommand {
     /// So many tasks are changed by it, those included that a handler scheduled with its success.
     pub fn weight(&self) -> usize {
-        match &self.wish {
-            Wish::Complete { report: Report::Succeeded(success), .. } => {
-                success.children.len().saturating_add(1)
-            }
-            Wish::Complete { .. }
-            | Wish::Schedule(_)
-            | Wish::Claim { .. }
-            | Wish::Abandon { .. }
-            | Wish::Cancel { .. }
-            | Wish::Pause { .. }
-            | Wish::Resume { .. }
-            | Wish::Disable { .. }
-            | Wish::CorrectClock
-            | Wish::RunNow { .. }
-            | Wish::ReportProgress { .. }
-            | Wish::SaveCheckpoint { .. }
-            | Wish::Retry { .. } => 1,
-        }
+        self.wish.success().map_or(1, |success| success.children.len().saturating_add(1))
     }
 }
 
 impl Wish {
+    /// What a handler's success brings, if this wishes to record one.
+    pub fn success(&self) -> Option<&Success> {
+        if let Wish::Complete { report: Report::Succeeded(success), .. } = self {
+            Some(success)
+        } else {
+            None
+        }
+    }
+
+    /// The tasks that a wish to schedule names to wait for.
+    pub(crate) fn dependencies(&self) -> &[TaskId] {
+        let Wish::Schedule(new) = self else { return &[] };
+        new.definition().after.as_ref().map_or(&[], After::tasks)
+    }
+
     /// The bytes that an event of this wish refers to by their digest.
     pub fn payload(&self) -> Option<&Payload> {
         match self {

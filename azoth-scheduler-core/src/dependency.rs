@@ -2,7 +2,6 @@
 
 use alloc::vec::Vec;
 
-use crate::command::TaskCommand;
 use crate::event::{Event, MovedOn, Then};
 use crate::execution::Outcome;
 use crate::id::TaskId;
@@ -156,25 +155,6 @@ impl DependencyEnd {
 impl core::fmt::Display for DependencyEnd {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(self.as_str())
-    }
-}
-
-/// The tasks that a wish to schedule names to wait for.
-pub(crate) fn named(command: &TaskCommand) -> &[TaskId] {
-    match &command.wish {
-        crate::command::Wish::Schedule(new) => new.definition().after.as_ref().map_or(&[][..], After::tasks),
-        crate::command::Wish::Claim { .. }
-        | crate::command::Wish::Complete { .. }
-        | crate::command::Wish::Abandon { .. }
-        | crate::command::Wish::Cancel { .. }
-        | crate::command::Wish::Pause { .. }
-        | crate::command::Wish::Resume { .. }
-        | crate::command::Wish::Disable { .. }
-        | crate::command::Wish::CorrectClock
-        | crate::command::Wish::RunNow { .. }
-        | crate::command::Wish::ReportProgress { .. }
-        | crate::command::Wish::SaveCheckpoint { .. }
-        | crate::command::Wish::Retry { .. } => &[],
     }
 }
 
