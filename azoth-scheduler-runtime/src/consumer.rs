@@ -11,6 +11,7 @@ use azoth_scheduler_core::retry::Backoff;
 use azoth_scheduler_store::{DeadLetter, LogPosition, RecordedEvent, StartFrom, StoreError};
 use tokio::sync::watch;
 
+use crate::head_watch::HeadWatch;
 use crate::observe;
 use crate::recorder::patience;
 use crate::shared::{Shared, sleep_or_shutdown};
@@ -93,20 +94,20 @@ pub(crate) struct Reader {
     consumer: Consumer,
     party: usize,
     cursor: LogPosition,
-    head: watch::Receiver<LogPosition>,
+    head: HeadWatch,
     nudge: watch::Receiver<u64>,
 }
 
 impl Reader {
     /// Serves the event handler until a shutdown is asked for.
     pub(crate) async fn run(shared: Arc<Shared>, party: usize, consumer: Consumer) {
-        let (head, nudge) = (shared.store.watch_head(), shared.listen_for_nudges());
+        let (head, nudge) = (HeadWatch::new(&shared), shared.listen_for_nudges());
         let mut reader = Self { shared, consumer, party, cursor: LogPosition::START, head, nudge };
         let mut failures: u32 = 0;
         let mut opened = false;
         while !reader.shared.shutdown.is_requested() {
             let ticket = *reader.nudge.borrow_and_update();
-            let _ = reader.head.borrow_and_update();
+            reader.head.mark_seen();
             let read = if opened { reader.read_page().await } else { reader.open().await };
             match read {
                 Ok(more) => {
@@ -227,9 +228,7 @@ impl Reader {
         let poll = self.shared.config.poll_interval;
         tokio::select! {
             biased;
-            changed = self.head.changed() => if changed.is_err() {
-                sleep_or_shutdown(&self.shared, poll).await;
-            },
+            _ = self.head.moved() => {}
             _ = self.nudge.changed() => {}
             () = sleep_or_shutdown(&self.shared, poll) => {}
         }

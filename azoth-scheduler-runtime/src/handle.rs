@@ -10,9 +10,9 @@ use azoth_scheduler_core::state::{DisabledReason, TaskPhase, TaskState};
 use azoth_scheduler_store::store::EVENTS_PAGE_MAX;
 use azoth_scheduler_store::{LogPosition, RecordedEvent};
 use serde::de::DeserializeOwned;
-use tokio::sync::watch;
 
 use crate::error::{Result, SchedulerError};
+use crate::head_watch::HeadWatch;
 use crate::shared::Shared;
 use crate::task_error::without_json_values;
 
@@ -112,17 +112,17 @@ impl TaskHandle {
     /// # Errors
     /// As [`wait`](Self::wait), but for an event that does not fit.
     pub async fn wait_raw(&self) -> Result<TaskOutcome<Vec<u8>>> {
-        let mut head = Some(self.shared.store.watch_head());
+        let mut head = HeadWatch::new(&self.shared);
         let since = self.shared.store.head().await?;
         loop {
-            // Seen before it is read, so that what comes meanwhile wakes the wait below.
-            if let Some(head) = &mut head {
-                let _ = head.borrow_and_update();
-            }
+            head.mark_seen();
             if let Some(outcome) = self.outcome(since).await? {
                 return Ok(outcome);
             }
-            self.changed(&mut head).await;
+            tokio::select! {
+                _ = head.moved() => {}
+                () = self.shared.clock().sleep(self.shared.config.poll_interval) => {}
+            }
         }
     }
 
@@ -158,23 +158,6 @@ impl TaskHandle {
             | TaskPhase::Running(_)
             | TaskPhase::Paused { .. }
             | TaskPhase::Cancelled { .. } => events.find_map(|recorded| success_of(&recorded)).transpose(),
-        }
-    }
-
-    async fn changed(&self, head: &mut Option<watch::Receiver<LogPosition>>) {
-        let sleep = self.shared.clock().sleep(self.shared.config.poll_interval);
-        let closed = match head {
-            Some(head) => tokio::select! {
-                changed = head.changed() => changed.is_err(),
-                () = sleep => false,
-            },
-            None => {
-                sleep.await;
-                false
-            }
-        };
-        if closed {
-            *head = None;
         }
     }
 }

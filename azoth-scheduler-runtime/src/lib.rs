@@ -33,6 +33,7 @@ mod error;
 mod event;
 mod handle;
 mod handler;
+mod head_watch;
 mod host;
 mod lease;
 mod limits;

@@ -24,6 +24,7 @@ use crate::ahead::{Queue, Queued};
 use crate::clock::Sleep;
 use crate::clock_watch::ClockWatch;
 use crate::error::Result;
+use crate::head_watch::HeadWatch;
 use crate::lease::{Heartbeat, Watchtower};
 use crate::meter;
 use crate::observe;
@@ -70,7 +71,7 @@ pub(crate) struct Poller {
     /// Something has happened since the store was asked last.
     pub(crate) ask: bool,
     pub(crate) transaction: Option<Transaction>,
-    head: Option<watch::Receiver<LogPosition>>,
+    head: HeadWatch,
     nudge: watch::Receiver<u64>,
 }
 
@@ -109,7 +110,7 @@ impl Poller {
             seen: LogPosition::START,
             ask: true,
             transaction: None,
-            head: Some(shared.store.watch_head()),
+            head: HeadWatch::new(&shared),
             nudge: shared.listen_for_nudges(),
             shared,
         }))
@@ -150,8 +151,8 @@ impl Poller {
                 answer = answer_to(&mut self.transaction) => self.settle(answer),
                 () = answered(standing.as_deref()) => {}
                 Some(joined) = self.executions.join_next() => self.collect(joined),
-                moved = moved(&mut self.head), if at_rest => {
-                    if !self.head_moved(&moved, standing.as_deref()) {
+                head = self.head.moved(), if at_rest => {
+                    if !self.is_news(head, standing.as_deref()) {
                         continue;
                     }
                 }
@@ -207,23 +208,14 @@ impl Poller {
         clock.elapsed().saturating_add(clock.until(instant))
     }
 
-    /// Whether that is a reason to ask the store.
-    fn head_moved(&mut self, moved: &Moved, standing: Option<&StandingOffer>) -> bool {
-        match moved {
-            Moved::To(head) => {
-                // Somebody may have cancelled what runs here. Our own commits come by here too, so not at each of them.
-                self.check_held_at = self.check_held_at.min(self.next_check_of_held());
-                self.seen = standing.map_or(self.seen, |standing| self.seen.max(standing.seen()));
-                let news = *head > self.seen;
-                self.ask |= news;
-                news
-            }
-            // The store's side is gone: the poll interval is left.
-            Moved::Never => {
-                self.head = None;
-                false
-            }
-        }
+    /// Whether that the log ends here is a reason to ask the store.
+    fn is_news(&mut self, head: LogPosition, standing: Option<&StandingOffer>) -> bool {
+        // Somebody may have cancelled what runs here. Our own commits come by here too, so not at each of them.
+        self.check_held_at = self.check_held_at.min(self.next_check_of_held());
+        self.seen = standing.map_or(self.seen, |standing| self.seen.max(standing.seen()));
+        let news = head > self.seen;
+        self.ask |= news;
+        news
     }
 
     fn next_check_of_held(&self) -> Duration {
@@ -413,19 +405,6 @@ pub(crate) async fn incarnate(shared: &Shared) -> Result<Option<(WorkerId, Heart
     observe::worker_started(worker);
     let heartbeat = Heartbeat::start(shared, worker)?;
     Ok(Some((worker, heartbeat)))
-}
-
-/// What became of a wait for a commit.
-enum Moved {
-    To(LogPosition),
-    Never,
-}
-
-async fn moved(head: &mut Option<watch::Receiver<LogPosition>>) -> Moved {
-    let Some(head) = head else {
-        return std::future::pending().await;
-    };
-    if head.changed().await.is_ok() { Moved::To(*head.borrow_and_update()) } else { Moved::Never }
 }
 
 /// No sleep is longer than this, whatever the poll interval.

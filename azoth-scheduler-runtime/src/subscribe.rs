@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use azoth_scheduler_store::{LogPosition, RecordedEvent};
-use tokio::sync::watch;
 
 use crate::consumer::{PAGE, Page};
 use crate::error::{Result, SchedulerError};
+use crate::head_watch::HeadWatch;
 use crate::shared::Shared;
 
 /// The log from some position on, without end. Made by [`Scheduler::subscribe`](crate::Scheduler::subscribe).
@@ -18,12 +18,12 @@ pub struct Subscription {
     shared: Arc<Shared>,
     position: LogPosition,
     page: Page,
-    head: Option<watch::Receiver<LogPosition>>,
+    head: HeadWatch,
 }
 
 impl Subscription {
     pub(crate) fn new(shared: Arc<Shared>, after: LogPosition) -> Self {
-        let head = Some(shared.store.watch_head());
+        let head = HeadWatch::new(&shared);
         Self { shared, position: after, page: Page::new(), head }
     }
 
@@ -50,10 +50,7 @@ impl Subscription {
                 self.position = event.position;
                 return Ok(event);
             }
-            // Seen before it is read, so that what comes meanwhile wakes the wait below.
-            if let Some(head) = &mut self.head {
-                let _ = head.borrow_and_update();
-            }
+            self.head.mark_seen();
             self.page = self.shared.store.events(self.position, PAGE).await?.into();
             if self.page.is_empty() {
                 self.wait(self.shared.config.poll_interval).await;
@@ -62,20 +59,10 @@ impl Subscription {
     }
 
     async fn wait(&mut self, poll: Duration) {
-        let sleep = self.shared.clock().sleep(poll);
-        let closed = match &mut self.head {
-            Some(head) => tokio::select! {
-                biased;
-                changed = head.changed() => changed.is_err(),
-                () = sleep => false,
-            },
-            None => {
-                sleep.await;
-                false
-            }
-        };
-        if closed {
-            self.head = None;
+        tokio::select! {
+            biased;
+            _ = self.head.moved() => {}
+            () = self.shared.clock().sleep(poll) => {}
         }
     }
 }
