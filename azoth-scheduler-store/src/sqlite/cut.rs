@@ -29,7 +29,7 @@ use super::readers::{self, in_snapshot};
 use super::scratch::{Origin, Scratch};
 use super::shadow::Shadow;
 use super::upkeep::{Hold, Upkeep, in_background};
-use super::{SqliteStore, cell, consumer, export, log, past, retain, schema, verify};
+use super::{SqliteStore, cell, consumer, export, guard, log, past, retain, schema, verify};
 use crate::codec::EventKind;
 use crate::error::StoreError;
 use crate::record::LogPosition;
@@ -204,8 +204,8 @@ fn kept_sql() -> String {
     schema::KEPT.replacen("azoth_s_kept", &format!("origin.{KEPT_NEW}"), 1)
 }
 
-/// Copies the events that the next tasks refer to: what created and defined them, what was said of them, and what they said. Gives the last
-/// of those tasks.
+/// Copies the events that the next tasks refer to: what created and defined them, what was said of them, and what they
+/// said. Gives the last of those tasks.
 fn keep_some(conn: &Connection, after: u64) -> Result<Option<u64>, StoreError> {
     let sql =
         "SELECT max(key) FROM (SELECT key FROM main.azoth_p_tasks WHERE key > ?1 ORDER BY key LIMIT ?2)";
@@ -266,7 +266,7 @@ fn adopt(group: &mut Group<'_>, cut: &Cut, now: Timestamp) -> Result<bool, Store
     let sql =
         "UPDATE azoth_base SET position = ?1, hash = ?2, ordered_at_ms = ?3, snapshot = ?4 WHERE one = 1";
     let cells = params![cell::int(base.position), base.hash, base.ordered_at.unix_ms(), base.snapshot];
-    let rows = conn.execute(sql, cells)?;
+    let rows = guard::under(conn, || Ok(conn.execute(sql, cells)?))?;
     assert_eq!(rows, 1, "the base is one row");
     Ok(true)
 }
@@ -278,7 +278,7 @@ fn delete_some(group: &mut Group<'_>) -> Result<bool, StoreError> {
     let sql = "SELECT max(position) FROM (SELECT position FROM azoth_log WHERE position <= ?1 ORDER BY position LIMIT ?2)";
     let last: Option<i64> = conn.query_row(sql, params![base, EVENTS_AT_ONCE], |row| row.get(0))?;
     let Some(last) = last else { return Ok(false) };
-    conn.prepare_cached("DELETE FROM azoth_log WHERE position <= ?1")?.execute([last])?;
+    guard::under(conn, || Ok(conn.execute("DELETE FROM azoth_log WHERE position <= ?1", [last])?))?;
     Ok(true)
 }
 

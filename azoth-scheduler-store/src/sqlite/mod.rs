@@ -16,7 +16,7 @@
 //! | room | what it holds |
 //! |---|---|
 //! | `open`, `files`, `schema`, [`SqliteOptions`] | refusing and making files, noticing that they go, settings of connections, tables |
-//! | `writer`, `group`, `memory` | the one thread that writes, what it does in a transaction, what it remembers |
+//! | `writer`, `job`, `group`, `memory`, `guard` | the one thread that writes, what it is asked and does in a transaction, what it remembers, the triggers it works without |
 //! | `integrity`, `vitals` | a first look for damage, and whether to go on after errors of the disk |
 //! | `checkpoint` | copying the write-ahead log into the file, and how long it may become |
 //! | `log`, `chain`, `head` | the canonical log, the hash chain over it, where it ends |
@@ -63,10 +63,12 @@ mod fold;
 mod forged_tests;
 mod gate;
 mod group;
+mod guard;
 mod head;
 mod hints;
 mod import;
 mod integrity;
+mod job;
 mod line;
 mod lines;
 mod log;

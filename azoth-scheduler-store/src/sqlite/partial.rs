@@ -20,11 +20,7 @@ impl Partial {
     /// # Errors
     /// [`StoreError::AlreadyExists`] where a file has the name that it is to get.
     pub(super) fn create(finally: &Path) -> Result<Self, StoreError> {
-        let finally = std::path::absolute(finally).map_err(|error| io_error(finally, &error))?;
-        if finally.symlink_metadata().is_ok() {
-            return Err(StoreError::AlreadyExists { path: finally });
-        }
-        let path = beside(&finally, ".partial");
+        let (path, finally) = names(finally)?;
         // Of one that was killed.
         remove(&path);
         private_file(&path).map_err(|error| io_error(&path, &error))?;
@@ -72,11 +68,7 @@ impl PartialFolder {
     /// # Errors
     /// [`StoreError::AlreadyExists`] where something has the name that it is to get.
     pub(super) fn create(finally: &Path) -> Result<Self, StoreError> {
-        let finally = std::path::absolute(finally).map_err(|error| io_error(finally, &error))?;
-        if finally.symlink_metadata().is_ok() {
-            return Err(StoreError::AlreadyExists { path: finally });
-        }
-        let path = beside(&finally, ".partial");
+        let (path, finally) = names(finally)?;
         // Of one that was killed.
         let _ = fs::remove_dir_all(&path);
         private_folder(&path).map_err(|error| io_error(&path, &error))?;
@@ -111,6 +103,15 @@ impl Drop for PartialFolder {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.path);
     }
+}
+
+/// The name of what is in the making, beside the one that it is to get, which nothing may have.
+fn names(finally: &Path) -> Result<(PathBuf, PathBuf), StoreError> {
+    let finally = std::path::absolute(finally).map_err(|error| io_error(finally, &error))?;
+    if finally.symlink_metadata().is_ok() {
+        return Err(StoreError::AlreadyExists { path: finally });
+    }
+    Ok((beside(&finally, ".partial"), finally))
 }
 
 #[cfg(unix)]

@@ -27,7 +27,9 @@ use super::claim::{self, Standing};
 use super::error::of_file;
 use super::files::Files;
 use super::group::Group;
+use super::guard;
 use super::head::Head;
+use super::job::{Job, Request};
 use super::memory::Memory;
 use super::meter;
 use super::open::Place;
@@ -36,16 +38,6 @@ use super::worker;
 use crate::error::StoreError;
 use crate::record::LogPosition;
 use crate::standing::{OfferInHand, StandingOffers};
-
-/// Something to be done in a write transaction. It may be done several times before it is answered, once.
-pub(super) trait Job: Send {
-    /// Whether nobody waits for the answer any more.
-    fn is_abandoned(&self) -> bool;
-    /// Does it.
-    fn run(&mut self, group: &mut Group<'_>) -> Result<(), StoreError>;
-    /// Tells the caller: the transaction is committed, or it failed.
-    fn answer(self: Box<Self>, outcome: Result<(), StoreError>);
-}
 
 /// The writer, as the store's handle holds it.
 pub(super) struct Writer {
@@ -77,7 +69,7 @@ impl Writer {
         let wake = Arc::new(Wake::new(LogPosition::from_number(head.position)));
         let files = Arc::clone(&place.files);
         let standing = Arc::new(StandingOffers::default());
-        without_triggers(&conn).map_err(|error| of_file(error.into(), &place.path))?;
+        guard::lift(&conn).map_err(|error| of_file(error.into(), &place.path))?;
         let mut thread = WriterThread {
             place,
             conn: Some(conn),
@@ -107,7 +99,7 @@ impl Writer {
         self.files.check_process()?;
         let (reply, answer) = oneshot::channel();
         let queue = self.queue.as_ref().ok_or_else(closed)?;
-        queue.send(Box::new(Request { work, done: None, reply })).await.map_err(|_| closed())?;
+        queue.send(Box::new(Request::new(work, reply))).await.map_err(|_| closed())?;
         answer.await.map_err(|_| closed())?
     }
 
@@ -138,35 +130,6 @@ impl Drop for Writer {
         if thread.thread().id() != thread::current().id() && thread.join().is_err() {
             tracing::error!("the writer thread had panicked");
         }
-    }
-}
-
-/// A closure as a job.
-struct Request<T, F> {
-    work: F,
-    done: Option<T>,
-    reply: oneshot::Sender<Result<T, StoreError>>,
-}
-
-impl<T, F> Job for Request<T, F>
-where
-    T: Send,
-    F: FnMut(&mut Group<'_>) -> Result<T, StoreError> + Send,
-{
-    fn is_abandoned(&self) -> bool {
-        self.reply.is_closed()
-    }
-
-    fn run(&mut self, group: &mut Group<'_>) -> Result<(), StoreError> {
-        self.done = Some((self.work)(group)?);
-        Ok(())
-    }
-
-    fn answer(self: Box<Self>, outcome: Result<(), StoreError>) {
-        let Self { done, reply, .. } = *self;
-        let nothing = || StoreError::Defect { detail: "a job was answered before it was done".into() };
-        // Whoever gave up waiting needs no answer.
-        let _ = reply.send(outcome.and_then(|()| done.ok_or_else(nothing)));
     }
 }
 
@@ -385,7 +348,7 @@ impl WriterThread {
     /// A new connection to the same database, with a commit behind whatever there is.
     fn reopen(&mut self) -> Result<Connection, StoreError> {
         let conn = self.place.connect().map_err(|error| of_file(error, &self.place.path))?;
-        without_triggers(&conn).map_err(|error| of_file(error.into(), &self.place.path))?;
+        guard::lift(&conn).map_err(|error| of_file(error.into(), &self.place.path))?;
         let stopping = Arc::clone(&self.stopping);
         self.place.begin(&conn, move || stopping.load(Ordering::Relaxed))?;
         let head = Head::read(&conn)?;
@@ -428,12 +391,6 @@ fn answer(jobs: Vec<Box<dyn Job>>, outcome: Result<(), Failure>) {
     for job in jobs {
         job.answer(outcome.clone());
     }
-}
-
-/// The triggers keep others from editing the log. The writer appends to it event by event, and they would cost a third of
-/// that.
-fn without_triggers(conn: &Connection) -> rusqlite::Result<()> {
-    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false).map(drop)
 }
 
 /// The connection after its transaction was rolled back; `None` where that cannot be said.
