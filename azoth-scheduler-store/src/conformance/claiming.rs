@@ -191,31 +191,9 @@ pub(super) fn names(claims: &Claims) -> Vec<String> {
 
 /// The passed occurrences of a task: from, to, how many, and their fate.
 pub(super) async fn passed(bench: &Bench, task: &str) -> Vec<(Timestamp, Timestamp, u64, Fate)> {
-    let events = bench.history(task).await.into_iter().filter_map(|recorded| match recorded.event {
-        Event::OccurrencesPassed { passed, .. } => {
-            Some((passed.from, passed.to, passed.count.number, passed.fate))
-        }
-        Event::TaskScheduled { .. }
-        | Event::ExecutionStarted { .. }
-        | Event::TaskExecuted { .. }
-        | Event::TaskEventEmitted { .. }
-        | Event::ExecutionAbandoned { .. }
-        | Event::TaskCancelled { .. }
-        | Event::TaskPaused { .. }
-        | Event::TaskResumed { .. }
-        | Event::ClockCorrected { .. }
-        | Event::TaskDisabled { .. }
-        | Event::LimitsChanged { .. }
-        | Event::ScopePaused { .. }
-        | Event::ScopeResumed { .. }
-        | Event::TasksForgotten { .. }
-        | Event::PayloadsDropped { .. }
-        | Event::LogCut { .. }
-        | Event::DependencyEnded { .. }
-        | Event::ProgressReported { .. }
-        | Event::CheckpointSaved { .. }
-        | Event::RunRequested { .. }
-        | Event::TaskRetried { .. } => None,
+    let events = bench.history(task).await.into_iter().filter_map(|recorded| {
+        let Event::OccurrencesPassed { passed, .. } = recorded.event else { return None };
+        Some((passed.from, passed.to, passed.count.number, passed.fate))
     });
     events.collect()
 }

@@ -114,30 +114,8 @@ impl Projection {
         self.index_waits(key, &waited_for, &state.waits_for);
         let ready = state.waiting().map(|work| work.run_at);
         self.due.set(key, &state, ready.filter(|_| state.definition.concurrency_key.is_none()));
-        let (payload, defined) = match recorded.event {
-            Event::TaskScheduled { .. } => (recorded.payload.clone(), recorded.position),
-            Event::ExecutionStarted { .. }
-            | Event::TaskExecuted { .. }
-            | Event::TaskEventEmitted { .. }
-            | Event::ExecutionAbandoned { .. }
-            | Event::OccurrencesPassed { .. }
-            | Event::TaskCancelled { .. }
-            | Event::TaskPaused { .. }
-            | Event::TaskResumed { .. }
-            | Event::TaskDisabled { .. }
-            | Event::ClockCorrected { .. }
-            | Event::LimitsChanged { .. }
-            | Event::ScopePaused { .. }
-            | Event::ScopeResumed { .. }
-            | Event::TasksForgotten { .. }
-            | Event::PayloadsDropped { .. }
-            | Event::LogCut { .. }
-            | Event::DependencyEnded { .. }
-            | Event::ProgressReported { .. }
-            | Event::CheckpointSaved { .. }
-            | Event::RunRequested { .. }
-            | Event::TaskRetried { .. } => kept,
-        };
+        let defines = matches!(recorded.event, Event::TaskScheduled { .. });
+        let (payload, defined) = if defines { (recorded.payload.clone(), recorded.position) } else { kept };
         let saves = matches!(recorded.event, Event::CheckpointSaved { .. });
         let checkpoint = if saves { Some((recorded.position, recorded.payload.clone())) } else { checkpoint };
         let checkpoint = checkpoint.filter(|_| state.checkpoint.is_some());
