@@ -46,6 +46,8 @@ struct Account {
     definitions: usize,
     attempts: Option<(Timestamp, u32)>,
     succeeded: Option<Timestamp>,
+    /// The instant of the run that was asked for and is still to succeed.
+    asked_for: Option<Timestamp>,
 }
 
 impl Ledger {
@@ -175,10 +177,10 @@ impl Account {
             Event::TaskScheduled { definition, .. } => {
                 self.definitions += 1;
                 self.is_quick = definition.task_type.as_str() == "block";
-                (self.attempts, self.succeeded) = (None, None);
+                (self.attempts, self.succeeded, self.asked_for) = (None, None, None);
             }
             Event::ExecutionStarted { occurrence, attempt, .. } => {
-                if self.succeeded == Some(*occurrence) {
+                if self.succeeded == Some(*occurrence) && self.asked_for != Some(*occurrence) {
                     return Err(format!("the occurrence at {occurrence} has succeeded and runs again"));
                 }
                 let before = self.attempts.filter(|(of, _)| of == occurrence).map(|(_, attempt)| attempt);
@@ -193,11 +195,18 @@ impl Account {
             }
             Event::ExecutionAbandoned { why: AbandonReason::WorkerLost, .. } => self.losses += 1,
             // A run of its own, even where it is asked for in the millisecond of an occurrence.
-            Event::RunRequested { off_schedule: true, .. } => (self.attempts, self.succeeded) = (None, None),
+            Event::RunRequested { off_schedule: true, work, .. } => {
+                (self.attempts, self.asked_for) = (None, Some(work.occurrence));
+            }
             // With nothing counted against it.
             Event::TaskRetried { .. } => self.attempts = None,
             Event::TaskExecuted { outcome: Outcome::Succeeded(()), .. } => {
-                self.succeeded = self.attempts.map(|(occurrence, _)| occurrence);
+                let occurrence = self.attempts.map(|(occurrence, _)| occurrence);
+                if self.asked_for.is_some() && self.asked_for == occurrence {
+                    self.asked_for = None;
+                } else {
+                    self.succeeded = occurrence;
+                }
             }
             _ => {}
         }

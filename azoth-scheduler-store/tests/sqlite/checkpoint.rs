@@ -16,7 +16,7 @@ fn open_with_limits(folder: &Folder, soft: u64, hard: u64) -> SqliteStore {
 
 #[tokio::test]
 async fn log_starts_again_while_commands_go_on() {
-    const COMMITS: u64 = 600;
+    const COMMITS: u64 = 1_500;
     let folder = Folder::new();
     let store = open_with_limits(&folder, 256 * KIB, 1024 * KIB * KIB);
     let mut longest = 0;
@@ -24,9 +24,9 @@ async fn log_starts_again_while_commands_go_on() {
         apply(&store, at(0), [schedule(&format!("task-{number}"), anything(), &[7; 8_000])]).await;
         longest = longest.max(wal_bytes(&store).await);
     }
-    // A log that never starts again holds every payload, and some four times as much beside them. How far one grows until it
-    // starts again depends on how long the disk takes to sync meanwhile.
-    assert!(longest < COMMITS * 8_000, "it became {longest} bytes long");
+    // Each commit writes its payload at the least. How far the log grows until it starts again depends on how long the disk
+    // takes to sync meanwhile, and not on the number of commits.
+    assert!(longest < COMMITS * 8_000 / 2, "it became {longest} bytes long");
     assert_sound(&store).await;
 }
 

@@ -125,23 +125,6 @@ async fn log_is_salvaged_up_to_the_damage_and_behind_it_and_joins_what_a_backup_
     assert!(report.is_sound());
 }
 
-/// Values that differ from a cell's by one bit.
-fn flips(cell: &Value) -> Vec<Value> {
-    match cell {
-        Value::Integer(number) => [0, 11, 40].iter().map(|bit| Value::Integer(number ^ (1 << bit))).collect(),
-        Value::Blob(bytes) => (0..bytes.len())
-            .step_by(9)
-            .map(|at| {
-                let mut flipped = bytes.clone();
-                flipped[at] ^= 1 << (at % 8);
-                Value::Blob(flipped)
-            })
-            .collect(),
-        Value::Null => vec![Value::Integer(1), Value::Blob(vec![0; 32])],
-        Value::Real(_) | Value::Text(_) => panic!("the log holds numbers and bytes"),
-    }
-}
-
 #[tokio::test]
 async fn flipped_bit_in_a_row_of_the_log_costs_its_append_alone_and_in_a_link_nothing() {
     let folder = Folder::new();
@@ -155,7 +138,7 @@ async fn flipped_bit_in_a_row_of_the_log_costs_its_append_alone_and_in_a_link_no
         for column in ["at_ms", "ordered_at_ms", "subject", "previous", "kind", "record", "link"] {
             let sql = format!("SELECT {column} FROM azoth_log WHERE position = {position}");
             let before: Value = raw.query_row(&sql, [], |row| row.get(0)).unwrap();
-            for value in flips(&before) {
+            for value in one_bit_off(&before, [0, 11, 40], 9) {
                 let sql = format!("UPDATE azoth_log SET {column} = ?1 WHERE position = ?2");
                 // The schema refuses some of them at once.
                 if raw.execute(&sql, (&value, position)).is_err() {

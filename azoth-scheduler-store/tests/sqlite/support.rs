@@ -11,6 +11,7 @@ use azoth_scheduler_core::retry::RetryPolicy;
 use azoth_scheduler_core::schedule::Schedule;
 use azoth_scheduler_core::task::{Priority, TaskDefinition};
 use azoth_scheduler_core::time::Timestamp;
+use azoth_scheduler_store::sqlite::rusqlite::types::Value;
 use azoth_scheduler_store::sqlite::{SqliteOptions, rusqlite};
 use azoth_scheduler_store::{
     Applied, Batch, ClaimOffer, Claimed, ProcessIdentity, SqliteStore, Store, Suspects, WorkerInfo,
@@ -45,7 +46,7 @@ impl Folder {
     }
 
     /// Every cell of the derived tables.
-    pub(crate) fn projection(&self) -> Vec<Vec<rusqlite::types::Value>> {
+    pub(crate) fn projection(&self) -> Vec<Vec<Value>> {
         let raw = self.raw();
         let mut rows = Vec::new();
         for sql in [
@@ -167,4 +168,21 @@ pub(crate) async fn claim(store: &SqliteStore, now: Timestamp, offer: ClaimOffer
 pub(crate) async fn assert_sound(store: &SqliteStore) {
     let report = store.verify().await.unwrap();
     assert!(report.is_sound(), "{:#?}", report.findings);
+}
+
+/// Values that differ from a cell's by one bit: of a number one of these, of bytes one in every so many of them.
+pub(crate) fn one_bit_off(cell: &Value, bits: impl IntoIterator<Item = u32>, every: usize) -> Vec<Value> {
+    match cell {
+        Value::Integer(number) => bits.into_iter().map(|bit| Value::Integer(number ^ (1 << bit))).collect(),
+        Value::Blob(bytes) => (0..bytes.len())
+            .step_by(every)
+            .map(|at| {
+                let mut flipped = bytes.clone();
+                flipped[at] ^= 1 << (at % 8);
+                Value::Blob(flipped)
+            })
+            .collect(),
+        Value::Null => vec![Value::Integer(1), Value::Blob(vec![0; 32])],
+        Value::Real(_) | Value::Text(_) => panic!("the log holds numbers and bytes"),
+    }
 }
