@@ -1,8 +1,7 @@
 //! From a request to a command, and from its answer to an outcome.
 
 use azoth_scheduler_core::command::{NewTask, TaskCommand, Wish};
-use azoth_scheduler_core::decide::{Answer, decide};
-use azoth_scheduler_core::event::Event;
+use azoth_scheduler_core::decide::{Answer, first_run_at};
 use azoth_scheduler_core::id::{GroupName, TaskId};
 use azoth_scheduler_core::payload::Payload;
 use azoth_scheduler_core::rejection::Rejection;
@@ -25,13 +24,19 @@ impl Shared {
         requests: &[ScheduleTaskRequest],
     ) -> Result<Vec<Result<ScheduleOutcome>>> {
         let prepared = self.prepare(requests)?;
-        let (commands, now) = (prepared.commands(), prepared.now());
-        let batch = Batch::new(commands.to_vec(), now);
-        let applied = self.store.apply(batch).await?;
-        let mut outcomes = Vec::with_capacity(commands.len());
-        for (command, answer) in commands.iter().zip(applied.answers) {
+        let now = prepared.now();
+        let tasks: Vec<TaskId> = prepared.commands().iter().map(|command| command.task.clone()).collect();
+        let applying = self.store.apply(Batch::new(prepared.into_commands(), now));
+        // Worked out while the store is at work: it is asked first.
+        let first_runs = async {
+            let first_runs = requests.iter().zip(&tasks).map(|(request, task)| first_run(request, task, now));
+            first_runs.collect::<Vec<_>>()
+        };
+        let (applied, first_runs) = tokio::join!(biased; applying, first_runs);
+        let mut outcomes = Vec::with_capacity(tasks.len());
+        for ((task, first_run), answer) in tasks.into_iter().zip(first_runs).zip(applied?.answers) {
             let outcome = match answer {
-                Ok(answer) => Ok(self.outcome(command, answer, now).await?),
+                Ok(answer) => Ok(self.outcome(task, answer, first_run, now).await?),
                 Err(rejection) => Err(SchedulerError::rejected(rejection)),
             };
             outcomes.push(outcome);
@@ -98,16 +103,17 @@ impl Shared {
         })
     }
 
+    /// `first_run` is when a task that is new runs first, where that is known.
     async fn outcome(
         &self,
-        command: &TaskCommand,
+        mut task: TaskId,
         answer: Answer,
+        first_run: Option<Timestamp>,
         now: Timestamp,
     ) -> Result<ScheduleOutcome> {
-        let task = match &answer {
-            Answer::Existing(task) => task.clone(),
-            _ => command.task.clone(),
-        };
+        if let Answer::Existing(existing) = &answer {
+            task = existing.clone();
+        }
         let change = match answer {
             Answer::Created => ScheduleChange::Created,
             Answer::Redefined => ScheduleChange::Redefined,
@@ -117,14 +123,11 @@ impl Shared {
                 unreachable!("scheduling is not answered by {answer:?}")
             }
         };
-        let next_run_at = match change {
-            ScheduleChange::Created if !waits_for_others(command) => first_run_at(command, now),
-            ScheduleChange::Created
-            | ScheduleChange::Redefined
-            | ScheduleChange::Unchanged(_)
-            | ScheduleChange::Existing => {
-                let task = self.store.task(&task).await?;
-                task.and_then(|task| task.state.phase.next_run_at())
+        let next_run_at = match first_run {
+            Some(first_run) if change == ScheduleChange::Created => Some(first_run.into()),
+            _ => {
+                let stored = self.store.task(&task).await?;
+                stored.and_then(|stored| stored.state.phase.next_run_at())
             }
         };
         let due_at_once = next_run_at.is_some_and(|at| at <= OffsetDateTime::from(now));
@@ -144,16 +147,11 @@ impl Shared {
     }
 }
 
-fn waits_for_others(command: &TaskCommand) -> bool {
-    matches!(&command.wish, Wish::Schedule(new) if new.definition().after.is_some())
-}
-
-/// When a task that was created by this command, at this instant, runs first. The same pure decision was made in the
-/// store, so the task need not be read back.
-fn first_run_at(command: &TaskCommand, now: Timestamp) -> Option<OffsetDateTime> {
-    let decision = decide(None, command, now).ok()?;
-    decision.events.iter().find_map(|event| match event {
-        Event::TaskScheduled { work, .. } => Some(work.run_at.into()),
-        _ => None,
-    })
+/// When the task of this request runs first, if it is created at this instant; `None` where that depends on other tasks.
+/// The store makes the same pure decision, so the task need not be read back.
+fn first_run(request: &ScheduleTaskRequest, task: &TaskId, now: Timestamp) -> Option<Timestamp> {
+    if request.after().is_some() {
+        return None;
+    }
+    first_run_at(task, request.schedule(), now).ok()
 }

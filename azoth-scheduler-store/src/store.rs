@@ -317,6 +317,11 @@ impl Prepared {
         &self.commands
     }
 
+    /// The commands, in order, without the instant.
+    pub fn into_commands(self) -> Vec<TaskCommand> {
+        self.commands
+    }
+
     /// The instant at which they are decided.
     pub fn now(&self) -> Timestamp {
         self.now

@@ -25,6 +25,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 pub use self::dependency::dependency_ended;
+pub use self::schedule::first_run_at;
 use crate::command::{TaskCommand, Wish};
 use crate::event::Event;
 use crate::id::TaskId;

@@ -142,6 +142,15 @@ fn told(mut state: TaskState, failed: Vec<(TaskId, DependencyEnd)>, now: Timesta
     told
 }
 
+/// When a task that is new and waits for no other runs first, if it is scheduled at `now`. [`decide`](fn@super::decide)
+/// writes the same into its event.
+///
+/// # Errors
+/// [`ScheduleError`] for a schedule that is none, or that has no occurrence.
+pub fn first_run_at(task: &TaskId, schedule: &Schedule, now: Timestamp) -> Result<Timestamp, ScheduleError> {
+    first(task, schedule, now).map(|(work, _)| work.run_at)
+}
+
 /// What a schedule that is defined at `now` waits for first.
 fn first(task: &TaskId, schedule: &Schedule, now: Timestamp) -> Result<(Work, Progress), ScheduleError> {
     schedule.validate()?;
