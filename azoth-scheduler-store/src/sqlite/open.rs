@@ -160,7 +160,7 @@ impl Place {
     pub(super) fn begin(&self, conn: &Connection, stopped: impl Fn() -> bool) -> Result<(), StoreError> {
         let begun = Instant::now();
         loop {
-            match conn.execute_batch("BEGIN IMMEDIATE") {
+            match run(conn, "BEGIN IMMEDIATE") {
                 Ok(()) => return Ok(()),
                 Err(error) if is_busy(&error) => {}
                 Err(error) => return Err(of_file(error.into(), &self.path)),
@@ -242,6 +242,11 @@ pub(super) fn settle(conn: &Connection) -> rusqlite::Result<()> {
         "PRAGMA temp_store = MEMORY; PRAGMA mmap_size = 0; PRAGMA trusted_schema = OFF;
          PRAGMA cell_size_check = ON;",
     )
+}
+
+/// Runs a statement that begins or ends a transaction; it is prepared once.
+pub(super) fn run(conn: &Connection, sql: &str) -> rusqlite::Result<()> {
+    conn.prepare_cached(sql)?.execute([]).map(drop)
 }
 
 /// Lets a connection wait a little for locks of others.

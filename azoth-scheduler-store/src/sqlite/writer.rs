@@ -32,7 +32,7 @@ use super::head::Head;
 use super::job::{Job, Request};
 use super::memory::Memory;
 use super::meter;
-use super::open::Place;
+use super::open::{Place, run};
 use super::wake::Wake;
 use super::worker;
 use crate::error::StoreError;
@@ -79,6 +79,7 @@ impl Writer {
             wake: Arc::clone(&wake),
             standing: Arc::clone(&standing),
             claims_for_standing: false,
+            yields_since: None,
             stopping: Arc::clone(&stopping),
             counters: Arc::clone(&counters),
         };
@@ -145,6 +146,8 @@ struct WriterThread {
     standing: Arc<StandingOffers>,
     /// What is done at the moment is done for offers that stand, not for a job.
     claims_for_standing: bool,
+    /// When the last transaction was committed, if other processes work on the file and the lock is to be left to them.
+    yields_since: Option<Instant>,
     stopping: Arc<AtomicBool>,
     counters: Arc<Counters>,
 }
@@ -178,10 +181,12 @@ impl WriterThread {
                     let mut alone = vec![job];
                     let outcome = self.watched(&mut alone, None);
                     answer(alone, outcome);
+                    self.leave_gap();
                 }
             }
             outcome => answer(jobs, outcome),
         }
+        self.leave_gap();
         if self.place.wal.take_rest() {
             self.copy_rest();
         }
@@ -280,7 +285,7 @@ impl WriterThread {
 
     fn commit(&mut self, conn: Connection, filled: Filled) -> Result<(), Failure> {
         let begun = Instant::now();
-        if let Err(error) = conn.execute_batch("COMMIT") {
+        if let Err(error) = run(&conn, "COMMIT") {
             self.memory.forget();
             let error = self.commit_failed(conn, &error);
             put_down(filled.offers, &error);
@@ -312,11 +317,16 @@ impl WriterThread {
             }
         }
         self.wake.committed(head);
-        if filled.others {
-            // Without this gap another process would hardly ever find the lock free.
-            thread::sleep(GAP);
-        }
+        self.yields_since = filled.others.then(Instant::now);
         Ok(())
+    }
+
+    /// Leaves the lock free for the rest of [`GAP`]: without it another process would hardly ever find it so. The callers
+    /// have their answers by then.
+    fn leave_gap(&mut self) {
+        if let Some(since) = self.yields_since.take() {
+            thread::sleep(GAP.saturating_sub(since.elapsed()));
+        }
     }
 
     /// The rest of a checkpoint: what was committed while others copied.
