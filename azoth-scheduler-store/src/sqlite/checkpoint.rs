@@ -2,8 +2,9 @@
 //!
 //! The engine would do it in the thread that commits, once the log holds a thousand pages, and let the callers of that
 //! commit wait for it. Here a thread of its own copies while the writer goes on. It cannot copy what is committed
-//! meanwhile, and the log starts again only when nothing is left to copy; so once the log is long, the writer copies
-//! that little rest itself, after it has answered its callers.
+//! meanwhile, and the log starts again only when nothing is left to copy; so the writer copies that little rest itself,
+//! after it has answered its callers. A log that starts again is written over, which needs no more room in the file system
+//! and so only half the time of a log that grows.
 //!
 //! - Nothing can be copied beyond the snapshot of the oldest reader. Over its soft limit the log is warned of, over its
 //!   hard limit no new work is taken in, and both end by themselves once the reader has gone.
@@ -102,14 +103,14 @@ impl Wal {
 }
 
 impl Limits {
-    /// From so many bytes on the log is copied.
+    /// From so many bytes on the log is copied, and is to start again.
     fn copy_from(self) -> u64 {
         self.soft / COPIES_PER_SOFT_LIMIT
     }
 
-    /// From so many bytes on the log is to start again.
-    fn restart_from(self) -> u64 {
-        self.soft / RESTARTS_PER_SOFT_LIMIT
+    /// From so many bytes on the log is cut when nobody writes.
+    fn cut_from(self) -> u64 {
+        self.soft / CUTS_PER_SOFT_LIMIT
     }
 }
 
@@ -188,7 +189,7 @@ impl Copier {
     /// Sleeps until there is something to do: for good where the log is short and nothing fails.
     fn sleep<'a>(&self, wal: &Wal, told: MutexGuard<'a, Told>) -> MutexGuard<'a, Told> {
         let idle = |told: &mut Told| !told.look && !told.stop;
-        let long = self.place.files.wal_bytes() >= wal.limits.restart_from();
+        let long = self.place.files.wal_bytes() >= wal.limits.cut_from();
         if !long && !self.failing {
             return wal.bell.wait_while(told, idle).unwrap_or_else(PoisonError::into_inner);
         }
@@ -224,19 +225,18 @@ impl Copier {
         };
         let page = page_bytes(&conn)?;
         let mut progress = checkpoint(&conn, "NOOP")?;
-        if progress.left().saturating_mul(page) >= limits.copy_from() {
+        let long = progress.left().saturating_mul(page) >= limits.copy_from();
+        if long {
             progress = checkpoint(&conn, "PASSIVE")?;
         }
         // Where the engine cannot say, since somebody else copies, it is as it was.
         if progress.pages > 0 {
             self.held_back = progress.left() > 0;
         }
-        let long = bytes >= limits.restart_from();
-        if long && idle {
+        if bytes >= limits.cut_from() && idle {
             // Nobody writes, so nobody is kept from it.
             checkpoint(&conn, "TRUNCATE")?;
-        } else if long && progress.pages.saturating_mul(page) >= limits.restart_from() || bytes >= limits.soft
-        {
+        } else if (long && progress.left() == 0) || bytes >= limits.soft {
             self.place.wal.rest.store(true, Ordering::Relaxed);
         }
         self.conn = Some(conn);
@@ -299,8 +299,9 @@ fn page_bytes(conn: &Connection) -> Result<u64, StoreError> {
 
 /// The log is copied once it holds this part of its soft limit: a thousand pages by default, as the engine would.
 const COPIES_PER_SOFT_LIMIT: u64 = 16;
-/// The log is to start again once it holds this part of its soft limit.
-const RESTARTS_PER_SOFT_LIMIT: u64 = 4;
+/// The log is cut, when nobody writes, once it is this part of its soft limit long. Else it stays as long as it has become:
+/// to write over what is there costs half of what it costs to make a file longer.
+const CUTS_PER_SOFT_LIMIT: u64 = 4;
 /// The thread looks at the log after about so many pages.
 const LOOK_AFTER_PAGES: u64 = 512;
 /// About so many pages are written by a commit, beside one for each event.

@@ -94,9 +94,9 @@ impl SqliteOptions {
     /// [`WAL_SOFT_LIMIT_DEFAULT`](Self::WAL_SOFT_LIMIT_DEFAULT) and
     /// [`WAL_HARD_LIMIT_DEFAULT`](Self::WAL_HARD_LIMIT_DEFAULT).
     ///
-    /// It is copied into the database file from a sixteenth of the soft limit on, and starts again from a quarter on. It
-    /// becomes longer only while somebody keeps a read transaction open: a warning is logged over the soft limit; over
-    /// the hard one, which is never taken to be below the soft one, scheduling is refused with
+    /// From a sixteenth of the soft limit on it is copied into the database file and starts again; from a quarter on it is
+    /// cut when nobody writes. It becomes longer only while somebody keeps a read transaction open: a warning is logged
+    /// over the soft limit; over the hard one, which is never taken to be below the soft one, scheduling is refused with
     /// [`StoreError::WalFull`](crate::StoreError::WalFull) and nothing is claimed, while what runs can still be recorded.
     pub fn wal_limits(mut self, soft: u64, hard: u64) -> Self {
         self.wal_limits = Limits { soft, hard: hard.max(soft) };
