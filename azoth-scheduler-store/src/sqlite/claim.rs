@@ -211,6 +211,7 @@ fn keys_of(group: &mut Group<'_>, names: &[TaskType]) -> Result<Vec<u64>, StoreE
 /// What the worker needs to know of a task that was just claimed.
 fn claimed_task(group: &mut Group<'_>, task: TaskId, execution: ExecutionId) -> Result<Claimed, StoreError> {
     let conn = group.conn();
+    let payload = group.memory().payload(&task).cloned();
     let entry = group.memory().task(conn, &task)?;
     let entry = entry.ok_or_else(|| cell::corrupt(format!("claimed task {task:?} is not there")))?;
     let running = entry.state.running().filter(|running| running.execution == execution);
@@ -225,7 +226,10 @@ fn claimed_task(group: &mut Group<'_>, task: TaskId, execution: ExecutionId) -> 
         timeout_ms: entry.state.definition.timeout_ms,
         suspect: entry.state.counts.is_suspect(),
         trace: entry.state.trace,
-        payload: bytes_of(conn, entry, entry.defined, entry.state.definition.payload)?,
+        payload: match payload.filter(|payload| payload.digest() == entry.state.definition.payload) {
+            Some(payload) => Arc::clone(payload.bytes()),
+            None => bytes_of(conn, entry, entry.defined, entry.state.definition.payload)?,
+        },
         checkpoint: match entry.checkpoint.zip(entry.state.checkpoint) {
             Some((position, checkpoint)) => Some(bytes_of(conn, entry, position, checkpoint.payload)?),
             None => None,

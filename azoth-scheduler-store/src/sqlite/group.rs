@@ -37,6 +37,8 @@ pub(super) struct Group<'a> {
     memory: &'a mut Memory,
     head: Head,
     pending: Vec<LogRow>,
+    /// Bytes that events refer to, each with the position of its event, that stand in no table yet.
+    payloads: Vec<(u64, Payload)>,
     found: Head,
     moved: bool,
     opened: Opened,
@@ -65,7 +67,8 @@ impl<'a> Group<'a> {
             head.check_log(conn)?;
         }
         let opened = Opened { waiting: BTreeMap::new(), now: None, by_scheduling_alone: true };
-        Ok(Self { conn, memory, found: head.clone(), head, pending: Vec::new(), moved, opened })
+        let (pending, payloads) = (Vec::new(), Vec::new());
+        Ok(Self { conn, memory, found: head.clone(), head, pending, payloads, moved, opened })
     }
 
     /// Decides and records a batch, then claims for its offer. One append to the chain.
@@ -157,8 +160,11 @@ impl<'a> Group<'a> {
         Ok(entry.state)
     }
 
-    /// Writes the rows of all tasks that changed so far, so that queries see them.
+    /// Writes the rows of all tasks that changed so far, and the bytes that they were given, so that queries see them.
     pub(super) fn flush(&mut self) -> Result<(), StoreError> {
+        let payloads = self.payloads.iter().map(|(position, payload)| (*position, &payload.bytes()[..]));
+        log::put_payloads(self.conn, payloads)?;
+        self.payloads.clear();
         self.memory.flush(self.conn)
     }
 
@@ -227,12 +233,26 @@ impl<'a> Group<'a> {
         let previous = entry.as_ref().map(|entry| entry.last);
         let entry = Entry::after(entry, event, Place { position, at: now, type_key })
             .map_err(|error| cell::corrupt(format!("a decision that cannot follow: {error}")))?;
-        keep_payload(self.conn, event, payload, position)?;
+        self.keep_payload(event, payload, position)?;
         self.push(event, entry.key, previous, now)?;
         if let Event::ExecutionStarted { .. } = event {
             self.memory.scopes.spend(self.conn, &entry.state.definition, now)?;
         }
         Ok(entry)
+    }
+
+    /// Keeps the bytes that an event refers to. They come from the command, and are those of the event's digest.
+    fn keep_payload(
+        &mut self,
+        event: &Event,
+        payload: Option<&Payload>,
+        position: u64,
+    ) -> Result<(), StoreError> {
+        let Some(digest) = event.payload() else { return Ok(()) };
+        let payload = payload.ok_or_else(|| cell::corrupt("an event without the bytes that it refers to"))?;
+        assert_eq!(payload.digest(), digest, "an event refers to the bytes of its command");
+        self.payloads.push((position, payload.clone()));
+        Ok(())
     }
 
     fn push(
@@ -321,6 +341,9 @@ impl Ground for Group<'_> {
         for event in &events {
             slot.entry = Some(self.fold(slot.entry, event, payload, now)?);
         }
+        if events.iter().any(|event| matches!(event, Event::TaskScheduled { .. })) {
+            slot.remember(payload);
+        }
         if slot.entry.as_ref().is_some_and(|entry| entry.state.id != *task) {
             return Err(cell::corrupt("events of another task"));
         }
@@ -344,19 +367,6 @@ impl Ground for Group<'_> {
         self.memory.put(slot);
         Ok(())
     }
-}
-
-/// Keeps the bytes that an event refers to. They come from the command, and are those of the event's digest.
-fn keep_payload(
-    conn: &Connection,
-    event: &Event,
-    payload: Option<&Payload>,
-    position: u64,
-) -> Result<(), StoreError> {
-    let Some(digest) = event.payload() else { return Ok(()) };
-    let payload = payload.ok_or_else(|| cell::corrupt("an event without the bytes that it refers to"))?;
-    assert_eq!(payload.digest(), digest, "an event refers to the bytes of its command");
-    log::put_payload(conn, position, payload.bytes())
 }
 
 /// Most records are not larger.

@@ -151,7 +151,7 @@ impl Import<'_> {
             return Err(Refused::Line("has an ordered instant that is not the greatest so far".to_owned()));
         }
         log::append(self.conn, [&row]).map_err(|error| Refused::Line(format!("cannot be a row: {error}")))?;
-        log::put_payload(self.conn, row.position, payload.as_deref().unwrap_or_default())?;
+        log::put_payloads(self.conn, [(row.position, payload.as_deref().unwrap_or_default())])?;
         let link = row.link;
         self.append.push(row);
         if let Some(link) = link {

@@ -1,5 +1,7 @@
 //! The canonical log as rows, and the payload bytes beside it.
 
+use std::sync::LazyLock;
+
 use azoth_scheduler_core::event::Event;
 use azoth_scheduler_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, Statement, params};
@@ -27,6 +29,11 @@ pub(super) struct LogRow {
 }
 
 const COLUMNS: &str = "position, at_ms, ordered_at_ms, subject, previous, kind, record, link";
+static ROW: LazyLock<String> =
+    LazyLock::new(|| format!("SELECT {COLUMNS} FROM azoth_log WHERE position = ?1"));
+static PAGE: LazyLock<String> = LazyLock::new(|| {
+    format!("SELECT {COLUMNS} FROM azoth_log WHERE position > ?1 ORDER BY position LIMIT ?2")
+});
 const APPEND: &str =
     "INSERT INTO azoth_log (position, at_ms, ordered_at_ms, subject, previous, kind, record, link)
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
@@ -123,7 +130,7 @@ pub(super) fn row_at(conn: &Connection, position: u64) -> Result<Option<LogRow>,
 
 /// The row of the log itself at a position, by the primary key.
 pub(super) fn own_row_at(conn: &Connection, position: u64) -> Result<Option<LogRow>, StoreError> {
-    let mut statement = conn.prepare_cached(&row_sql())?;
+    let mut statement = conn.prepare_cached(row_sql())?;
     let raw = statement.query_row([cell::int(position)], LogRow::read).optional()?;
     raw.map(RawRow::check).transpose()
 }
@@ -140,25 +147,32 @@ pub(super) fn page(conn: &Connection, after: u64, limit: usize) -> Result<Vec<Lo
 
 /// As [`page`], whatever the rows hold.
 pub(super) fn raw_page(conn: &Connection, after: u64, limit: usize) -> Result<Vec<RawRow>, StoreError> {
-    let mut statement = conn.prepare_cached(&page_sql())?;
+    let mut statement = conn.prepare_cached(page_sql())?;
     let rows = statement.query_map([cell::int(after), cell::int(limit as u64)], LogRow::read)?;
     rows.map(|raw| Ok(raw?)).collect()
 }
 
-pub(super) fn row_sql() -> String {
-    format!("SELECT {COLUMNS} FROM azoth_log WHERE position = ?1")
+pub(super) fn row_sql() -> &'static str {
+    &ROW
 }
 
-pub(super) fn page_sql() -> String {
-    format!("SELECT {COLUMNS} FROM azoth_log WHERE position > ?1 ORDER BY position LIMIT ?2")
+pub(super) fn page_sql() -> &'static str {
+    &PAGE
 }
 
-/// Keeps the bytes that belong to the event at this position. None are kept for an empty payload.
-pub(super) fn put_payload(conn: &Connection, position: u64, bytes: &[u8]) -> Result<(), StoreError> {
-    if bytes.is_empty() {
+/// Keeps the bytes that belong to the events at these positions, by one statement. None are kept for an empty payload.
+pub(super) fn put_payloads<'a>(
+    conn: &Connection,
+    payloads: impl IntoIterator<Item = (u64, &'a [u8])>,
+) -> Result<(), StoreError> {
+    let mut payloads = payloads.into_iter().filter(|(_, bytes)| !bytes.is_empty()).peekable();
+    if payloads.peek().is_none() {
         return Ok(());
     }
-    conn.prepare_cached(PUT_PAYLOAD)?.execute(params![cell::int(position), bytes])?;
+    let mut statement = conn.prepare_cached(PUT_PAYLOAD)?;
+    for (position, bytes) in payloads {
+        statement.execute(params![cell::int(position), bytes])?;
+    }
     Ok(())
 }
 

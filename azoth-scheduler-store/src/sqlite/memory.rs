@@ -7,6 +7,7 @@ use std::collections::hash_map::Entry as InMap;
 use std::collections::{BTreeSet, HashMap};
 
 use azoth_scheduler_core::id::{TaskId, TaskType, WorkerId};
+use azoth_scheduler_core::payload::Payload;
 use azoth_scheduler_core::state::PhaseKind;
 use rusqlite::Connection;
 
@@ -23,9 +24,11 @@ use crate::error::StoreError;
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     tasks: HashMap<TaskId, Box<Slot>>,
-    unwritten: Vec<TaskId>,
+    unwritten: Vec<Unwritten>,
     /// Tasks whose rows this transaction has written.
     written: Vec<TaskId>,
+    /// The row of the task that was taken out, where it stands in its table as the task was.
+    row: Option<Cells>,
     /// A task that was looked for in this transaction and is not there: whoever schedules it takes it next.
     absent: Option<TaskId>,
     /// Among them are some that wait for others, or did.
@@ -49,15 +52,24 @@ pub(super) struct Check {
     pub(super) moved: bool,
 }
 
-/// A task and its row. Empty for a task that does not exist.
+/// A task whose row is to be written.
+#[derive(Debug)]
+struct Unwritten {
+    id: TaskId,
+    /// The row as it stands in its table; `None` where there is none yet.
+    row: Option<Cells>,
+}
+
+/// A task. Empty for one that does not exist.
 #[derive(Debug, Default)]
 pub(super) struct Slot {
     pub(super) entry: Option<Entry>,
-    /// The row as it stands in its table; `None` where there is none yet.
-    row: Option<Cells>,
+    /// The bytes that its definition refers to, where they are few and were scheduled through this writer.
+    payload: Option<Payload>,
     /// Rows say that it waits for others.
     has_waits: bool,
-    is_written: bool,
+    /// Its row is to be written.
+    is_unwritten: bool,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -120,6 +132,7 @@ impl Memory {
         self.tasks.clear();
         self.unwritten.clear();
         self.written.clear();
+        self.row = None;
         self.absent = None;
         self.has_unwritten_waits = false;
         self.anybody_waits = None;
@@ -131,9 +144,9 @@ impl Memory {
     /// Sees to it that a task is in memory, by the key of its row.
     pub(super) fn bring(&mut self, conn: &Connection, id: &TaskId, key: u64) -> Result<(), StoreError> {
         if !self.tasks.contains_key(id)
-            && let Some((row, entry)) = task_row::by_key(conn, key)?
+            && let Some((_, entry)) = task_row::by_key(conn, key)?
         {
-            self.put_back(Slot::of(row, entry));
+            self.put_back(Slot::of(entry));
         }
         Ok(())
     }
@@ -150,6 +163,11 @@ impl Memory {
         Ok(self.tasks.get(id).and_then(|slot| slot.entry.as_ref()))
     }
 
+    /// The bytes that the definition of a task refers to, where they are in memory.
+    pub(super) fn payload(&self, id: &TaskId) -> Option<&Payload> {
+        self.tasks.get(id).and_then(|slot| slot.payload.as_ref())
+    }
+
     /// Takes a task out, to decide about it. It is either [`put`](Self::put) back changed or [`put_back`](Self::put_back)
     /// as it is.
     pub(super) fn take(&mut self, conn: &Connection, id: &TaskId) -> Result<Box<Slot>, StoreError> {
@@ -158,8 +176,10 @@ impl Memory {
             None if self.absent.take().as_ref() == Some(id) => Box::default(),
             None => Slot::read(conn, id)?,
         };
+        self.row = None;
         if let Some(entry) = &slot.entry {
             self.scopes.touch(&entry.state.definition);
+            self.row = (!slot.is_unwritten).then(|| Cells::of(entry));
         }
         Ok(slot)
     }
@@ -181,10 +201,10 @@ impl Memory {
         if waits {
             self.anybody_waits = Some(true);
         }
-        if slot.is_written || slot.row.is_none() {
-            self.unwritten.push(id.clone());
+        if !slot.is_unwritten {
+            self.unwritten.push(Unwritten { id: id.clone(), row: self.row.take() });
+            slot.is_unwritten = true;
         }
-        slot.is_written = false;
         let before = self.tasks.insert(id, slot);
         debug_assert!(before.is_none(), "a task that is put back was taken out");
     }
@@ -193,23 +213,23 @@ impl Memory {
     pub(super) fn leave(&mut self, ids: &[TaskId]) {
         for id in ids {
             let slot = self.tasks.remove(id);
-            debug_assert!(slot.is_none_or(|slot| slot.is_written), "what leaves was written");
+            debug_assert!(slot.is_none_or(|slot| !slot.is_unwritten), "what leaves was written");
         }
     }
 
     /// Writes the rows of all tasks that changed: of each what is not in its row yet.
     pub(super) fn flush(&mut self, conn: &Connection) -> Result<(), StoreError> {
         let mut rows = RowWriter::new(conn, &mut self.updates);
-        for id in self.unwritten.drain(..) {
-            let Some(slot) = self.tasks.get_mut(&id).filter(|slot| !slot.is_written) else { continue };
+        for Unwritten { id, row } in self.unwritten.drain(..) {
+            let Some(slot) = self.tasks.get_mut(&id) else { continue };
             let Some(entry) = &slot.entry else { continue };
-            slot.row = Some(rows.write(slot.row.as_ref(), Cells::of(entry))?);
+            rows.write(row.as_ref(), Cells::of(entry))?;
             let waits = !entry.state.waits_for.is_empty();
             if slot.has_waits || waits {
                 wait_row::write(conn, entry)?;
             }
             slot.has_waits = waits;
-            slot.is_written = true;
+            slot.is_unwritten = false;
             self.written.push(id);
         }
         self.has_unwritten_waits = false;
@@ -263,13 +283,17 @@ impl Memory {
 
 impl Slot {
     fn read(conn: &Connection, id: &TaskId) -> Result<Box<Self>, StoreError> {
-        let found = task_row::with_cells(conn, id)?;
-        Ok(found.map_or_else(Box::default, |(row, entry)| Self::of(row, entry)))
+        Ok(task_row::by_id(conn, id)?.map_or_else(Box::default, Self::of))
     }
 
-    fn of(row: Cells, entry: Entry) -> Box<Self> {
+    fn of(entry: Entry) -> Box<Self> {
         let has_waits = !entry.state.waits_for.is_empty();
-        Box::new(Self { entry: Some(entry), row: Some(row), has_waits, is_written: true })
+        Box::new(Self { entry: Some(entry), payload: None, has_waits, is_unwritten: false })
+    }
+
+    /// The task was defined with these bytes.
+    pub(super) fn remember(&mut self, payload: Option<&Payload>) {
+        self.payload = payload.filter(|payload| payload.bytes().len() <= PAYLOAD_BYTES_MAX).cloned();
     }
 }
 
@@ -283,5 +307,7 @@ impl Mark {
 const TASKS_MAX: usize = 8_192;
 /// And no more of those that run, and of those that were read and did not change.
 const READ_MAX: usize = 8_192;
+/// And of their payloads none that has more bytes.
+const PAYLOAD_BYTES_MAX: usize = 256;
 /// The writer remembers at most so many types between transactions.
 const TYPES_MAX: usize = 1_024;

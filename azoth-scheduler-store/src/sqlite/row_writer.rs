@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use rusqlite::{CachedStatement, Connection, ToSql, params_from_iter};
+use rusqlite::{CachedStatement, Connection};
 
 use super::task_row::{COLUMNS, Cells, WIDTH};
 use crate::error::StoreError;
@@ -14,6 +14,8 @@ static INSERT: LazyLock<String> = LazyLock::new(|| {
     let marks: Vec<String> = (1..=WIDTH).map(|number| format!("?{number}")).collect();
     format!("INSERT INTO azoth_p_tasks ({COLUMNS}) VALUES ({})", marks.join(", "))
 });
+/// All columns.
+const ALL: u64 = (1 << WIDTH) - 1;
 /// So many statements that change a row are kept at most.
 const UPDATES_KEPT: usize = 64;
 
@@ -34,12 +36,21 @@ impl Updates {
     }
 }
 
-/// Writes rows one after the other, and looks for a statement only where it is another one than before.
+/// Writes rows one after the other. It looks for a statement only where it is another one than before, and gives it only
+/// those cells that differ from the row before: tasks that are written together have most of them in common.
 pub(super) struct RowWriter<'a> {
     conn: &'a Connection,
     updates: &'a mut Updates,
-    insert: Option<CachedStatement<'a>>,
-    update: Option<(u64, CachedStatement<'a>)>,
+    insert: Option<Write<'a>>,
+    update: Option<Write<'a>>,
+}
+
+/// A statement, and what it was given last.
+struct Write<'a> {
+    statement: CachedStatement<'a>,
+    /// The columns that it writes.
+    bits: u64,
+    given: Option<Cells>,
 }
 
 impl<'a> RowWriter<'a> {
@@ -57,13 +68,11 @@ impl<'a> RowWriter<'a> {
     }
 
     fn insert(&mut self, cells: &Cells) -> Result<(), StoreError> {
-        let statement = match self.insert.take() {
-            Some(statement) => statement,
-            None => self.conn.prepare_cached(&INSERT)?,
+        let write = match &mut self.insert {
+            Some(write) => write,
+            none => none.insert(Write::new(self.conn.prepare_cached(&INSERT)?, ALL)),
         };
-        let rows = self.insert.insert(statement).execute(&cells.values()[..])?;
-        assert_eq!(rows, 1, "a task is one row");
-        Ok(())
+        write.row(cells)
     }
 
     fn change(&mut self, before: &Cells, after: &Cells) -> Result<(), StoreError> {
@@ -72,14 +81,41 @@ impl<'a> RowWriter<'a> {
         if bits == 0 {
             return Ok(());
         }
-        let (_, statement) = match self.update.take() {
-            Some(same) if same.0 == bits => self.update.insert(same),
-            _ => self.update.insert((bits, self.conn.prepare_cached(self.updates.of(bits))?)),
+        let write = match &mut self.update {
+            Some(same) if same.bits == bits => same,
+            other => {
+                // What it was before goes back first.
+                *other = None;
+                other.insert(Write::new(self.conn.prepare_cached(self.updates.of(bits))?, bits))
+            }
         };
-        let values = after.values();
-        let changed = columns_in(bits).filter_map(|column| values.get(column).copied());
-        let rows = statement.execute(params_from_iter(changed.chain([&after.key as &dyn ToSql])))?;
+        write.row(after)
+    }
+}
+
+impl<'a> Write<'a> {
+    fn new(statement: CachedStatement<'a>, bits: u64) -> Self {
+        Self { statement, bits, given: None }
+    }
+
+    /// Gives the statement the cells of its columns, in their order, and behind those of a change the key.
+    fn row(&mut self, cells: &Cells) -> Result<(), StoreError> {
+        // What was given stays until something else is; after an error nobody knows what that is.
+        let news = self.given.take().map_or(ALL, |given| cells.differing(&given));
+        let values = cells.values();
+        for (at, column) in columns_in(self.bits).enumerate() {
+            if news & (1 << column) != 0
+                && let Some(value) = values.get(column)
+            {
+                self.statement.raw_bind_parameter(at + 1, value)?;
+            }
+        }
+        if self.bits != ALL {
+            self.statement.raw_bind_parameter(self.bits.count_ones() as usize + 1, cells.key)?;
+        }
+        let rows = self.statement.raw_execute()?;
         assert_eq!(rows, 1, "a task is one row");
+        self.given = Some(cells.clone());
         Ok(())
     }
 }

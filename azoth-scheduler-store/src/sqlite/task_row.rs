@@ -1,7 +1,7 @@
 //! A task's row in `azoth_p_tasks`: plain columns for what is asked for often; the definition and the words of an
 //! operator stay in the log, at positions that the row holds.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use azoth_scheduler_core::event::Event;
 use azoth_scheduler_core::id::{ConcurrencyKey, GroupName, IdempotencyKey, TaskId};
@@ -13,6 +13,7 @@ use azoth_scheduler_core::state::{
 use azoth_scheduler_core::task::{Priority, TaskDefinition};
 use azoth_scheduler_core::time::Timestamp;
 use azoth_scheduler_core::trace::TraceParent;
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row, ToSql};
 
 use super::cell::{self, IdCell, filled};
@@ -21,10 +22,10 @@ use super::{log, wait_row};
 use crate::error::StoreError;
 
 /// The cells of a row, in the order of the columns. Two rows are the same when these are.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Cells {
     pub(super) key: i64,
-    pub(super) id: String,
+    pub(super) id: IdText,
     type_key: i64,
     priority: i64,
     phase: i64,
@@ -50,17 +51,34 @@ pub(super) struct Cells {
     losses: i64,
     runs: i64,
     moved_at: i64,
-    group: Option<String>,
-    concurrency_key: Option<String>,
+    group: Option<Arc<str>>,
+    concurrency_key: Option<Arc<str>>,
     /// Where it stands in the line of its key.
     line: Option<i64>,
     paused_until: Option<i64>,
     /// From when it may be claimed; of a task with a key only its line knows.
     ready: Option<i64>,
-    unique: Option<String>,
+    unique: Option<Arc<str>>,
     off_schedule: Option<i64>,
     reported: Option<i64>,
     checkpoint: Option<i64>,
+}
+
+/// The id of a task as a cell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct IdText(TaskId);
+
+impl ToSql for IdText {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.0.as_str().into())
+    }
+}
+
+impl FromSql for IdText {
+    fn column_result(cell: ValueRef<'_>) -> FromSqlResult<Self> {
+        let unlawful = |error| FromSqlError::Other(format!("azoth_p_tasks.id: {error}").into());
+        TaskId::new(cell.as_str()?).map(Self).map_err(unlawful)
+    }
 }
 
 /// All columns, in order.
@@ -70,14 +88,15 @@ pub(super) const COLUMNS: &str = "key, id, type, priority, phase, run_at_ms, occ
      moved_at_ms, group_name, concurrency_key, line, paused_until_ms, ready_ms, unique_key, off_schedule_ms, reported, \
      checkpoint";
 
-static BY_ID: LazyLock<String> =
-    LazyLock::new(|| format!("SELECT {COLUMNS} FROM azoth_p_tasks WHERE id = ?1"));
 static BY_KEY: LazyLock<String> =
     LazyLock::new(|| format!("SELECT {COLUMNS} FROM azoth_p_tasks WHERE key = ?1"));
 pub(super) const WIDTH: usize = 36;
 /// One seek in `azoth_p_unique`.
 pub(super) const NEWEST_WITH_KEY: &str = "SELECT id FROM azoth_p_tasks INDEXED BY azoth_p_unique
     WHERE unique_key = ?1 ORDER BY defined DESC LIMIT 1";
+
+/// One seek in the unique index of `id`, which holds the key too: for a task that is not there nothing else is read.
+pub(super) const KEY: &str = "SELECT key FROM azoth_p_tasks WHERE id = ?1";
 
 pub(super) const PLACE: &str = "SELECT key, last_position FROM azoth_p_tasks WHERE id = ?1";
 
@@ -88,7 +107,7 @@ impl Cells {
         let progress = &state.progress;
         let mut cells = Cells {
             key: cell::int(entry.key),
-            id: state.id.as_str().to_owned(),
+            id: IdText(state.id.clone()),
             type_key: cell::int(entry.type_key),
             priority: priority_code(state.definition.priority),
             phase: phase_code(state.phase.kind()),
@@ -105,14 +124,24 @@ impl Cells {
             losses: i64::from(state.counts.losses),
             runs: i64::from(state.runs),
             moved_at: state.moved_at.unix_ms(),
-            group: state.definition.group.as_ref().map(|group| group.as_str().to_owned()),
-            concurrency_key: state.definition.concurrency_key.as_ref().map(|key| key.as_str().to_owned()),
+            group: state.definition.group.as_ref().map(|group| group.as_str().into()),
+            concurrency_key: state.definition.concurrency_key.as_ref().map(|key| key.as_str().into()),
             line: Line::of(state).map(line_code),
-            unique: state.definition.unique.as_ref().map(|unique| unique.key.as_str().to_owned()),
+            unique: state.definition.unique.as_ref().map(|unique| unique.key.as_str().into()),
             off_schedule: state.off_schedule.map(Timestamp::unix_ms),
             reported: entry.reported.map(cell::int),
             checkpoint: entry.checkpoint.map(cell::int),
-            ..Cells::default()
+            run_at: None,
+            occurrence: None,
+            attempt: None,
+            execution: None,
+            worker: None,
+            claimed_at: None,
+            superseded: None,
+            afterwards: None,
+            ended_at: None,
+            paused_until: None,
+            ready: None,
         };
         cells.fill_phase(&state.phase);
         cells.ready = cells.run_at.filter(|_| cells.phase == WAITING && cells.concurrency_key.is_none());
@@ -274,8 +303,6 @@ impl Cells {
     /// The task of these cells; reads its definition and words from the log.
     pub(super) fn entry(&self, conn: &Connection) -> Result<Entry, StoreError> {
         let (definition, trace) = defined_at(conn, cell::number(self.defined, "azoth_p_tasks.defined")?)?;
-        let id =
-            TaskId::new(&self.id).map_err(|error| cell::corrupt(format!("azoth_p_tasks.id: {error}")))?;
         if priority_code(definition.priority) != self.priority {
             return Err(cell::unlawful("azoth_p_tasks.priority", self.priority));
         }
@@ -295,7 +322,7 @@ impl Cells {
         let reported = position(self.reported, "azoth_p_tasks.reported")?;
         let checkpoint = position(self.checkpoint, "azoth_p_tasks.checkpoint")?;
         let state = TaskState {
-            id,
+            id: self.id.0.clone(),
             definition,
             defined_at: cell::instant(self.defined_at, "azoth_p_tasks.defined_at_ms")?,
             created_at: cell::instant(self.created_at, "azoth_p_tasks.created_at_ms")?,
@@ -427,10 +454,6 @@ fn optional(cell: Option<i64>, what: &'static str) -> Result<Option<Timestamp>, 
     cell.map(|cell| cell::instant(cell, what)).transpose()
 }
 
-pub(super) fn by_id_sql() -> &'static str {
-    &BY_ID
-}
-
 /// The task of this key as the snapshot has it that the log begins with.
 pub(super) fn in_snapshot(conn: &Connection, key: u64) -> Result<Option<Entry>, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM azoth_s_tasks WHERE key = ?1");
@@ -466,18 +489,10 @@ pub(super) fn by_key(conn: &Connection, key: u64) -> Result<Option<(Cells, Entry
 
 /// The task of this id, by the unique index of `id`.
 pub(super) fn by_id(conn: &Connection, id: &TaskId) -> Result<Option<Entry>, StoreError> {
-    Ok(with_cells(conn, id)?.map(|(_, entry)| entry))
-}
-
-/// The task of this id and its row, by the unique index of `id`.
-pub(super) fn with_cells(conn: &Connection, id: &TaskId) -> Result<Option<(Cells, Entry)>, StoreError> {
-    let cells = conn.prepare_cached(by_id_sql())?.query_row([id.as_str()], Cells::read).optional()?;
-    cells
-        .map(|cells| {
-            let entry = cells.entry(conn)?;
-            Ok((cells, entry))
-        })
-        .transpose()
+    let key: Option<i64> = conn.prepare_cached(KEY)?.query_row([id.as_str()], |row| row.get(0)).optional()?;
+    let Some(key) = key else { return Ok(None) };
+    let found = by_key(conn, cell::number(key, "azoth_p_tasks.key")?)?;
+    Ok(found.map(|(_, entry)| entry))
 }
 
 /// The task that was last defined with this idempotency key.
