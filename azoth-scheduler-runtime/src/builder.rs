@@ -121,9 +121,10 @@ impl SchedulerBuilder {
         self
     }
 
-    /// How often the store is asked for due tasks at the latest, 1 ms to 1 hour; 1 s by default. Tasks start when they
-    /// are due; this bounds only how late the commit of another process may be noticed, where the store has no other way (the
-    /// SQLite store watches its file on Linux).
+    /// How often it is looked whether anything was missed, 1 ms to 1 hour; 1 s by default. Tasks start when they are due; this
+    /// bounds only how late the commit of another process may be noticed, where the store has no other way (the SQLite store
+    /// watches its file on Linux), and how late it is noticed that the wall clock was set. While nothing is due, a look is no
+    /// more than a read of where the log ends, and less than that where the store hears of every commit.
     pub fn with_poll_interval(mut self, interval: Duration) -> Self {
         self.config.poll_interval = interval;
         self

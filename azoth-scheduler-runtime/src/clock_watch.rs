@@ -31,9 +31,14 @@ impl ClockWatch {
         Self { latest: Timestamp::MIN, search: Some(Search::FromTheFirst) }
     }
 
+    /// Whether the clock has gone far back since the last look.
+    pub(crate) fn went_back(&self, now: Timestamp) -> bool {
+        now.saturating_add_ms(CLOCK_AHEAD_MS_MAX) < self.latest
+    }
+
     /// Looks at the clock. What is to be searched for next, if anything is.
     fn look(&mut self, now: Timestamp) -> Option<Search> {
-        if now.saturating_add_ms(CLOCK_AHEAD_MS_MAX) < self.latest {
+        if self.went_back(now) {
             observe::clock_went_back(self.latest, now);
             self.search = Some(Search::FromTheFirst);
             self.latest = now;

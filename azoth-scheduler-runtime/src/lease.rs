@@ -94,6 +94,11 @@ struct Seen {
 }
 
 impl Watchtower {
+    /// Whether a worker that was seen at the last look is there no more.
+    pub(crate) fn misses_any(&self, workers: &[WorkerRow]) -> bool {
+        self.seen.keys().any(|seen| workers.iter().all(|row| row.info.worker != *seen))
+    }
+
     /// Those of the workers that are dead, by what was seen until `elapsed` on our own monotonic clock.
     pub(crate) fn dead(
         &mut self,
@@ -173,6 +178,15 @@ mod tests {
             assert!(!is_dead(&mut tower, renewals, second), "at {second}");
         }
         assert!(is_dead(&mut tower, 4, 29));
+    }
+
+    #[test]
+    fn worker_that_ended_between_two_looks_is_missed_once() {
+        let mut tower = Watchtower::default();
+        assert!(!is_dead(&mut tower, 3, 0) && !tower.misses_any(&[row(4)]));
+        assert!(tower.misses_any(&[]));
+        tower.dead(&[], WorkerId::from_u128(1), Duration::from_secs(5), EVERY);
+        assert!(!tower.misses_any(&[]));
     }
 
     #[test]

@@ -18,6 +18,7 @@
 //! | `clock`, `clock_watch`, `observe`, `meter`, `watchdog` | [`Clock`], [`ManualClock`]; one that was far ahead; what `tracing` and `metrics` are told; handlers that block |
 
 mod ahead;
+mod alarm;
 mod any_handler;
 mod blocking;
 mod builder;

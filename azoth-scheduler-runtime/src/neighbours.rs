@@ -23,10 +23,14 @@ impl Poller {
         if self.look_at <= now {
             self.look_at = now.saturating_add(every);
             self.check_held_at = now;
-            let looked = self.bury_the_dead(every).await;
+            let thoroughly = self.search_at <= now;
+            let looked = self.bury_the_dead(every, thoroughly).await;
+            if thoroughly && looked.is_ok() {
+                self.search_at = now.saturating_add(self.shared.config.lease);
+                let named = self.name_unhandled().await;
+                self.note(named);
+            }
             self.note(looked);
-            let named = self.name_unhandled().await;
-            self.note(named);
         }
         if self.queue.overdue_at().is_some_and(|at| at <= now) {
             self.queue.slow_down();
@@ -39,17 +43,29 @@ impl Poller {
         }
     }
 
-    /// Ends workers that are dead, and takes their executions from them.
-    async fn bury_the_dead(&mut self, every: Duration) -> Result<(), StoreError> {
+    /// Ends workers that are dead, and takes their executions from them. Where no worker has gone since the last look, those
+    /// of workers that ended unseen are searched for only if it is to be looked `thoroughly`.
+    async fn bury_the_dead(&mut self, every: Duration, thoroughly: bool) -> Result<(), StoreError> {
         let store = &self.shared.store;
         let workers = self.shared.in_time(store.workers()).await?;
         let older = workers.iter().filter(|row| row.info.worker < self.worker).count();
         self.rank = u32::try_from(older).unwrap_or(u32::MAX);
         let elapsed = self.shared.clock().elapsed();
+        self.some_are_gone |= thoroughly || self.watchtower.misses_any(&workers);
         for dead in self.watchtower.dead(&workers, self.worker, elapsed, every) {
             observe::worker_is_dead(&dead);
+            self.some_are_gone = true;
             self.shared.in_time(store.end_worker(dead.worker)).await?;
         }
+        if self.some_are_gone {
+            self.abandon_orphans().await?;
+            self.some_are_gone = false;
+        }
+        Ok(())
+    }
+
+    async fn abandon_orphans(&mut self) -> Result<(), StoreError> {
+        let store = &self.shared.store;
         loop {
             let orphans = self.shared.in_time(store.orphans(ORPHANS_PAGE)).await?;
             let commands: Vec<_> = orphans.into_iter().map(abandon).collect();
@@ -124,6 +140,7 @@ impl Poller {
             (self.worker, self.heartbeat) = (worker, heartbeat);
             self.unsure = false;
             self.look_at = self.shared.clock().elapsed();
+            self.search_at = self.look_at;
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! The one loop: when to wake, what to record, how much to claim.
 //!
-//! It only sleeps and asks. It wakes for a task that comes due, a commit, a result, the poll interval, and whatever
+//! It only sleeps and asks. It wakes for a task that comes due, a commit, a result, its [alarm](crate::alarm), and whatever
 //! was told from outside; then one transaction records what has ended and claims for the slots that are free. While that
 //! is under way handlers go on, and what ends meanwhile is collected for the next one. A transaction that brings nothing
 //! is not repeated before something has happened.
@@ -21,7 +21,7 @@ use azoth_scheduler_store::{Claimed, LogPosition, StandingOffer, StoreError, Wor
 use tokio::sync::watch;
 
 use crate::ahead::{Queue, Queued};
-use crate::clock::Sleep;
+use crate::alarm::Alarm;
 use crate::clock_watch::ClockWatch;
 use crate::error::Result;
 use crate::head_watch::HeadWatch;
@@ -61,11 +61,15 @@ pub(crate) struct Poller {
     pub(crate) watchtower: Watchtower,
     pub(crate) clock_watch: ClockWatch,
     pub(crate) unhandled: Unhandled,
-    /// When to look at other workers, and whether what runs here is still ours; by the monotonic clock.
+    /// When to look at other workers, when to search for what those left that ended unseen, and when to look whether what
+    /// runs here is still ours; by the monotonic clock.
     pub(crate) look_at: Duration,
+    pub(crate) search_at: Duration,
     pub(crate) check_held_at: Duration,
-    /// When the next task is due.
-    pub(crate) due_at: Option<Duration>,
+    /// Workers have ended, and what they held was not searched for yet.
+    pub(crate) some_are_gone: bool,
+    /// When it wakes by itself.
+    pub(crate) alarm: Alarm,
     /// Up to here it was looked for due tasks.
     pub(crate) seen: LogPosition,
     /// Something has happened since the store was asked last.
@@ -105,8 +109,10 @@ impl Poller {
             clock_watch: ClockWatch::new(),
             unhandled: Unhandled::default(),
             look_at: now,
+            search_at: now,
+            some_are_gone: true,
             check_held_at: now,
-            due_at: None,
+            alarm: Alarm::new(now),
             seen: LogPosition::START,
             ask: true,
             transaction: None,
@@ -127,6 +133,7 @@ impl Poller {
             let ticket = *self.nudge.borrow_and_update();
             self.look_around().await;
             self.watch_clock().await;
+            self.poll().await;
             self.begin().await;
             self.wait(ticket).await;
         }
@@ -160,52 +167,16 @@ impl Poller {
                 _ = self.heartbeat.lost.changed() => {}
                 () = shared.slots.returned.notified() => self.ask = true,
                 () = shared.shutdown.requested() => {}
-                () = deadline => self.ask = true,
+                () = deadline => {
+                    if !self.woke(standing.as_deref()) {
+                        continue;
+                    }
+                }
             }
             break;
         }
         self.take_back(standing).await;
         self.collect_ended();
-    }
-
-    /// Sleeps until something is to be done that nobody tells of.
-    fn deadline(&self, standing: Option<&StandingOffer>) -> Sleep {
-        let clock = self.shared.clock();
-        let now = clock.elapsed();
-        let check_held_at = (!self.executions.is_empty()).then_some(self.check_held_at);
-        let look_at = [check_held_at, self.queue.overdue_at()].into_iter().flatten();
-        let look_at = look_at.fold(self.look_at, Duration::min);
-        let resting_until = self.resting_until();
-        if self.transaction.is_some() {
-            // What is asked of the store is asked already.
-            return clock.sleep_until(look_at.max(resting_until));
-        }
-        if resting_until > now {
-            return clock.sleep_until(resting_until);
-        }
-        // Bounded also because the wall clock may be set while this sleeps.
-        let poll_at = now.saturating_add(self.shared.config.poll_interval.min(SLEEP_MAX));
-        let others_at = look_at.min(poll_at);
-        match self.due_at_of(standing) {
-            Some(due_at) if due_at < others_at => clock.wake_at(due_at),
-            Some(_) | None => clock.sleep_until(others_at),
-        }
-    }
-
-    /// When the next task is due, as far as this loop and the offer that stands know.
-    pub(crate) fn due_at_of(&self, standing: Option<&StandingOffer>) -> Option<Duration> {
-        let due_at = standing.and_then(StandingOffer::next_due).map(|due| self.elapsed_at(due));
-        [self.due_at, due_at].into_iter().flatten().min()
-    }
-
-    fn resting_until(&self) -> Duration {
-        self.trouble.as_ref().map_or(Duration::ZERO, |trouble| trouble.until)
-    }
-
-    /// When this instant comes, by the monotonic clock, as the wall clock stands now.
-    fn elapsed_at(&self, instant: Timestamp) -> Duration {
-        let clock = self.shared.clock();
-        clock.elapsed().saturating_add(clock.until(instant))
     }
 
     /// Whether that the log ends here is a reason to ask the store.
@@ -218,7 +189,7 @@ impl Poller {
         news
     }
 
-    fn next_check_of_held(&self) -> Duration {
+    pub(crate) fn next_check_of_held(&self) -> Duration {
         self.shared.clock().elapsed().saturating_add(HELD_CHECK_EVERY)
     }
 
@@ -407,7 +378,5 @@ pub(crate) async fn incarnate(shared: &Shared) -> Result<Option<(WorkerId, Heart
     Ok(Some((worker, heartbeat)))
 }
 
-/// No sleep is longer than this, whatever the poll interval.
-const SLEEP_MAX: Duration = Duration::from_secs(30);
 /// After a commit it is checked no sooner than this whether what runs here is still ours.
 const HELD_CHECK_EVERY: Duration = Duration::from_secs(1);

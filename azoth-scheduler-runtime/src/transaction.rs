@@ -59,10 +59,13 @@ impl Poller {
         let commands = self.recorder.batch();
         let offer = self.offer(commands.len());
         if commands.is_empty() && offer.is_none() {
-            self.due_at = None;
+            self.asks_for_nothing();
             return;
         }
         let (sent, offered) = (commands.len(), offer.is_some());
+        if offered {
+            self.asks();
+        }
         let (now, begun) = (self.shared.clock().now(), self.shared.clock().elapsed());
         let shared = Arc::clone(&self.shared);
         let batch = Batch { offer, ..Batch::new(commands, now) };
@@ -118,7 +121,7 @@ impl Poller {
     pub(crate) async fn take_back(&mut self, standing: Option<Arc<StandingOffer>>) {
         let Some(standing) = standing else { return };
         self.seen = self.seen.max(standing.seen());
-        self.due_at = self.due_at_of(Some(&*standing));
+        self.alarm.also(standing.next_due());
         let shared = Arc::clone(&self.shared);
         match shared.in_time(standing.withdraw()).await {
             Ok(Some(claims)) => self.take(claims, shared.clock().now()),
@@ -213,14 +216,14 @@ impl Poller {
         let late_ms = oldest.map_or(0, |due| now.ms_since(due).max(0));
         meter::oldest_due(Duration::from_millis(late_ms.unsigned_abs()));
         let clock = self.shared.clock();
-        let due_in = claims.next_due.map(|due| clock.until(due));
-        let suspect_in = claims.next_suspect.map(|due| clock.until(due));
+        let is_due = |due: &Timestamp| clock.until(*due) == Duration::ZERO;
+        let next = || claims.next_due.into_iter().chain(claims.next_suspect);
         // What was due and was not given to us is none of our business until something changes; what came due since then is.
-        let came_due = |due: Timestamp| due > now && clock.until(due) == Duration::ZERO;
-        let some_came_due = claims.next_due.into_iter().chain(claims.next_suspect).any(came_due);
-        self.ask |= has_room && ((some && due_in == Some(Duration::ZERO)) || some_came_due);
-        let ahead = due_in.into_iter().chain(suspect_in).filter(|wait| has_room && *wait > Duration::ZERO);
-        self.due_at = ahead.min().map(|wait| clock.elapsed().saturating_add(wait));
+        let came_due = next().any(|due| due > now && is_due(&due));
+        let more = some && claims.next_due.is_some_and(|due| is_due(&due));
+        self.ask |= has_room && (more || came_due);
+        let due = next().filter(|due| has_room && !is_due(due)).min();
+        self.alarm.set(due, !has_room || next().any(|due| is_due(&due)));
     }
 }
 

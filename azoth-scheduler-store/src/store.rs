@@ -71,6 +71,13 @@ pub trait Store: Send + Sync + 'static {
     /// waits, the store is then asked.
     fn watch_head(&self) -> watch::Receiver<LogPosition>;
 
+    /// Whether [`watch_head`](Self::watch_head) is told of every commit within moments, those of other processes too. Where it is
+    /// not, or is not known to be yet, whoever waits for the log to grow also asks for its [`head`](Self::head) now and then. By
+    /// default it is not.
+    fn hears_every_commit(&self) -> bool {
+        false
+    }
+
     /// Writes down that a worker lives, so that it may claim.
     async fn register_worker(&self, worker: WorkerInfo, now: Timestamp) -> Result<(), StoreError>;
 

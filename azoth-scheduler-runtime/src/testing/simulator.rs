@@ -123,8 +123,8 @@ impl Simulator {
     pub fn start(&self, build: impl FnOnce(SchedulerBuilder) -> SchedulerBuilder) -> Result<Scheduler> {
         let member = self.executor.member();
         let head = if self.strangers { Head::default() } else { Arc::clone(&self.head) };
-        let store =
-            SteppedStore::new(Arc::clone(&self.store), self.clock.clone(), head, Arc::clone(&self.gone));
+        let (inner, gone) = (Arc::clone(&self.store), Arc::clone(&self.gone));
+        let store = SteppedStore::new(inner, self.clock.clone(), head, !self.strangers, gone);
         let builder = Scheduler::builder(store.clone())
             .with_clock(self.clock.clone())
             .with_poll_interval(HOUR)

@@ -64,6 +64,7 @@ pub(super) struct SteppedStore {
     clock: ManualClock,
     /// What it knows of commits: all of them, or its own.
     head: Head,
+    hears_others: bool,
     fate: Arc<Mutex<Option<Fate>>>,
     registered: Arc<Mutex<BTreeSet<WorkerId>>>,
     standing: Arc<StandingOffers>,
@@ -76,12 +77,14 @@ impl SteppedStore {
         inner: Arc<dyn Store>,
         clock: ManualClock,
         head: Head,
+        hears_others: bool,
         gone: Arc<Mutex<BTreeSet<WorkerId>>>,
     ) -> Self {
         Self {
             inner,
             clock,
             head,
+            hears_others,
             fate: Arc::default(),
             registered: Arc::default(),
             standing: Arc::default(),
@@ -181,6 +184,10 @@ impl Store for SteppedStore {
 
     fn watch_head(&self) -> watch::Receiver<LogPosition> {
         self.head.subscribe()
+    }
+
+    fn hears_every_commit(&self) -> bool {
+        self.hears_others
     }
 
     async fn register_worker(&self, worker: WorkerInfo, now: Timestamp) -> Result<(), StoreError> {

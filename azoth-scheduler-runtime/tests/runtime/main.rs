@@ -7,6 +7,7 @@ mod clock_jumps;
 mod composing;
 mod declaring;
 mod event_handlers;
+mod idling;
 mod leases;
 mod limits;
 mod noting;

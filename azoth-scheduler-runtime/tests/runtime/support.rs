@@ -199,6 +199,8 @@ impl Gate {
 pub(crate) struct FaultyStore {
     pub(crate) inner: MemoryStore,
     applies: Arc<AtomicUsize>,
+    reads: Arc<AtomicUsize>,
+    deaf: Option<watch::Sender<LogPosition>>,
     plan: Arc<Mutex<VecDeque<Fault>>>,
     meanwhile: Arc<Mutex<Option<Happening>>>,
     hidden: Arc<Mutex<Option<LogPosition>>>,
@@ -217,6 +219,20 @@ pub(crate) enum Fault {
 impl FaultyStore {
     pub(crate) fn applies(&self) -> usize {
         self.applies.load(Ordering::SeqCst)
+    }
+
+    /// It hears of no commit, as where a file system does not tell of writes.
+    pub(crate) fn deaf() -> Self {
+        Self { deaf: Some(watch::Sender::default()), ..Self::default() }
+    }
+
+    /// How often the end of the log, workers and what they hold were read.
+    pub(crate) fn reads(&self) -> usize {
+        self.reads.load(Ordering::SeqCst)
+    }
+
+    fn count_read(&self) {
+        self.reads.fetch_add(1, Ordering::SeqCst);
     }
 
     /// The next batches fail like this.
@@ -293,11 +309,16 @@ impl Store for FaultyStore {
     }
 
     async fn head(&self) -> Result<LogPosition, StoreError> {
+        self.count_read();
         self.inner.head().await
     }
 
     fn watch_head(&self) -> watch::Receiver<LogPosition> {
-        self.inner.watch_head()
+        self.deaf.as_ref().map_or_else(|| self.inner.watch_head(), watch::Sender::subscribe)
+    }
+
+    fn hears_every_commit(&self) -> bool {
+        self.deaf.is_none()
     }
 
     async fn register_worker(&self, worker: WorkerInfo, now: Timestamp) -> Result<(), StoreError> {
@@ -309,6 +330,7 @@ impl Store for FaultyStore {
     }
 
     async fn workers(&self) -> Result<Vec<WorkerRow>, StoreError> {
+        self.count_read();
         self.inner.workers().await
     }
 
@@ -317,10 +339,12 @@ impl Store for FaultyStore {
     }
 
     async fn orphans(&self, limit: usize) -> Result<Vec<Orphan>, StoreError> {
+        self.count_read();
         self.inner.orphans(limit).await
     }
 
     async fn held_by(&self, worker: WorkerId) -> Result<Vec<ExecutionId>, StoreError> {
+        self.count_read();
         self.inner.held_by(worker).await
     }
 

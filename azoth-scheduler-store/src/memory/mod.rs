@@ -138,6 +138,11 @@ impl Store for MemoryStore {
         self.shared.head.subscribe()
     }
 
+    /// There are no others.
+    fn hears_every_commit(&self) -> bool {
+        true
+    }
+
     async fn register_worker(&self, worker: WorkerInfo, now: Timestamp) -> Result<(), StoreError> {
         self.tables().register_worker(worker, now);
         Ok(())

@@ -2,13 +2,13 @@
 //!
 //! The operating system says when somebody writes to the write-ahead log. That is a hint and comes early: the frames are
 //! written before the commit is visible, and a sync may lie between. So after a hint the engine's own counter,
-//! `data_version`, is looked at again and again for a short while, in ever longer steps; only when it has moved is the
-//! head read, and told to whoever waits. Without hints nothing is asked at all.
+//! `data_version`, is looked at again for as long as a [`Vigil`] lasts; only when it has moved is the head read, and told to
+//! whoever waits. Without hints nothing is asked at all.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
 use rusqlite::Connection;
 
@@ -17,6 +17,7 @@ use super::head::Head;
 use super::hints::{Bell, Hints};
 use super::open::Place;
 use super::readers;
+use super::vigil::{Next, Vigil};
 use super::wake::Wake;
 use crate::error::StoreError;
 use crate::record::LogPosition;
@@ -24,7 +25,9 @@ use crate::record::LogPosition;
 /// A thread that watches the file. It ends when this is dropped.
 pub(super) struct Watch {
     files: Arc<Files>,
+    wake: Arc<Wake>,
     stopping: Arc<AtomicBool>,
+    hears: Arc<AtomicBool>,
     bell: Bell,
     thread: Option<JoinHandle<()>>,
 }
@@ -33,22 +36,36 @@ impl Watch {
     /// Starts to watch. `None` where that cannot be done; commits of others are then noticed by whoever asks next.
     pub(super) fn start(place: &Place, wake: &Arc<Wake>) -> Option<Self> {
         let started = Hints::of(&wal_of(&place.path)).and_then(|hints| {
-            let stopping = Arc::new(AtomicBool::new(false));
+            let (stopping, hears) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
             let bell = hints.bell();
             let watcher = Watcher {
                 place: place.clone(),
                 wake: Arc::clone(wake),
                 stopping: Arc::clone(&stopping),
+                hears: Arc::clone(&hears),
                 eye: None,
+                rounds: 0,
             };
             let thread = thread::Builder::new().name("azoth-watch".to_owned());
             let thread = Some(thread.spawn(move || watcher.serve(hints))?);
-            Ok(Self { files: Arc::clone(&place.files), stopping, bell, thread })
+            Ok(Self {
+                files: Arc::clone(&place.files),
+                wake: Arc::clone(wake),
+                stopping,
+                hears,
+                bell,
+                thread,
+            })
         });
         let told = |error: &std::io::Error| {
             tracing::warn!(%error, path = ?place.path, "commits of other processes are noticed by polling alone");
         };
         started.inspect_err(told).ok()
+    }
+
+    /// Whether commits are heard here: one was. A file system that tells of no writes is found out by this.
+    pub(super) fn hears(&self) -> bool {
+        self.hears.load(Ordering::Acquire)
     }
 }
 
@@ -61,6 +78,7 @@ impl Drop for Watch {
         }
         self.stopping.store(true, Ordering::Release);
         self.bell.ring();
+        self.wake.nudge();
         let Some(thread) = self.thread.take() else { return };
         thread.thread().unpark();
         if thread.thread().id() != thread::current().id() && thread.join().is_err() {
@@ -73,7 +91,10 @@ struct Watcher {
     place: Place,
     wake: Arc<Wake>,
     stopping: Arc<AtomicBool>,
+    hears: Arc<AtomicBool>,
     eye: Option<Eye>,
+    /// So often had the writer committed when it was looked last.
+    rounds: u64,
 }
 
 /// A connection that notices what others commit.
@@ -86,42 +107,41 @@ impl Watcher {
     fn serve(mut self, mut hints: Hints) {
         // What was committed before the watch stood.
         self.look();
-        while !self.stopping.load(Ordering::Acquire) {
-            if let Err(error) = hints.wait() {
+        while !self.stops() {
+            if let Err(error) = hints.wait().and_then(|()| self.keep_vigil(&mut hints)) {
+                self.hears.store(false, Ordering::Release);
                 tracing::warn!(%error, path = ?self.place.path, "the watch on the file ended");
                 return;
             }
-            self.look_for_a_while(&mut hints);
         }
     }
 
-    /// While the writer commits, it sees what others committed before, and nothing is asked here but at the end.
-    fn look_for_a_while(&mut self, hints: &mut Hints) {
-        let mut rounds = self.wake.rounds();
-        let mut seen = self.look();
-        for (step, pause) in SOON.into_iter().enumerate() {
-            if self.pause(pause) {
-                return;
+    /// Looks, after a hint, until nothing is left to be found.
+    fn keep_vigil(&mut self, hints: &mut Hints) -> io::Result<()> {
+        let mut vigil = Vigil::new(self.rounds);
+        let mut hinted = true;
+        while !self.stops() {
+            let writer = self.wake.writer();
+            self.rounds = writer.rounds;
+            // Taken in before the look, so that what is told during it counts for the next one.
+            hinted |= hints.take()?;
+            if vigil.wants_look(hinted, writer) {
+                let new = self.look();
+                vigil.looked(new);
+                self.hears.fetch_or(new, Ordering::AcqRel);
             }
-            let before = std::mem::replace(&mut rounds, self.wake.rounds());
-            if rounds == before || step + 1 == SOON.len() {
-                seen |= self.look();
+            hinted = false;
+            match vigil.next(self.wake.writer()) {
+                Next::Sleep(span) => thread::park_timeout(span),
+                Next::Listen(span) => hinted = hints.wait_at_most(span)?,
+                Next::AwaitOwn(span) => self.wake.wait_for_commit(span, || self.stops()),
+                Next::Rest => break,
             }
         }
-        for pause in LATE {
-            // What wrote since is answered by the next round.
-            if seen || hints.any() || self.pause(pause) {
-                return;
-            }
-            seen = self.look();
-        }
+        Ok(())
     }
 
-    /// Sleeps. Whether the watch is to end.
-    fn pause(&self, span: Duration) -> bool {
-        if !self.stopping.load(Ordering::Acquire) {
-            thread::park_timeout(span);
-        }
+    fn stops(&self) -> bool {
         self.stopping.load(Ordering::Acquire)
     }
 
@@ -155,34 +175,3 @@ impl Watcher {
 
 /// No counter of the engine's has this value.
 const NO_VERSION: i64 = -1;
-/// After a hint the engine is asked at once, and then after each of these pauses: 20 ms in all. Hints that come meanwhile
-/// wait, so that a busy file costs no more than these looks.
-const SOON: [Duration; 15] = {
-    const fn us(us: u64) -> Duration {
-        Duration::from_micros(us)
-    }
-    [
-        us(250),
-        us(250),
-        us(500),
-        us(1_000),
-        us(1_000),
-        us(1_000),
-        us(2_000),
-        us(2_000),
-        us(2_000),
-        us(2_000),
-        us(2_000),
-        us(2_000),
-        us(2_000),
-        us(1_000),
-        us(1_000),
-    ]
-};
-/// And then, if nothing has come to be seen: a slow disk may take its time to sync.
-const LATE: [Duration; 4] = [
-    Duration::from_millis(20),
-    Duration::from_millis(40),
-    Duration::from_millis(80),
-    Duration::from_millis(160),
-];

@@ -9,8 +9,11 @@ pub(super) use self::none::{Bell, Hints};
 mod linux {
     use std::io;
     use std::path::{Path, PathBuf};
+    use std::time::Duration;
 
     use inotify::{EventMask, Events, Inotify, WatchDescriptor, WatchMask, Watches};
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    use rustix::io::Errno;
 
     /// Writes to one file, whether or not it is there at the moment.
     ///
@@ -20,8 +23,6 @@ mod linux {
         system: Inotify,
         file: PathBuf,
         folder: WatchDescriptor,
-        /// There was an event that no wait has told of.
-        pending: bool,
     }
 
     /// Ends a wait for hints.
@@ -36,7 +37,7 @@ mod linux {
             let folder = file.parent().unwrap_or(Path::new("/"));
             let folder = system.watches().add(folder, WatchMask::CREATE | WatchMask::MOVED_TO)?;
             watch(&system, file);
-            Ok(Self { system, file: file.to_owned(), folder, pending: false })
+            Ok(Self { system, file: file.to_owned(), folder })
         }
 
         pub(crate) fn bell(&self) -> Bell {
@@ -45,24 +46,41 @@ mod linux {
 
         /// Sleeps until somebody has written.
         pub(crate) fn wait(&mut self) -> io::Result<()> {
-            let mut buffer = [0; BUFFER];
-            while !std::mem::take(&mut self.pending) {
-                match self.system.read_events_blocking(&mut buffer) {
-                    Ok(events) => self.pending = take_in(&self.system, &self.file, events),
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    Err(error) => return Err(error),
-                }
+            while !self.take()? {
+                self.sleep(None)?;
             }
             Ok(())
         }
 
-        /// Whether somebody has written since the last wait. The next wait is over at once then.
-        pub(crate) fn any(&mut self) -> bool {
+        /// Sleeps until somebody has written, but no longer than this. Whether somebody has.
+        pub(crate) fn wait_at_most(&mut self, span: Duration) -> io::Result<bool> {
+            self.sleep(Some(span))?;
+            self.take()
+        }
+
+        /// Takes in everything that was told since the last time. Whether there was anything.
+        pub(crate) fn take(&mut self) -> io::Result<bool> {
             let mut buffer = [0; BUFFER];
-            if let Ok(events) = self.system.read_events(&mut buffer) {
-                self.pending |= take_in(&self.system, &self.file, events);
+            let mut any = false;
+            loop {
+                match self.system.read_events(&mut buffer) {
+                    Ok(events) => match take_in(&self.system, &self.file, events) {
+                        true => any = true,
+                        false => return Ok(any),
+                    },
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(any),
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                }
             }
-            self.pending
+        }
+
+        fn sleep(&self, at_most: Option<Duration>) -> io::Result<()> {
+            let at_most = at_most.and_then(|span| Timespec::try_from(span).ok());
+            match poll(&mut [PollFd::new(&self.system, PollFlags::IN)], at_most.as_ref()) {
+                Ok(_) | Err(Errno::INTR) => Ok(()),
+                Err(error) => Err(error.into()),
+            }
         }
     }
 
@@ -84,6 +102,7 @@ mod linux {
     fn watch(system: &Inotify, file: &Path) {
         let _ = system.watches().add(file, WatchMask::MODIFY);
     }
+
     impl Bell {
         /// The end of a watch is an event too.
         pub(crate) fn ring(&mut self) {
@@ -119,7 +138,11 @@ mod none {
             match self.0 {}
         }
 
-        pub(crate) fn any(&mut self) -> bool {
+        pub(crate) fn wait_at_most(&mut self, _span: std::time::Duration) -> io::Result<bool> {
+            match self.0 {}
+        }
+
+        pub(crate) fn take(&mut self) -> io::Result<bool> {
             match self.0 {}
         }
     }
@@ -132,6 +155,7 @@ mod none {
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use std::fs;
+    use std::time::Duration;
 
     use super::Hints;
 
@@ -142,17 +166,26 @@ mod tests {
         fs::write(&other, b"").unwrap();
         let mut hints = Hints::of(&file).unwrap();
         fs::write(&other, b"nothing of ours").unwrap();
-        assert!(!hints.any());
+        assert!(!hints.take().unwrap());
         for _ in 0..3 {
             fs::write(&file, b"made").unwrap();
             hints.wait().unwrap();
-            while hints.any() {
-                hints.wait().unwrap();
-            }
             fs::write(&file, b"written").unwrap();
-            assert!(hints.any());
+            assert!(hints.take().unwrap());
+            assert!(!hints.take().unwrap(), "what was taken in is not told again");
             fs::remove_file(&file).unwrap();
             hints.wait().unwrap();
         }
+    }
+
+    #[test]
+    fn wait_with_an_end_is_over_with_the_first_hint_or_without_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("log-wal");
+        fs::write(&file, b"made").unwrap();
+        let mut hints = Hints::of(&file).unwrap();
+        assert!(!hints.wait_at_most(Duration::from_millis(1)).unwrap());
+        fs::write(&file, b"written").unwrap();
+        assert!(hints.wait_at_most(Duration::MAX).unwrap());
     }
 }

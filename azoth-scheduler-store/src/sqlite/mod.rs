@@ -100,6 +100,7 @@ mod task_row;
 mod type_row;
 mod upkeep;
 mod verify;
+mod vigil;
 mod vitals;
 mod wait_row;
 mod wake;
@@ -304,6 +305,10 @@ impl Store for SqliteStore {
 
     fn watch_head(&self) -> watch::Receiver<LogPosition> {
         self.wake().listen()
+    }
+
+    fn hears_every_commit(&self) -> bool {
+        self.shared.watch.get().and_then(Option::as_ref).is_some_and(Watch::hears)
     }
 
     async fn register_worker(&self, worker: WorkerInfo, now: Timestamp) -> Result<(), StoreError> {

@@ -285,7 +285,10 @@ impl WriterThread {
 
     fn commit(&mut self, conn: Connection, filled: Filled) -> Result<(), Failure> {
         let begun = Instant::now();
-        if let Err(error) = run(&conn, "COMMIT") {
+        let under_way = self.wake.committing();
+        let committed = run(&conn, "COMMIT");
+        drop(under_way);
+        if let Err(error) = committed {
             self.memory.forget();
             let error = self.commit_failed(conn, &error);
             put_down(filled.offers, &error);

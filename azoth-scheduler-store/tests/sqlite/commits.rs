@@ -60,3 +60,21 @@ async fn store_that_is_dropped_ends_its_watch() {
     }
     assert_sound(&other).await;
 }
+
+/// Where a file system tells of no writes, whoever waits has to ask.
+#[tokio::test]
+async fn store_says_that_it_hears_of_commits_only_once_it_has_heard_of_one() {
+    let folder = Folder::new();
+    let (here, there) = (folder.open(), folder.open());
+    assert!(!here.hears_every_commit(), "nobody watches yet");
+    let mut head = here.watch_head();
+    for number in 1..=10 {
+        apply(&there, at(0), [job(&format!("task-{number}"))]).await;
+        until(&mut head, number).await;
+        if here.hears_every_commit() {
+            return;
+        }
+        // The first ones may have been seen as the watch began, before any hint.
+    }
+    panic!("ten commits were told and none was heard");
+}

@@ -1,0 +1,152 @@
+//! When the loop wakes although nobody tells it anything, and what it asks the store then.
+//!
+//! It knows when the next task is due, and hears of commits. So the poll interval is for what it cannot know: whether others
+//! have written, where the store does not hear of it; whether something due that it was not given can be had by now; and
+//! whether the wall clock was set. Only the second needs a claim.
+
+use std::time::Duration;
+
+use azoth_scheduler_core::time::Timestamp;
+use azoth_scheduler_store::StandingOffer;
+
+use crate::clock::Sleep;
+use crate::poller::Poller;
+
+/// What the loop knows of when there will be work.
+#[derive(Debug)]
+pub(crate) struct Alarm {
+    /// When the next task is due that may be given to this worker.
+    due: Option<Timestamp>,
+    /// Something may be due that it was not given. Whether it can be had shows when it is asked for.
+    left_behind: bool,
+    /// When to look whether anything was missed, and when to ask whatever is known; by the monotonic clock.
+    poll_at: Duration,
+    ask_at: Duration,
+}
+
+impl Alarm {
+    /// Nothing is known yet.
+    pub(crate) fn new(now: Duration) -> Self {
+        Self { due: None, left_behind: true, poll_at: now, ask_at: now }
+    }
+
+    /// The store was asked for due tasks, and this is what it left.
+    pub(crate) fn set(&mut self, due: Option<Timestamp>, left_behind: bool) {
+        (self.due, self.left_behind) = (due, left_behind);
+    }
+
+    /// Another task comes due then.
+    pub(crate) fn also(&mut self, due: Option<Timestamp>) {
+        self.due = [self.due, due].into_iter().flatten().min();
+    }
+}
+
+impl Poller {
+    /// The store is asked for due tasks.
+    pub(crate) fn asks(&mut self) {
+        let now = self.shared.clock().elapsed();
+        self.alarm.poll_at = now.saturating_add(self.poll_interval());
+        self.alarm.ask_at = now.saturating_add(SLEEP_MAX);
+    }
+
+    /// There is no room, so the store is not asked for due tasks.
+    pub(crate) fn asks_for_nothing(&mut self) {
+        self.asks();
+        self.alarm.set(None, true);
+    }
+
+    /// Sleeps until something is to be done that nobody tells of.
+    pub(crate) fn deadline(&self, standing: Option<&StandingOffer>) -> Sleep {
+        let clock = self.shared.clock();
+        let now = clock.elapsed();
+        let look_at = self.next_look();
+        let resting_until = self.resting_until();
+        if self.transaction.is_some() {
+            // What is asked of the store is asked already.
+            return clock.sleep_until(look_at.max(resting_until));
+        }
+        if resting_until > now {
+            return clock.sleep_until(resting_until);
+        }
+        let others_at = look_at.min(self.alarm.poll_at);
+        match self.due_at_of(standing) {
+            Some(due_at) if due_at < others_at => clock.wake_at(due_at),
+            Some(_) | None => clock.sleep_until(others_at),
+        }
+    }
+
+    /// The deadline has come. Whether there is anything to do.
+    pub(crate) fn woke(&mut self, standing: Option<&StandingOffer>) -> bool {
+        let now = self.shared.clock().elapsed();
+        if self.transaction.is_some() || self.next_look() <= now {
+            return true;
+        }
+        let due = self.due_at_of(standing).is_some_and(|due_at| due_at <= now);
+        self.ask |= due || self.trouble.is_some();
+        let knows_all = !self.ask && self.nothing_is_missed(now) && self.shared.store.hears_every_commit();
+        if knows_all {
+            self.polled(now);
+        }
+        !knows_all
+    }
+
+    /// Looks, once a poll interval, whether anything was missed.
+    pub(crate) async fn poll(&mut self) {
+        let now = self.shared.clock().elapsed();
+        if self.ask || self.transaction.is_some() || self.rests() || now < self.alarm.poll_at {
+            return;
+        }
+        self.polled(now);
+        if !self.nothing_is_missed(now) {
+            self.ask = true;
+            return;
+        }
+        if self.shared.store.hears_every_commit() {
+            return;
+        }
+        match self.shared.in_time(self.shared.store.head()).await {
+            Ok(head) if head > self.seen => {
+                self.check_held_at = self.check_held_at.min(self.next_check_of_held());
+                self.ask = true;
+            }
+            Ok(_) => {}
+            Err(error) => self.store_fails(&error),
+        }
+    }
+
+    /// Whether all that may have been missed since the store was asked is what others have written.
+    fn nothing_is_missed(&self, now: Duration) -> bool {
+        let clock_stands = !self.clock_watch.went_back(self.shared.clock().now());
+        clock_stands && !self.alarm.left_behind && now < self.alarm.ask_at
+    }
+
+    fn polled(&mut self, now: Duration) {
+        self.alarm.poll_at = now.saturating_add(self.poll_interval());
+    }
+
+    /// When to look at other workers, at what runs here, or at what waits.
+    fn next_look(&self) -> Duration {
+        let check_held_at = (!self.executions.is_empty()).then_some(self.check_held_at);
+        let others = [check_held_at, self.queue.overdue_at()].into_iter().flatten();
+        others.fold(self.look_at, Duration::min)
+    }
+
+    /// When the next task is due, as far as this loop and the offer that stands know; by the monotonic clock, as the wall clock
+    /// stands now.
+    pub(crate) fn due_at_of(&self, standing: Option<&StandingOffer>) -> Option<Duration> {
+        let clock = self.shared.clock();
+        let due = [self.alarm.due, standing.and_then(StandingOffer::next_due)].into_iter().flatten().min()?;
+        Some(clock.elapsed().saturating_add(clock.until(due)))
+    }
+
+    fn poll_interval(&self) -> Duration {
+        self.shared.config.poll_interval.min(SLEEP_MAX)
+    }
+
+    fn resting_until(&self) -> Duration {
+        self.trouble.as_ref().map_or(Duration::ZERO, |trouble| trouble.until)
+    }
+}
+
+/// The store is asked for due tasks at least so often, whatever is known and whatever the poll interval.
+const SLEEP_MAX: Duration = Duration::from_secs(30);

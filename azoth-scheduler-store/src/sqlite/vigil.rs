@@ -1,0 +1,311 @@
+//! How long it is looked for a commit after a hint, and when nothing is left to be found.
+//!
+//! Whoever commits holds the write lock from before his first frame until his commit is visible, so no two commits overlap.
+//! A look that finds something new where a look before it, itself behind all hints, did not, is therefore the last one: the
+//! commit that became visible between the two was under way at that first look, each other one that there was a hint of
+//! ended before it, and one that began after it brings a hint of its own.
+//!
+//! No clock and no file here: what is seen is brought, and what to do next is answered.
+
+use std::time::Duration;
+
+/// The looks after a hint.
+#[derive(Debug)]
+pub(super) struct Vigil {
+    pauses: Pauses,
+    step: usize,
+    /// There was a look since the last hint.
+    based: bool,
+    /// There were hints since the pauses began.
+    again: bool,
+    over: bool,
+    /// Commits of the writer of this process so far.
+    rounds: u64,
+}
+
+/// What this process's own writer does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct OwnWriter {
+    /// So often has it committed; each commit told of all that others had committed before it.
+    pub(super) rounds: u64,
+    /// It is committing.
+    pub(super) committing: bool,
+}
+
+/// What to do before the next look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Sleep for so long. Hints that come meanwhile wait, so that a busy file costs no more than these looks.
+    Sleep(Duration),
+    /// Sleep until a hint comes, but no longer than this.
+    Listen(Duration),
+    /// Sleep until the writer of this process has committed, but no longer than this: nobody else can meanwhile.
+    AwaitOwn(Duration),
+    /// Everything that there was a hint of is told.
+    Rest,
+}
+
+/// Which pauses are made between looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pauses {
+    /// Short ones: a commit is under way.
+    Soon,
+    /// Few: a commit was seen, and it is hardly likely that there was a hint of another.
+    Calm,
+}
+
+impl Vigil {
+    /// There was a hint. The writer had committed so often when nothing was left to be found before.
+    pub(super) fn new(rounds: u64) -> Self {
+        Self { pauses: Pauses::Soon, step: 0, based: false, again: false, over: false, rounds }
+    }
+
+    /// Whether to look now. `hinted`: there were hints since this was asked last.
+    pub(super) fn wants_look(&mut self, hinted: bool, own: OwnWriter) -> bool {
+        let own_committed = std::mem::replace(&mut self.rounds, own.rounds) != own.rounds;
+        if hinted {
+            self.based = false;
+            self.again |= self.step > 0;
+            if self.pauses == Pauses::Calm {
+                (self.pauses, self.step) = (Pauses::Soon, 0);
+            }
+        }
+        // The hint is most likely of our own, and our own commit tells of all that others committed before it.
+        !(hinted && (own_committed || own.committing))
+    }
+
+    /// It was looked, and something was new or not.
+    pub(super) fn looked(&mut self, new: bool) {
+        self.over = new && self.based;
+        if new && !self.based {
+            (self.pauses, self.step) = (Pauses::Calm, 0);
+        }
+        self.based = true;
+    }
+
+    /// What to do until it is looked again.
+    pub(super) fn next(&mut self, own: OwnWriter) -> Next {
+        if self.over {
+            return Next::Rest;
+        }
+        if self.pauses == Pauses::Soon && self.step >= SOON.len() && self.again {
+            (self.step, self.again) = (0, false);
+        }
+        let step = self.step;
+        self.step += 1;
+        if own.committing && self.based {
+            return if step < OWN_STEPS { Next::AwaitOwn(OWN) } else { Next::Rest };
+        }
+        let (short, long): (&[_], &[_]) = match self.pauses {
+            Pauses::Soon => (&SOON, &LATE),
+            Pauses::Calm => (&CALM, &CALM_LATE),
+        };
+        match (short.get(step), long.get(step.saturating_sub(short.len()))) {
+            (Some(span), _) => Next::Sleep(*span),
+            (None, Some(span)) => Next::Listen(*span),
+            (None, None) => Next::Rest,
+        }
+    }
+}
+
+const fn us(us: u64) -> Duration {
+    Duration::from_micros(us)
+}
+
+const fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+/// While a commit is under way it is looked after each of these pauses: 20 ms in all.
+const SOON: [Duration; 15] = [
+    us(250),
+    us(250),
+    us(500),
+    ms(1),
+    ms(1),
+    ms(1),
+    ms(2),
+    ms(2),
+    ms(2),
+    ms(2),
+    ms(2),
+    ms(2),
+    ms(2),
+    ms(1),
+    ms(1),
+];
+/// And then, if nothing has come to be seen: a slow disk may take its time to sync.
+const LATE: [Duration; 4] = [ms(20), ms(40), ms(80), ms(160)];
+/// After a commit that may have been the only one.
+const CALM: [Duration; 1] = [ms(1)];
+const CALM_LATE: [Duration; 4] = [ms(4), ms(15), ms(50), ms(150)];
+/// The writer of this process is waited for so long and so often; how its commit ends is told by itself.
+const OWN: Duration = ms(20);
+const OWN_STEPS: usize = SOON.len() + LATE.len();
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const IDLE: OwnWriter = OwnWriter { rounds: 0, committing: false };
+    const COMMITTING: OwnWriter = OwnWriter { rounds: 0, committing: true };
+    const COMMITTED: OwnWriter = OwnWriter { rounds: 1, committing: false };
+
+    #[test]
+    fn commit_of_our_own_costs_two_looks() {
+        let mut vigil = Vigil::new(0);
+        assert!(!vigil.wants_look(true, COMMITTING), "the hint is of our own");
+        assert_eq!(vigil.next(COMMITTING), Next::Sleep(us(250)));
+        assert!(vigil.wants_look(false, COMMITTING));
+        vigil.looked(false);
+        assert_eq!(vigil.next(COMMITTING), Next::AwaitOwn(OWN));
+        assert!(vigil.wants_look(false, COMMITTED));
+        vigil.looked(true);
+        assert_eq!(vigil.next(COMMITTED), Next::Rest);
+    }
+
+    #[test]
+    fn commit_of_our_own_that_was_over_before_its_hint_was_heard_costs_six_looks() {
+        let mut vigil = Vigil::new(0);
+        let mut looks = 0;
+        let mut next = Next::Sleep(Duration::ZERO);
+        let mut hinted = true;
+        while next != Next::Rest {
+            if vigil.wants_look(hinted, COMMITTED) {
+                looks += 1;
+                vigil.looked(looks == 1);
+            }
+            hinted = false;
+            next = vigil.next(COMMITTED);
+        }
+        assert_eq!(looks, 6);
+    }
+
+    #[test]
+    fn while_our_own_writer_goes_on_nothing_is_asked() {
+        let mut vigil = Vigil::new(0);
+        for rounds in 1..1_000 {
+            let own = OwnWriter { rounds, committing: false };
+            assert!(!vigil.wants_look(true, own));
+            assert!(matches!(vigil.next(own), Next::Sleep(_)));
+        }
+    }
+
+    #[test]
+    fn hint_that_no_commit_follows_is_forgotten_after_a_third_of_a_second() {
+        let mut vigil = Vigil::new(0);
+        let (mut looks, mut spent, mut hinted) = (0, Duration::ZERO, true);
+        loop {
+            if vigil.wants_look(hinted, IDLE) {
+                looks += 1;
+                vigil.looked(false);
+            }
+            hinted = false;
+            match vigil.next(IDLE) {
+                Next::Sleep(span) | Next::Listen(span) | Next::AwaitOwn(span) => spent += span,
+                Next::Rest => break,
+            }
+        }
+        assert_eq!((looks, spent), (1 + SOON.len() + LATE.len(), ms(320)));
+    }
+
+    /// A commit: from its lock to the instant at which it is visible, in microseconds; its frames lie in between.
+    struct Commit {
+        locked: u64,
+        frames: Vec<u64>,
+        visible: u64,
+        own: bool,
+    }
+
+    /// Chance from a seed.
+    struct Dice(u64);
+
+    impl Dice {
+        fn roll(&mut self, below: u64) -> u64 {
+            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (self.0 >> 33) % below
+        }
+    }
+
+    fn history(dice: &mut Dice) -> Vec<Commit> {
+        let mut now = 0;
+        let commits = (0..1 + dice.roll(6)).map(|_| {
+            // In bursts, and after a rest.
+            now += if dice.roll(3) == 0 { dice.roll(400_000) } else { dice.roll(300) };
+            let locked = now;
+            let mut frames = Vec::new();
+            for _ in 0..1 + dice.roll(4) {
+                now += 1 + dice.roll(60);
+                frames.push(now);
+            }
+            // A sync, which takes as long as it likes.
+            now += 1 + [dice.roll(40), dice.roll(5_000), dice.roll(120_000)][dice.roll(3) as usize];
+            Commit { locked, frames, visible: now, own: dice.roll(2) == 0 }
+        });
+        commits.collect()
+    }
+
+    /// Runs the watch over a history of commits. What it knows of when all is over, and how many commits there were.
+    fn watched(history: &[Commit], dice: &mut Dice) -> (usize, usize) {
+        let hints: Vec<u64> = history.iter().flat_map(|commit| commit.frames.iter().copied()).collect();
+        let visible = |now| history.iter().filter(|commit| commit.visible <= now).count();
+        // The writer says so a little before and after.
+        let own = |now| OwnWriter {
+            rounds: history.iter().filter(|commit| commit.own && commit.visible + 7 <= now).count() as u64,
+            committing: history
+                .iter()
+                .any(|commit| commit.own && (commit.locked..commit.visible + 3).contains(&now)),
+        };
+        let told_by_own = |now| {
+            let own = history.iter().rposition(|commit| commit.own && commit.visible + 7 <= now);
+            own.map_or(0, |last| last + 1)
+        };
+        let (mut now, mut heard, mut version, mut rounds) = (0, 0, 0, 0);
+        // Each round begins with a hint that nobody has heard.
+        while let Some(hint) = hints.get(heard) {
+            now = now.max(*hint) + dice.roll(300);
+            let mut vigil = Vigil::new(rounds);
+            loop {
+                let writer = own(now);
+                rounds = writer.rounds;
+                now += dice.roll(5);
+                let due = hints.iter().filter(|hint| **hint <= now).count();
+                let hinted = std::mem::replace(&mut heard, due) != due;
+                if vigil.wants_look(hinted, writer) {
+                    now += dice.roll(50);
+                    let seen = visible(now);
+                    vigil.looked(std::mem::replace(&mut version, seen) != seen);
+                    now += dice.roll(20);
+                }
+                let until = |span: Duration| now + u64::try_from(span.as_micros()).unwrap();
+                now = match vigil.next(own(now)) {
+                    Next::Rest => break,
+                    Next::Sleep(span) => until(span) + dice.roll(100),
+                    Next::Listen(span) => match hints.get(heard) {
+                        Some(hint) => until(span).min(now.max(*hint)) + dice.roll(100),
+                        None => until(span),
+                    },
+                    Next::AwaitOwn(span) => {
+                        let over = history.iter().find(|commit| commit.own && commit.visible + 3 > now);
+                        over.map_or(now, |commit| commit.visible + 3).min(until(span)) + dice.roll(60)
+                    }
+                };
+            }
+        }
+        // Our own writer tells in any case.
+        let end = now.max(history.last().map_or(0, |commit| commit.visible + 7));
+        (version.max(told_by_own(end)), history.len())
+    }
+
+    const SEEDS: u64 = 20_000;
+
+    #[test]
+    fn no_commit_is_missed_wherever_it_falls_between_the_looks() {
+        for seed in 0..SEEDS {
+            let mut dice = Dice(seed);
+            let history = history(&mut dice);
+            let (told, all) = watched(&history, &mut dice);
+            assert_eq!(told, all, "seed {seed}");
+        }
+    }
+}
