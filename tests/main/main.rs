@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic in a test is its failure")]
 
 mod bad_input;
+mod cancelled;
 mod defects;
 mod enqueue;
 mod full_disk;
