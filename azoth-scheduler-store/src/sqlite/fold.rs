@@ -159,7 +159,9 @@ impl Fold {
         let mut rows = RowWriter::new(conn, &mut self.updates);
         for key in self.unwritten.drain(..) {
             let Some(slot) = self.tasks.get_mut(&key).filter(|slot| !slot.written) else { continue };
-            slot.row = Some(rows.write(slot.row.as_ref(), Cells::of(&slot.entry))?);
+            let row = Cells::of(&slot.entry);
+            rows.write(slot.row.as_ref(), &row)?;
+            slot.row = Some(row);
             if self.unwritten_waits.remove(&key) {
                 wait_row::write(conn, &slot.entry)?;
             }

@@ -27,8 +27,10 @@ pub(super) struct Memory {
     unwritten: Vec<Unwritten>,
     /// Tasks whose rows this transaction has written.
     written: Vec<TaskId>,
-    /// The row of the task that was taken out, where it stands in its table as the task was.
-    row: Option<Cells>,
+    /// The rows of tasks that are unwritten, as they stand in their table.
+    rows: Vec<Cells>,
+    /// Which of them is that of the task that was taken out.
+    row: Option<usize>,
     /// A task that was looked for in this transaction and is not there: whoever schedules it takes it next.
     absent: Option<TaskId>,
     /// Among them are some that wait for others, or did.
@@ -56,8 +58,8 @@ pub(super) struct Check {
 #[derive(Debug)]
 struct Unwritten {
     id: TaskId,
-    /// The row as it stands in its table; `None` where there is none yet.
-    row: Option<Cells>,
+    /// Which of the rows is its one; `None` where there is none yet.
+    row: Option<usize>,
 }
 
 /// A task. Empty for one that does not exist.
@@ -132,6 +134,7 @@ impl Memory {
         self.tasks.clear();
         self.unwritten.clear();
         self.written.clear();
+        self.rows.clear();
         self.row = None;
         self.absent = None;
         self.has_unwritten_waits = false;
@@ -179,7 +182,10 @@ impl Memory {
         self.row = None;
         if let Some(entry) = &slot.entry {
             self.scopes.touch(&entry.state.definition);
-            self.row = (!slot.is_unwritten).then(|| Cells::of(entry));
+            if !slot.is_unwritten {
+                self.row = Some(self.rows.len());
+                self.rows.push(Cells::of(entry));
+            }
         }
         Ok(slot)
     }
@@ -223,7 +229,7 @@ impl Memory {
         for Unwritten { id, row } in self.unwritten.drain(..) {
             let Some(slot) = self.tasks.get_mut(&id) else { continue };
             let Some(entry) = &slot.entry else { continue };
-            rows.write(row.as_ref(), Cells::of(entry))?;
+            rows.write(row.and_then(|row| self.rows.get(row)), &Cells::of(entry))?;
             let waits = !entry.state.waits_for.is_empty();
             if slot.has_waits || waits {
                 wait_row::write(conn, entry)?;
@@ -232,6 +238,7 @@ impl Memory {
             slot.is_unwritten = false;
             self.written.push(id);
         }
+        self.rows.clear();
         self.has_unwritten_waits = false;
         self.scopes.flush(conn)
     }

@@ -58,13 +58,12 @@ impl<'a> RowWriter<'a> {
         Self { conn, updates, insert: None, update: None }
     }
 
-    /// Makes the row that holds `before`, or the one that is not there yet, hold `after`. Gives that back.
-    pub(super) fn write(&mut self, before: Option<&Cells>, after: Cells) -> Result<Cells, StoreError> {
+    /// Makes the row that holds `before`, or the one that is not there yet, hold `after`.
+    pub(super) fn write(&mut self, before: Option<&Cells>, after: &Cells) -> Result<(), StoreError> {
         match before {
-            Some(before) => self.change(before, &after)?,
-            None => self.insert(&after)?,
+            Some(before) => self.change(before, after),
+            None => self.insert(after),
         }
-        Ok(after)
     }
 
     fn insert(&mut self, cells: &Cells) -> Result<(), StoreError> {
