@@ -63,6 +63,20 @@ impl Queue {
         Some(queued)
     }
 
+    /// Takes out all of these types.
+    pub(crate) fn take_of(&mut self, task_types: &[TaskType]) -> Vec<Queued> {
+        let mut taken = Vec::new();
+        for level in self.levels.values_mut() {
+            let of_types = |queued: &Queued| task_types.contains(&queued.claimed.task_type);
+            let (out, stay): (VecDeque<_>, VecDeque<_>) =
+                std::mem::take(level).into_iter().partition(of_types);
+            *level = stay;
+            taken.extend(out);
+        }
+        self.length -= taken.len();
+        taken
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.length == 0
     }

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use azoth_scheduler_core::command::AbandonReason;
 use azoth_scheduler_core::execution::Outcome;
-use azoth_scheduler_core::id::{ExecutionId, WorkerId};
+use azoth_scheduler_core::id::{ExecutionId, TaskType, WorkerId};
 use azoth_scheduler_core::time::Timestamp;
 use azoth_scheduler_store::{Claimed, LogPosition, StandingOffer, StoreError, WorkerInfo};
 use tokio::sync::watch;
@@ -253,12 +253,27 @@ impl Poller {
 
     /// Gives back all that waits for a slot.
     pub(crate) fn give_back_queue(&mut self) {
-        let now = self.shared.clock().now();
-        while let Some(Queued { claimed, .. }) = self.next_queued() {
-            self.shared.running.remove(claimed.execution);
-            self.recorder.give_back(claimed.task, claimed.execution, AbandonReason::NotStarted, now, None);
-            self.ask = true;
+        while let Some(queued) = self.next_queued() {
+            self.give_back(queued);
         }
+    }
+
+    /// Gives back what waits for a slot of types that were given a limit or a pause since: it does not run, and counts.
+    pub(crate) fn give_back_of(&mut self, task_types: &[TaskType]) {
+        for queued in self.queue.take_of(task_types) {
+            if queued.cancel.is_cancelled() {
+                self.shared.running.remove(queued.claimed.execution);
+            } else {
+                self.give_back(queued);
+            }
+        }
+    }
+
+    fn give_back(&mut self, queued: Queued) {
+        let (claimed, now) = (queued.claimed, self.shared.clock().now());
+        self.shared.running.remove(claimed.execution);
+        self.recorder.give_back(claimed.task, claimed.execution, AbandonReason::NotStarted, now, None);
+        self.ask = true;
     }
 
     /// Forgets all that waits for a slot: another worker is to take it over.

@@ -186,11 +186,14 @@ impl Poller {
         }
     }
 
-    /// Room for more of what takes hardly any time, while so many results are recorded.
+    /// Room for more of what takes hardly any time, while so many results are recorded. While something waits also where there
+    /// is none: to hear whether it may go on waiting.
     fn ahead(&self, recorded: usize) -> Option<Ahead> {
         let room = self.queue.room(self.recorder.len().saturating_sub(recorded));
         let task_types = self.queue.quick_types();
-        (!task_types.is_empty() && room > 0).then(|| Ahead { task_types, executions: self.mint(room) })
+        let some = !task_types.is_empty() && room > 0;
+        let executions = if some { self.mint(room) } else { Vec::new() };
+        (some || !self.queue.is_empty()).then_some(Ahead { task_types, executions })
     }
 
     fn mint(&self, executions: usize) -> Vec<ExecutionId> {
@@ -206,6 +209,9 @@ impl Poller {
         self.seen = self.seen.max(claims.seen);
         let some = !claims.claimed.is_empty();
         self.suspect_since = claims.next_suspect;
+        if !claims.held_back.is_empty() {
+            self.give_back_of(&claims.held_back);
+        }
         for claimed in claims.claimed {
             self.queue(claimed, now);
         }

@@ -358,6 +358,9 @@ pub struct Claims {
     pub worker_ended: bool,
     /// Everything up to this position was looked at.
     pub seen: LogPosition,
+    /// Where something was offered [`ahead`](ClaimOffer::ahead): those of the offered types that are paused or have a limit or a
+    /// rate, of themselves or of everything. What was claimed ahead of them and waits for a slot is to be given back.
+    pub held_back: Vec<TaskType>,
 }
 
 /// An execution that a worker is to start. Its claim is durable.

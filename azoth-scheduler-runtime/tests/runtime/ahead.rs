@@ -3,9 +3,10 @@
 use azoth_scheduler_core::command::AbandonReason;
 use azoth_scheduler_core::event::Event;
 use azoth_scheduler_core::execution::Outcome;
+use azoth_scheduler_core::scope::Scope;
 use azoth_scheduler_core::state::PhaseKind;
 use azoth_scheduler_core::task::Priority;
-use azoth_scheduler_runtime::TaskHandler;
+use azoth_scheduler_runtime::{Limits, Scheduler, TaskHandler};
 use azoth_scheduler_store::Store;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -153,6 +154,36 @@ async fn what_has_waited_for_a_second_is_given_back_and_not_claimed_ahead_again(
     other.end().await;
     warm.gate.open();
     warm.fixture.end().await;
+}
+
+#[tokio::test]
+async fn what_waits_is_given_back_at_once_when_its_type_is_paused_or_given_a_limit() {
+    // I22, I27
+    let work = || Scope::task_type("work").unwrap();
+    for number in 0..3 {
+        let warm = Warm::up(16).await;
+        warm.busy_with(&["a", "b"]).await;
+        assert_eq!(warm.held().await, 3);
+        // By somebody else, and no time passes.
+        let other = Scheduler::builder(warm.fixture.store.clone()).with_clock(warm.fixture.clock.clone());
+        let other = other.build().unwrap();
+        match number {
+            0 => drop(within(other.pause(work(), "repair").into_future()).await.unwrap()),
+            1 => drop(within(other.pause(Scope::Everything, "repair").into_future()).await.unwrap()),
+            _ => drop(within(other.set_limits(work(), Limits::new().max_running(2))).await.unwrap()),
+        }
+        warm.settle().await;
+        assert_eq!(warm.held().await, 1, "case {number}");
+        for task in ["a", "b"] {
+            assert_eq!(warm.why_abandoned(task).await, [AbandonReason::NotStarted], "case {number}");
+        }
+        warm.gate.open();
+        within(other.resume(work())).await.unwrap();
+        within(other.resume(Scope::Everything)).await.unwrap();
+        warm.fixture.idle().await;
+        assert_eq!(warm.started().len(), 3, "case {number}");
+        warm.fixture.end().await;
+    }
 }
 
 #[tokio::test]

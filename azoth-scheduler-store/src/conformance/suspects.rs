@@ -12,7 +12,7 @@ use azoth_scheduler_core::testing::{at, succeeded, task_type};
 use super::bench::{Bench, ends, ok, some, want, want_with};
 use super::claiming::names;
 use super::fencing::taken;
-use super::scopes::{limit, running, work};
+use super::scopes::{limit, pause, resume, running, work};
 use crate::store::{Ahead, Batch, CLAIM_BATCH_MAX, ClaimOffer, Claims, Suspects};
 
 pub(super) async fn a_suspect_is_claimed_by_an_idle_worker_alone(bench: &mut Bench) {
@@ -96,9 +96,18 @@ pub(super) async fn what_a_limit_or_a_key_holds_together_is_not_claimed_ahead(be
         bench.does(limit(scope.clone(), LimitsChange::Set(limits)), at(3)).await;
         let held = ahead(bench, owner, 0, 5).await;
         assert!(held.claimed.is_empty(), "{scope} with {limits:?}: {held:?}");
+        assert!(held.held_back.contains(&task_type("work")), "what waits is to be given back: {held:?}");
         bench.does(limit(scope.clone(), LimitsChange::Set(Limits::default())), at(4)).await;
-        assert_eq!(ahead(bench, owner, 0, 5).await.claimed.len(), 1, "{scope} without {limits:?}");
+        let free = ahead(bench, owner, 0, 5).await;
+        assert!(free.claimed.len() == 1 && free.held_back.is_empty(), "{scope} without {limits:?}: {free:?}");
+        bench.does(pause(scope.clone(), None), at(5)).await;
+        let held = ahead(bench, owner, 0, 5).await;
+        assert!(held.held_back.contains(&task_type("work")), "{scope} is paused: {held:?}");
+        bench.does(resume(scope), at(6)).await;
     }
+    bench.does(limit(work(), LimitsChange::Set(running(100))), at(7)).await;
+    let claims = bench.claim(owner, &["work"], 1, at(10)).await;
+    assert!(claims.held_back.is_empty(), "nothing was offered ahead: {claims:?}");
 }
 
 /// A task that was lost as often as makes it a suspect.

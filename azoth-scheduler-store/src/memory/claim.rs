@@ -38,9 +38,12 @@ impl Tables {
             Suspects::Refused => self.claim_all(offer, &types, now)?,
         };
         let next_due = self.next_due(&types, now);
+        let held_back = |kind: &TaskType| self.has_limits(kind) || self.gate_of(kind, now) != Gate::Open;
+        let offered = types.iter().filter(|_| offer.ahead.is_some());
+        let held_back = offered.filter(|kind| held_back(kind)).cloned().collect();
         let open = types.into_iter().filter(|kind| self.gate_of(kind, now) == Gate::Open).collect();
         let next_suspect = self.projection.due.next_due(&open, Which::Suspects);
-        Ok(Claims { claimed, next_due, next_suspect, worker_ended: false, seen: self.head() })
+        Ok(Claims { claimed, next_due, next_suspect, worker_ended: false, seen: self.head(), held_back })
     }
 
     /// Claims for the free slots, and then ahead.

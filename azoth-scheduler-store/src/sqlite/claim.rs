@@ -75,7 +75,9 @@ impl<'a, 'g> Claim<'a, 'g> {
         let next_due = self.gates.next_due(conn, &self.lanes)?;
         let next_suspect = suspect::next_due(conn, self.gates.open())?;
         let seen = LogPosition::from_number(self.group.head().position);
-        Ok(Claims { claimed, next_due, next_suspect, worker_ended: false, seen })
+        let ahead = self.offer.ahead.is_some();
+        let held_back = if ahead { self.gates.held_back(&self.offer.task_types) } else { Vec::new() };
+        Ok(Claims { claimed, next_due, next_suspect, worker_ended: false, seen, held_back })
     }
 
     /// Claims for the free slots, and then ahead.

@@ -84,6 +84,15 @@ impl Gates {
         held.is_some_and(|held| held.gate == Gate::Open && !(self.ahead && held.limited))
     }
 
+    /// Those of the offered types of which nothing is to wait for a slot.
+    pub(super) fn held_back(&self, offered: &[TaskType]) -> Vec<TaskType> {
+        if self.everything.holds_back() {
+            return offered.to_vec();
+        }
+        let held = self.types.values().filter(|(_, held)| held.holds_back());
+        held.map(|(name, _)| name.clone()).collect()
+    }
+
     /// A task of this type was claimed.
     pub(super) fn passed(
         &mut self,
@@ -118,6 +127,10 @@ impl Gates {
 
 impl Held {
     const FREE: Held = Held { gate: Gate::Open, limited: false };
+
+    fn holds_back(self) -> bool {
+        self.limited || self.gate != Gate::Open
+    }
 
     fn and(self, other: Held) -> Held {
         Held { gate: self.gate.and(other.gate), limited: self.limited || other.limited }
