@@ -84,6 +84,14 @@ pub enum Wish {
         /// By whom.
         by: Actor,
     },
+    /// Let it go on with a scope that is about to be resumed: what came due meanwhile goes to this policy, as after a pause
+    /// of its own. Nothing changes where nothing came due, and for a task that does not wait.
+    ResumeWithScope {
+        /// What becomes of the occurrences that passed meanwhile.
+        misfire: MisfirePolicy,
+        /// By whom.
+        by: Actor,
+    },
     /// Let it run no more until it is scheduled again. A running execution goes on to its end.
     Disable {
         /// Why.
@@ -301,6 +309,7 @@ impl Wish {
             | Wish::Cancel { .. }
             | Wish::Pause { .. }
             | Wish::Resume { .. }
+            | Wish::ResumeWithScope { .. }
             | Wish::Disable { .. }
             | Wish::CorrectClock
             | Wish::RunNow { .. }

@@ -109,7 +109,7 @@ pub enum Event {
         /// When the pause ends by itself, if it does.
         until: Option<Timestamp>,
     },
-    /// Somebody resumed the task.
+    /// Somebody resumed the task, or a scope that it rested with.
     TaskResumed {
         /// By whom.
         by: Actor,

@@ -317,6 +317,8 @@ fn resume(state: &mut TaskState, then: Option<&MovedOn>, at: Timestamp) {
             state.phase = TaskPhase::Waiting(*work);
             move_on(state, then, *progress, at);
         }
+        // It rested with its scope.
+        (TaskPhase::Waiting(_), Some(MovedOn { then, progress })) => move_on(state, then, *progress, at),
         (_, _) => {}
     }
 }

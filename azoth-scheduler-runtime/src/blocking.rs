@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use azoth_scheduler_core::id::TaskId;
+use azoth_scheduler_core::schedule::MisfirePolicy;
 use azoth_scheduler_core::scope::Scope;
 use azoth_scheduler_store::{LogPosition, RecordedEvent, TaskFilter, VerifyReport};
 use serde::de::DeserializeOwned;
@@ -96,6 +97,14 @@ impl BlockingScheduler {
     /// As there.
     pub fn pause(&self, scope: Scope, reason: impl AsRef<str>) -> Result<ScopeChange> {
         self.wait(self.scheduler.pause(scope, reason).into_future())
+    }
+
+    /// See [`Scheduler::resume_with`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn resume_with(&self, scope: Scope, misfire: MisfirePolicy) -> Result<ScopeChange> {
+        self.wait(self.scheduler.resume_with(scope, misfire))
     }
 
     /// See [`Scheduler::resume`].

@@ -6,13 +6,15 @@ use std::num::{NonZeroU32, NonZeroU64};
 use std::pin::Pin;
 use std::time::Duration;
 
-use azoth_scheduler_core::command::{ScopeCommand, ScopeWish, Wish};
+use azoth_scheduler_core::command::{ScopeCommand, ScopeWish, TaskCommand, Wish};
 use azoth_scheduler_core::decide::Answer;
 use azoth_scheduler_core::execution::ErrorText;
 use azoth_scheduler_core::id::TaskId;
+use azoth_scheduler_core::schedule::MisfirePolicy;
 use azoth_scheduler_core::scope::{self, LimitsChange, RATE_PER_MS_MAX, Rate, Scope, ScopeState};
+use azoth_scheduler_core::state::{PhaseKind, TaskState};
 use azoth_scheduler_core::time::Timestamp;
-use azoth_scheduler_store::Batch;
+use azoth_scheduler_store::{Batch, TaskFilter};
 use time::OffsetDateTime;
 
 use crate::error::{RequestError, Result, SchedulerError};
@@ -179,6 +181,36 @@ impl Scheduler {
         self.shared().say_of_scope(ScopeCommand { scope, wish }).await
     }
 
+    /// Lets a scope that was paused go on, and says what becomes of the occurrences that passed meanwhile, whatever the policies
+    /// of their schedules. The waiting tasks of the type, and otherwise all that wait, are looked through in bounded batches
+    /// while the scope still rests. What comes due after that is late as ever. If this fails on the way the scope stays
+    /// paused, and what was decided for its first tasks holds.
+    ///
+    /// ```
+    /// # use azoth_scheduler_core::schedule::MisfirePolicy;
+    /// # use azoth_scheduler_core::scope::Scope;
+    /// # use azoth_scheduler_runtime::{Result, Scheduler};
+    /// # use azoth_scheduler_store::MemoryStore;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<()> {
+    /// let scheduler = Scheduler::builder(MemoryStore::new()).build()?;
+    /// scheduler.pause(Scope::Everything, "the disk is replaced").await?;
+    /// // Nobody needs the reports of last night any more.
+    /// scheduler.resume_with(Scope::Everything, MisfirePolicy::Skip).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`SchedulerError::Store`].
+    pub async fn resume_with(&self, scope: Scope, misfire: MisfirePolicy) -> Result<ScopeChange> {
+        let rests = |state: &ScopeState| state.scope == scope && state.pause.is_some();
+        if self.scopes().await?.iter().any(rests) {
+            self.shared().resume_tasks_with(&scope, misfire).await?;
+        }
+        self.resume(scope).await
+    }
+
     /// Lets a task rest until it is resumed or, with [`until`](Pausing::until), that instant comes. A running execution of it
     /// goes on to its end.
     ///
@@ -274,6 +306,37 @@ impl Shared {
         }
     }
 
+    /// Has what came due to the tasks of a scope judged by a policy.
+    async fn resume_tasks_with(&self, scope: &Scope, misfire: MisfirePolicy) -> Result<()> {
+        let waiting = TaskFilter::new().phase(PhaseKind::Waiting).limit(BATCH_TASKS);
+        let filter = match scope {
+            Scope::TaskType(name) => waiting.task_type(name.clone()),
+            Scope::Everything | Scope::Key(_) => waiting,
+        };
+        let mut page = filter.clone();
+        loop {
+            let states = self.store.tasks(&page).await?;
+            let now = self.clock().now();
+            let is_late = |state: &&TaskState| {
+                let due = state.waiting().is_some_and(|work| work.run_at <= now);
+                due && Scope::all_of(&state.definition).any(|of_task| of_task == *scope)
+            };
+            let resume = |state: &TaskState| {
+                let wish = Wish::ResumeWithScope { misfire, by: self.actor.clone() };
+                TaskCommand { task: state.id.clone(), wish }
+            };
+            let commands: Vec<_> = states.iter().filter(is_late).map(resume).collect();
+            if !commands.is_empty() {
+                // One that is refused was let go meanwhile.
+                self.store.apply(Batch::new(commands, now)).await?;
+            }
+            match states.last().filter(|_| states.len() == BATCH_TASKS) {
+                Some(last) => page = filter.clone().after(last.id.clone()),
+                None => return Ok(()),
+            }
+        }
+    }
+
     /// The wishes to declare limits: those of the handlers' types, and those of the builder, which go before them.
     pub(crate) fn declared_limits(&self) -> Vec<ScopeCommand> {
         let of_types = self.registry.limits().map(|(name, limits)| (Scope::TaskType(name), limits));
@@ -303,6 +366,8 @@ fn rate(count: u32, per: Duration, burst: Option<NonZeroU32>) -> Result<Rate, Re
     rate.ok_or(RequestError::Span { option: "rate", span: per, allowed: "1 ms to 366 days" })
 }
 
+/// So many tasks are looked at, and changed, in one transaction.
+const BATCH_TASKS: usize = 500;
 /// Of a rate's count this share may come at once.
 const BURST_SHARE: u32 = 10;
 

@@ -130,6 +130,9 @@ pub fn decide_among(
         Wish::Cancel { reason, by } => Ok(operate::cancel(existing()?, reason, by, now)),
         Wish::Pause { reason, by, until } => operate::pause(existing()?, reason, by, *until, now),
         Wish::Resume { misfire, by } => operate::resume(existing()?, *misfire, by, now),
+        Wish::ResumeWithScope { misfire, by } => {
+            Ok(operate::resume_with_scope(existing()?, *misfire, by, now))
+        }
         Wish::Disable { reason, by } => operate::disable(existing()?, reason, by, now),
         Wish::CorrectClock => Ok(clock::correct(existing()?, now)),
         Wish::RunNow { by } => retried::run_now(existing()?, by, now),

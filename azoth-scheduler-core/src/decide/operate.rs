@@ -105,6 +105,27 @@ pub(super) fn resume(
     Ok(Decision { events, answer: Answer::Recorded })
 }
 
+/// A task that was not paused itself, but rested with its scope.
+pub(super) fn resume_with_scope(
+    state: &TaskState,
+    policy: MisfirePolicy,
+    by: &Actor,
+    now: Timestamp,
+) -> Decision {
+    let TaskPhase::Waiting(work) = &state.phase else { return Decision::unchanged(state) };
+    let (moved_on, passed) = resumed(state, *work, policy, now);
+    let stays = match &moved_on.then {
+        Then::Next(next) | Then::Retry { work: next, .. } => next == work,
+        Then::Finish | Then::Disable(_) => false,
+    };
+    if stays && passed.is_empty() && moved_on.progress == state.progress {
+        return Decision::unchanged(state);
+    }
+    let mut events = passed_events(passed);
+    events.push(Event::TaskResumed { by: by.clone(), then: Some(moved_on) });
+    Decision { events, answer: Answer::Recorded }
+}
+
 /// A paused schedule is like a machine that stood still: what passed meanwhile goes to a misfire policy. What was
 /// decided before the pause (a retry, a backlog) and what has yet to come due stays as it is.
 fn resumed(state: &TaskState, work: Work, policy: MisfirePolicy, now: Timestamp) -> (MovedOn, Vec<Passed>) {

@@ -66,6 +66,7 @@ enum Act {
     Cancel,
     Pause,
     Resume(MisfirePolicy),
+    ResumeWithScope(MisfirePolicy),
     Disable,
     CorrectClock,
     RunNow,
@@ -156,6 +157,9 @@ impl Act {
             Act::Cancel => return wish("task", Wish::Cancel { reason, by }),
             Act::Pause => return wish("task", Wish::Pause { reason, by, until: None }),
             Act::Resume(misfire) => return wish("task", Wish::Resume { misfire: *misfire, by }),
+            Act::ResumeWithScope(misfire) => {
+                return wish("task", Wish::ResumeWithScope { misfire: *misfire, by });
+            }
             Act::Disable => return wish("task", Wish::Disable { reason, by }),
             Act::CorrectClock => return wish("task", Wish::CorrectClock),
             Act::RunNow => return wish("task", Wish::RunNow { by }),
@@ -185,6 +189,7 @@ impl Act {
             | Act::Cancel
             | Act::Pause
             | Act::Resume(_)
+            | Act::ResumeWithScope(_)
             | Act::Disable
             | Act::CorrectClock
             | Act::RunNow
@@ -239,6 +244,7 @@ fn acts() -> BoxedStrategy<Act> {
         1 => Just(Act::Cancel),
         4 => Just(Act::Pause),
         6 => policies().prop_map(Act::Resume),
+        4 => policies().prop_map(Act::ResumeWithScope),
         1 => Just(Act::Disable),
         3 => Just(Act::CorrectClock),
         5 => Just(Act::RunNow),

@@ -98,6 +98,47 @@ fn a_task_that_was_paused_while_it_ran_rests_when_it_ends() {
 }
 
 #[test]
+fn a_task_that_rested_with_its_scope_goes_on_under_the_policy_that_is_chosen_for_it() {
+    let resume = |misfire| wish("task", Wish::ResumeWithScope { misfire, by: actor("ops") });
+    let late = |policy| Misfire { policy, grace_ms: 0 };
+
+    // Its own policy would run one that stands for all.
+    let given = every_minute().and(resume(MisfirePolicy::Skip), at(630));
+    assert_eq!(passed(&given), [(at(60), at(540), 9, Fate::Missed(Miss::Paused))]);
+    assert_eq!(given.state().unwrap().waiting().unwrap().occurrence, at(600), "within its grace period");
+    let again = given.when(resume(MisfirePolicy::Skip), at(630));
+    let given = again.then_answered(Answer::Unchanged(PhaseKind::Waiting));
+
+    // Its own policy would run none.
+    let skip = with(|schedule| schedule.misfire = late(MisfirePolicy::Skip));
+    let skip = skip.and(resume(MisfirePolicy::RunOnce), at(630)).and(claim("task", 1), at(631));
+    assert_eq!(passed(&skip), [(at(60), at(540), 9, Fate::Merged { into: at(600) })]);
+    assert_eq!(skip.state().unwrap().running().unwrap().occurrence, at(600));
+
+    // One alone is judged too, although nothing passes.
+    let skip = with(|schedule| schedule.misfire = late(MisfirePolicy::Skip));
+    let skip = skip.and(resume(MisfirePolicy::RunOnce), at(100)).and(claim("task", 1), at(101));
+    assert_eq!((passed(&skip), skip.state().unwrap().running().unwrap().occurrence), (vec![], at(60)));
+    drop(given);
+}
+
+#[test]
+fn a_task_to_which_nothing_came_due_or_that_does_not_wait_is_not_resumed_with_its_scope() {
+    let (reason, by) = (text("holiday"), actor("ops"));
+    let resume = || wish("task", Wish::ResumeWithScope { misfire: MisfirePolicy::Skip, by: actor("ops") });
+    let unchanged = |given: Given, phase, second| {
+        drop(given.when(resume(), at(second)).then_answered(Answer::Unchanged(phase)));
+    };
+    unchanged(every_minute(), PhaseKind::Waiting, 59);
+    unchanged(every_minute().and(claim("task", 1), at(60)), PhaseKind::Running, 700);
+    let paused = every_minute().and(wish("task", Wish::Pause { reason, by, until: None }), at(1));
+    unchanged(paused, PhaseKind::Paused, 700);
+    let retried = every_minute().and(claim("task", 1), at(60));
+    let retried = retried.and(complete("task", 1, failed(FailureClass::Retryable), at(60)), at(61));
+    unchanged(retried, PhaseKind::Waiting, 700);
+}
+
+#[test]
 fn a_retry_is_kept_over_a_pause_and_its_count_starts_again_with_the_next_occurrence() {
     let (reason, by) = (text("holiday"), actor("ops"));
     let given = every_minute()

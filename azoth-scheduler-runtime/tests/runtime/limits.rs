@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use azoth_scheduler_core::schedule::MisfirePolicy;
 use azoth_scheduler_core::scope::Scope;
 use azoth_scheduler_runtime::{
     Limits, Said, ScheduleTaskRequest, Scheduler, ScopeChange, TaskContext, TaskHandler, TaskOptions,
@@ -159,6 +160,50 @@ async fn paused_everything_goes_on_when_somebody_says_so() {
     fixture.idle().await;
     assert_eq!(fixture.history("task").await[1], "ExecutionStarted");
     assert_eq!(within(fixture.scheduler.resume(Scope::Everything)).await.unwrap(), ScopeChange::Kept);
+    fixture.end().await;
+}
+
+#[tokio::test]
+async fn what_came_due_in_a_paused_scope_goes_to_the_policy_that_its_resumption_names() {
+    let key = || Scope::key("tenant-7").unwrap();
+    for scope in [work(), Scope::Everything, key()] {
+        let fixture = Fixture::with(handler(|_, _| async { done() }));
+        let hourly = |id: &str| ScheduleTaskRequest::builder(id).task_type("work").interval(3600);
+        fixture.schedule(hourly("inside").concurrency_key("tenant-7")).await;
+        fixture.schedule(hourly("outside").task_type("work").concurrency_key("tenant-8")).await;
+        within(fixture.scheduler.pause(scope.clone(), "repair").into_future()).await.unwrap();
+        fixture.pass(MINUTE * 150).await;
+        assert_eq!(fixture.history("inside").await, ["TaskScheduled"]);
+        let resumed = within(fixture.scheduler.resume_with(scope.clone(), MisfirePolicy::Skip)).await;
+        assert_eq!(resumed.unwrap(), ScopeChange::Recorded);
+        fixture.idle().await;
+        let skipped = ["TaskScheduled", "OccurrencesPassed", "TaskResumed"];
+        assert_eq!(fixture.history("inside").await, skipped, "its own policy would run it once: {scope}");
+        let outside = fixture.history("outside").await;
+        assert_eq!(outside.contains(&"ExecutionStarted"), scope == key(), "{scope}: {outside:?}");
+        let again = within(fixture.scheduler.resume_with(scope, MisfirePolicy::RunOnce)).await;
+        assert_eq!(again.unwrap(), ScopeChange::Kept);
+        fixture.pass(MINUTE * 30).await;
+        assert_eq!(fixture.history("inside").await[3], "ExecutionStarted");
+        fixture.end().await;
+    }
+}
+
+#[tokio::test]
+async fn more_tasks_than_one_batch_are_resumed_with_their_scope() {
+    let fixture = Fixture::with(handler(|_, _| async { done() }));
+    let hourly =
+        |number| ScheduleTaskRequest::builder(format!("task-{number}")).task_type("work").interval(3600);
+    let requests = (0..1_001).map(|number| hourly(number).build().unwrap()).collect();
+    within(fixture.scheduler.schedule_tasks(requests)).await.unwrap();
+    within(fixture.scheduler.pause(work(), "repair").into_future()).await.unwrap();
+    fixture.pass(MINUTE * 150).await;
+    within(fixture.scheduler.resume_with(work(), MisfirePolicy::Skip)).await.unwrap();
+    fixture.idle().await;
+    for task in ["task-0", "task-499", "task-500", "task-1000"] {
+        let skipped = ["TaskScheduled", "OccurrencesPassed", "TaskResumed"];
+        assert_eq!(fixture.history(task).await, skipped, "{task}");
+    }
     fixture.end().await;
 }
 

@@ -251,6 +251,7 @@ cases! { ($)
         a_task_that_runs_is_paused_when_it_ends,
         a_retry_is_kept_over_a_pause,
         resuming_may_catch_up,
+        what_came_due_in_a_paused_scope_goes_to_the_policy_that_is_chosen_for_it,
         what_has_ended_is_neither_paused_nor_resumed,
     }
     clocks {

@@ -13,6 +13,7 @@ use azoth_scheduler_core::testing::{actor, at, failed, succeeded, task_id, text,
 use super::bench::{Bench, ends, every, some, want};
 use super::cancelling::cancel;
 use super::claiming::passed;
+use super::scopes;
 
 pub(super) async fn a_paused_task_rests_and_skips_what_came_due_meanwhile(bench: &mut Bench) {
     let worker = bench.worker(at(0)).await;
@@ -74,6 +75,28 @@ pub(super) async fn resuming_may_catch_up(bench: &mut Bench) {
     let expected = [(at(60), at(240), 4, Fate::Missed(Miss::OverLimit))];
     assert_eq!(passed(bench, "task").await, expected);
     assert_eq!(bench.run_at("task").await, at(540));
+}
+
+pub(super) async fn what_came_due_in_a_paused_scope_goes_to_the_policy_that_is_chosen_for_it(
+    bench: &mut Bench,
+) {
+    let worker = bench.worker(at(0)).await;
+    for task in ["chosen", "own"] {
+        bench.does(want(task, every(60)), at(0)).await;
+    }
+    bench.does(scopes::pause(scopes::work(), None), at(10)).await;
+    let resume = || {
+        let wish = Wish::ResumeWithScope { misfire: MisfirePolicy::Skip, by: actor("ops") };
+        TaskCommand { task: task_id("chosen"), wish }
+    };
+    assert_eq!(bench.does(resume(), at(630)).await, Answer::Recorded);
+    assert_eq!(bench.does(resume(), at(630)).await, Answer::Unchanged(PhaseKind::Waiting));
+    assert!(bench.claim(worker, &["work"], 5, at(630)).await.claimed.is_empty(), "it is paused still");
+    bench.does(scopes::resume(scopes::work()), at(630)).await;
+    assert_eq!(bench.claim(worker, &["work"], 5, at(630)).await.claimed.len(), 2);
+    assert_eq!(passed(bench, "chosen").await, [(at(60), at(540), 9, Fate::Missed(Miss::Paused))]);
+    assert_eq!(passed(bench, "own").await, [(at(60), at(540), 9, Fate::Merged { into: at(600) })]);
+    assert_eq!(bench.story("chosen").await.get(2), Some(&"TaskResumed"));
 }
 
 pub(super) async fn what_has_ended_is_neither_paused_nor_resumed(bench: &mut Bench) {

@@ -73,7 +73,9 @@ impl Walk<'_> {
                 let until = self.now.saturating_add_ms(self.chance.ms(60_000));
                 Wish::Pause { reason, by, until: Some(until).filter(|_| self.chance.one_in(2)) }
             }
-            3 | 4 => Wish::Resume { misfire: self.policy(), by },
+            3 => Wish::Resume { misfire: self.policy(), by },
+            4 if self.chance.one_in(2) => Wish::ResumeWithScope { misfire: self.policy(), by },
+            4 => Wish::Resume { misfire: self.policy(), by },
             5 => return self.direct_claim(task),
             24 => Wish::CorrectClock,
             6..=12 => Wish::Schedule(self.new_task()),
