@@ -81,7 +81,8 @@ impl Poller {
         if self.transaction.is_some() || self.next_look() <= now {
             return true;
         }
-        let due = self.due_at_of(standing).is_some_and(|due_at| due_at <= now);
+        // Looked at again: the clock has gone on since.
+        let due = self.due_at_of(standing).is_some_and(|due_at| due_at <= self.shared.clock().elapsed());
         self.ask |= due || self.trouble.is_some();
         let knows_all = !self.ask && self.nothing_is_missed(now) && self.shared.store.hears_every_commit();
         if knows_all {

@@ -1,11 +1,15 @@
 //! How soon a due task starts, and at what price.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use azoth_scheduler_runtime::{Clock, ScheduleTaskRequest, SystemClock};
+use azoth_scheduler_core::time::Timestamp;
+use azoth_scheduler_runtime::{Clock, ManualClock, ScheduleTaskRequest, Sleep, SystemClock};
 use azoth_scheduler_store::Store;
 
-use crate::support::{Closure, Fixture, Gate, SECOND, done, due_in_a_second, handler, immediate, within};
+use crate::support::{
+    Closure, FaultyStore, Fixture, Gate, SECOND, clock, done, due_in_a_second, handler, immediate, within,
+};
 
 fn passing(gate: &Gate) -> Closure {
     let gate = gate.clone();
@@ -31,6 +35,45 @@ async fn task_scheduled_on_an_idle_scheduler_starts_without_another_transaction(
     fixture.idle().await;
     let expected = ["TaskScheduled", "ExecutionStarted", "TaskExecuted", "TaskEventEmitted"];
     assert_eq!(fixture.history("a").await, expected);
+    fixture.end().await;
+}
+
+/// A clock that goes on between two looks at it, as that of a machine does.
+struct Ticking {
+    clock: ManualClock,
+    looks: AtomicU64,
+}
+
+impl Clock for Ticking {
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    fn elapsed(&self) -> Duration {
+        let looks = self.looks.fetch_add(1, Ordering::Relaxed);
+        self.clock.elapsed() + Duration::from_nanos(looks)
+    }
+
+    fn sleep_until(&self, elapsed: Duration) -> Sleep {
+        self.clock.sleep_until(elapsed)
+    }
+}
+
+/// What was due by the look that worked it out was not due by the one before that. So the loop woke, found nothing to do,
+/// and woke again, as fast as it could and for half a minute.
+#[tokio::test]
+async fn what_comes_due_is_started_although_the_clock_goes_on_between_two_looks() {
+    let (gate, clock) = (Gate::new(), clock());
+    let ticking = Ticking { clock: clock.clone(), looks: AtomicU64::new(0) };
+    let fixture = Fixture::on(FaultyStore::default(), clock, |builder| {
+        builder.with_task_handler(passing(&gate)).with_clock(ticking)
+    });
+    fixture.schedule(due_in_a_second("a")).await;
+    fixture.idle().await;
+    fixture.clock.advance(2 * SECOND);
+    gate.wait_for(1).await;
+    gate.open();
+    fixture.idle().await;
     fixture.end().await;
 }
 
