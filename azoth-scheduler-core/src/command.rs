@@ -1,6 +1,6 @@
 //! Wishes: everything that may change a task or a scope.
 
-use alloc::boxed::Box;
+use alloc::sync::Arc;
 
 use crate::dependency::After;
 use crate::execution::{ErrorText, Report, Success};
@@ -192,7 +192,7 @@ impl Command {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewTask {
     /// What it is and when it runs; `definition.payload` is the digest of `payload`.
-    definition: Box<TaskDefinition>,
+    definition: Arc<TaskDefinition>,
     payload: Payload,
     on_conflict: OnConflict,
     trace: Option<TraceParent>,
@@ -202,7 +202,7 @@ impl NewTask {
     /// Puts definition and payload together; the definition's digest becomes that of the payload.
     pub fn new(mut definition: TaskDefinition, payload: Payload, on_conflict: OnConflict) -> Self {
         definition.payload = payload.digest();
-        Self { definition: Box::new(definition), payload, on_conflict, trace: None }
+        Self { definition: Arc::new(definition), payload, on_conflict, trace: None }
     }
 
     /// The same wish, made within this span.
@@ -220,6 +220,11 @@ impl NewTask {
     /// What it is and when it runs.
     pub fn definition(&self) -> &TaskDefinition {
         &self.definition
+    }
+
+    /// The same, as events and states hold it: it is not copied any more.
+    pub(crate) fn shared_definition(&self) -> Arc<TaskDefinition> {
+        Arc::clone(&self.definition)
     }
 
     /// When it runs.

@@ -1,6 +1,6 @@
 //! Facts: what happened to a task or a scope, with its consequences written in.
 
-use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::num::NonZeroU32;
 
@@ -28,7 +28,7 @@ pub enum Event {
         /// Which of the three.
         change: Change,
         /// The whole definition.
-        definition: Box<TaskDefinition>,
+        definition: Arc<TaskDefinition>,
         /// What it waits for.
         work: Work,
         /// Which occurrences are decided.

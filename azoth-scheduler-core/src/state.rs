@@ -1,6 +1,6 @@
 //! What the events of a task add up to.
 
-use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::num::NonZeroU32;
 
@@ -19,7 +19,7 @@ pub struct TaskState {
     /// Its name.
     pub id: TaskId,
     /// What was asked for last.
-    pub definition: Box<TaskDefinition>,
+    pub definition: Arc<TaskDefinition>,
     /// When that was asked for; anchors and immediate tasks count from here.
     pub defined_at: Timestamp,
     /// When the task was first scheduled.

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::num::{NonZeroU32, NonZeroU64};
+use std::sync::Arc;
 
 use azoth_scheduler_core::command::{AbandonReason, NewTask, OnConflict, TaskCommand, Wish};
 use azoth_scheduler_core::event::Event;
@@ -153,7 +154,8 @@ fn command(deed: Deed, number: u128, state: Option<&TaskState>, now: Timestamp) 
 fn unreadable(event: &Event) -> Event {
     let mut event = event.clone();
     if let Event::TaskScheduled { definition, .. } = &mut event {
-        definition.schedule.timing = Timing::Cron(CronSpec::from_stored("garbage", "Nowhere/Zone"));
+        Arc::make_mut(definition).schedule.timing =
+            Timing::Cron(CronSpec::from_stored("garbage", "Nowhere/Zone"));
         assert!(definition.schedule.calendar(at(0)).is_err(), "it can be read");
     }
     event

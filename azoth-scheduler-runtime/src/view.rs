@@ -1,5 +1,6 @@
 //! What a user is shown of tasks and of the scheduler.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use azoth_scheduler_core::headway::{Checkpoint, Headway, Reported, Share};
@@ -190,7 +191,7 @@ impl TaskInfo {
 
     pub(crate) fn listed(state: TaskState) -> Self {
         let standing = Standing::of(&state.phase);
-        let definition = *state.definition;
+        let definition = Arc::unwrap_or_clone(state.definition);
         Self {
             id: state.id,
             task_type: definition.task_type,

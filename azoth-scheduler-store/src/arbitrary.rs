@@ -1,6 +1,7 @@
 //! Events of every shape, for property tests. Strategies are boxed: nested ones would not fit on a test's stack.
 
 use std::num::{NonZeroU32, NonZeroU64, NonZeroU128};
+use std::sync::Arc;
 
 use azoth_scheduler_core::command::AbandonReason;
 use azoth_scheduler_core::dependency::{After, DependencyEnd, OnDependencyFailure};
@@ -91,7 +92,7 @@ fn scheduled() -> BoxedStrategy<Event> {
         .prop_map(|(task, change, definition, work, progress, waits_for, trace)| Event::TaskScheduled {
             task,
             change,
-            definition: Box::new(definition),
+            definition: Arc::new(definition),
             work,
             progress,
             waits_for,

@@ -1,6 +1,5 @@
 //! Scheduling a task: creating it, redefining it, or leaving it as it is.
 
-use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -82,7 +81,7 @@ fn define(
         Change::Redefined => Answer::Redefined,
     };
     let Waits { waits_for, failed } = waits(task, new, around)?;
-    let definition = Box::new(new.definition().clone());
+    let definition = new.shared_definition();
     let (task_id, trace) = (task.clone(), new.trace());
     let mut events =
         vec![Event::TaskScheduled { task: task_id, change, definition, work, progress, waits_for, trace }];

@@ -1,5 +1,7 @@
 //! The ledger finds what a log loses or tells twice, and nothing else.
 
+use std::sync::Arc;
+
 use azoth_scheduler_core::command::{AbandonReason, OnConflict, Wish};
 use azoth_scheduler_core::event::Event;
 use azoth_scheduler_core::evolve::evolve;
@@ -246,7 +248,8 @@ fn schedule_that_cannot_be_read_any_more_says_what_it_leaves_behind() {
         .to_vec();
     for (_, event) in &mut events {
         if let Event::TaskScheduled { definition, .. } = event {
-            definition.schedule.timing = Timing::Cron(CronSpec::from_stored("garbage", "Nowhere/Zone"));
+            Arc::make_mut(definition).schedule.timing =
+                Timing::Cron(CronSpec::from_stored("garbage", "Nowhere/Zone"));
         }
     }
     let told = given(events).and(complete("task", 2, succeeded(), at(131)), at(132));

@@ -1,8 +1,10 @@
 //! Folding the log into derived tables: what a rebuild writes and a verification compares.
 //!
-//! The log is read in pages, and of the tasks at most [`TASKS_MAX`] are in memory; the others are in the tables.
+//! The log is read in pages. Of the tasks those are in memory that had an event not long ago, at most twice [`TASKS_YOUNG`];
+//! the others are in the tables. A row is written when its task has had no event for a while, so a task that came and ended
+//! within that is written once.
 
-use std::collections::{BTreeSet, HashMap, hash_map};
+use std::collections::{HashMap, HashSet, hash_map};
 
 use azoth_scheduler_core::event::Event;
 use azoth_scheduler_core::id::{TaskId, TaskType};
@@ -27,10 +29,12 @@ pub(super) const REPLAY_PAGE_EVENTS: usize = 1_000;
 /// What the events so far add up to: partly in the derived tables of a connection, the rest here.
 #[derive(Debug, Default)]
 pub(super) struct Fold {
-    tasks: HashMap<u64, Slot>,
-    unwritten: Vec<u64>,
-    /// Those of them that wait for others, or did.
-    unwritten_waits: BTreeSet<u64>,
+    /// Tasks with an event since the last flush.
+    young: HashMap<u64, Box<Slot>>,
+    /// Tasks with an event between the last flush and the one before it; their rows are written.
+    old: HashMap<u64, Box<Slot>>,
+    /// Events since the last flush.
+    events: usize,
     updates: Updates,
     /// Names of tasks that have no row yet.
     created: HashMap<TaskId, u64>,
@@ -41,9 +45,20 @@ pub(super) struct Fold {
 #[derive(Debug)]
 struct Slot {
     entry: Entry,
-    /// The row as it stands in its table; `None` where there is none yet.
-    row: Option<Cells>,
-    written: bool,
+    row: TaskRow,
+    /// It waits for others, or did, and the rows that say so are not written.
+    waits: bool,
+}
+
+/// What the table holds of a task.
+#[derive(Debug)]
+enum TaskRow {
+    /// Nothing yet.
+    Missing,
+    /// The task as it is.
+    Same,
+    /// The task as it was.
+    Behind(Box<Cells>),
 }
 
 /// A task before and after an event; `None` for the event of another subject.
@@ -82,10 +97,8 @@ impl Fold {
         if event.is_of_the_log() {
             return self.add_to_the_log(conn, row, event).map(|()| None);
         }
+        self.events += 1;
         let before = self.task(conn, row.subject)?;
-        if let Some(before) = &before {
-            self.scopes.touch(&before.state.definition);
-        }
         let previous = before.as_ref().map(|entry| entry.last);
         if previous != row.previous {
             return Err(Unfoldable::Wrong(format!(
@@ -99,8 +112,10 @@ impl Fold {
         } else {
             0
         };
+        if let Some(before) = &before {
+            self.scopes.touch(&before.state.definition);
+        }
         let is_new = before.is_none();
-        let waited = before.as_ref().is_some_and(|entry| !entry.state.waits_for.is_empty());
         let place = Place { position: row.position, at: row.at, type_key };
         let entry =
             Entry::after(before, event, place).map_err(|error| Unfoldable::Wrong(error.to_string()))?;
@@ -111,11 +126,9 @@ impl Fold {
         if is_new {
             self.name(conn, &entry)?;
         }
+        self.scopes.touch(&entry.state.definition);
         if let Event::ExecutionStarted { .. } = event {
             self.scopes.spend(conn, &entry.state.definition, row.at)?;
-        }
-        if waited || !entry.state.waits_for.is_empty() {
-            self.unwritten_waits.insert(entry.key);
         }
         Ok(Some(self.put(entry)))
     }
@@ -149,60 +162,85 @@ impl Fold {
         }
         if let Event::TasksForgotten { horizon, tasks } = event {
             log_row::forget(conn, *horizon, tasks)?.map_err(Unfoldable::Wrong)?;
-            self.tasks.retain(|_, slot| !tasks.contains(&slot.entry.state.id));
+            let left: HashSet<_> = tasks.iter().collect();
+            for slots in [&mut self.young, &mut self.old] {
+                slots.retain(|_, slot| !left.contains(&slot.entry.state.id));
+            }
         }
         Ok(entry.write(conn)?)
     }
 
-    /// Writes all rows that are not written yet, and keeps memory bounded.
+    /// Flushes when there is enough to be worth it, and when memory would grow otherwise.
+    pub(super) fn flush_some(&mut self, conn: &Connection) -> Result<(), StoreError> {
+        if self.young.len() < TASKS_YOUNG && self.events < EVENTS_UNWRITTEN {
+            return Ok(());
+        }
+        self.flush(conn)
+    }
+
+    /// Writes all rows that are not written yet, in the order of their keys, and forgets who had no event since the last time.
     pub(super) fn flush(&mut self, conn: &Connection) -> Result<(), StoreError> {
         let mut rows = RowWriter::new(conn, &mut self.updates);
-        for key in self.unwritten.drain(..) {
-            let Some(slot) = self.tasks.get_mut(&key).filter(|slot| !slot.written) else { continue };
-            let row = Cells::of(&slot.entry);
-            rows.write(slot.row.as_ref(), &row)?;
-            slot.row = Some(row);
-            if self.unwritten_waits.remove(&key) {
+        let mut young: Vec<_> = self.young.values_mut().collect();
+        young.sort_unstable_by_key(|slot| slot.entry.key);
+        for slot in young {
+            let before = match std::mem::replace(&mut slot.row, TaskRow::Same) {
+                TaskRow::Same => continue,
+                TaskRow::Missing => None,
+                TaskRow::Behind(before) => Some(before),
+            };
+            rows.write(before.as_deref(), &Cells::of(&slot.entry))?;
+            if std::mem::take(&mut slot.waits) {
                 wait_row::write(conn, &slot.entry)?;
             }
-            slot.written = true;
         }
         self.scopes.flush(conn)?;
         self.scopes.trim();
         self.created.clear();
-        if self.tasks.len() > TASKS_MAX {
-            self.tasks.clear();
-        }
+        self.old = std::mem::take(&mut self.young);
+        self.events = 0;
         if self.types.len() > TYPES_MAX {
             self.types.clear();
         }
         Ok(())
     }
 
+    /// Keeps a task after an event. Gives back what it was, and what it is.
     fn put(&mut self, entry: Entry) -> (Option<Entry>, &Entry) {
-        self.scopes.touch(&entry.state.definition);
-        self.unwritten.push(entry.key);
-        match self.tasks.entry(entry.key) {
+        let waits = !entry.state.waits_for.is_empty();
+        match self.young.entry(entry.key) {
             hash_map::Entry::Occupied(slot) => {
                 let slot = slot.into_mut();
-                slot.written = false;
+                slot.waits |= waits || !slot.entry.state.waits_for.is_empty();
+                if let TaskRow::Same = slot.row {
+                    slot.row = TaskRow::Behind(Box::new(Cells::of(&slot.entry)));
+                }
                 let before = std::mem::replace(&mut slot.entry, entry);
                 (Some(before), &slot.entry)
             }
             hash_map::Entry::Vacant(slot) => {
-                (None, &slot.insert(Slot { entry, row: None, written: false }).entry)
+                let slot = slot.insert(Box::new(Slot { entry, row: TaskRow::Missing, waits }));
+                (None, &slot.entry)
             }
         }
     }
 
-    /// A copy of a task, which is in memory then.
+    /// A copy of a task, which is among the young ones then.
     fn task(&mut self, conn: &Connection, key: u64) -> Result<Option<Entry>, StoreError> {
-        if let Some(slot) = self.tasks.get(&key) {
-            return Ok(Some(slot.entry.clone()));
-        }
-        let Some((row, entry)) = task_row::by_key(conn, key)? else { return Ok(None) };
-        self.tasks.insert(key, Slot { entry: entry.clone(), row: Some(row), written: true });
-        Ok(Some(entry))
+        let slot = match self.young.entry(key) {
+            hash_map::Entry::Occupied(slot) => slot.into_mut(),
+            hash_map::Entry::Vacant(place) => {
+                let slot = match self.old.remove(&key) {
+                    Some(slot) => slot,
+                    None => {
+                        let Some(entry) = task_row::by_key(conn, key)? else { return Ok(None) };
+                        Box::new(Slot { entry, row: TaskRow::Same, waits: false })
+                    }
+                };
+                place.insert(slot)
+            }
+        };
+        Ok(Some(slot.entry.clone()))
     }
 
     /// Notes the name of a new task, which no other may have.
@@ -265,10 +303,16 @@ impl Replay {
             scratch.within(|conn| self.page(conn, through))?;
             told(self.position);
         }
-        Ok(())
+        scratch.within(|conn| self.flush(conn))
     }
 
-    /// Folds the next page, but nothing behind `through`. Inside a transaction.
+    /// Writes what is not written yet. Inside a transaction.
+    pub(super) fn flush(&mut self, conn: &Connection) -> Result<(), StoreError> {
+        self.fold.flush(conn)
+    }
+
+    /// Folds the next page, but nothing behind `through`; its last rows are yet to be [flushed](Self::flush). Inside a
+    /// transaction.
     pub(super) fn page(&mut self, conn: &Connection, through: u64) -> Result<(), StoreError> {
         let left = through.saturating_sub(self.position);
         let limit = usize::try_from(left).unwrap_or(usize::MAX).min(REPLAY_PAGE_EVENTS);
@@ -289,11 +333,13 @@ impl Replay {
         if rows.is_empty() && limit > 0 {
             return Err(cell::corrupt(format!("event {} is missing", self.position.saturating_add(1))));
         }
-        self.fold.flush(conn)
+        self.fold.flush_some(conn)
     }
 }
 
-/// A fold remembers at most so many tasks from page to page.
-const TASKS_MAX: usize = 8_192;
-/// A fold remembers at most so many types from page to page.
+/// After events of so many tasks their rows are written.
+const TASKS_YOUNG: usize = 8_192;
+/// After so many events too.
+const EVENTS_UNWRITTEN: usize = 65_536;
+/// A fold remembers at most so many types from one flush to the next.
 const TYPES_MAX: usize = 1_024;

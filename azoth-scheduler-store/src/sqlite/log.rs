@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use azoth_scheduler_core::event::Event;
+use azoth_scheduler_core::payload::PayloadDigest;
 use azoth_scheduler_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, Statement, params};
 
@@ -42,6 +43,8 @@ const PUT_PAYLOAD: &str = "INSERT INTO azoth_payloads (position, bytes) VALUES (
 const KEPT: &str =
     "SELECT position, at_ms, ordered_at_ms, subject, previous, kind, record, NULL FROM azoth_s_kept
     WHERE position = ?1";
+pub(super) const PAYLOADS: &str = "SELECT position, bytes FROM azoth_payloads
+    WHERE position > ?1 AND position <= ?2 ORDER BY position";
 pub(super) const PAYLOAD: &str = "SELECT bytes FROM azoth_payloads WHERE position = ?1";
 
 impl LogRow {
@@ -174,6 +177,24 @@ pub(super) fn put_payloads<'a>(
         statement.execute(params![cell::int(position), bytes])?;
     }
     Ok(())
+}
+
+/// What the bytes behind a position and up to another one are, oldest first, by the primary key. One payload is in memory at
+/// a time.
+pub(super) fn payload_digests(
+    conn: &Connection,
+    after: u64,
+    through: u64,
+) -> Result<Vec<(u64, PayloadDigest)>, StoreError> {
+    let mut statement = conn.prepare_cached(PAYLOADS)?;
+    let mut rows = statement.query([cell::int(after), cell::int(through)])?;
+    let mut digests = Vec::new();
+    while let Some(row) = rows.next()? {
+        let position = cell::number(row.get(0)?, "azoth_payloads.position")?;
+        let bytes = row.get_ref(1)?.as_blob();
+        digests.push((position, PayloadDigest::of(bytes.map_err(|error| cell::corrupt(error.to_string()))?)));
+    }
+    Ok(digests)
 }
 
 /// The bytes that belong to the event at this position, by the primary key.

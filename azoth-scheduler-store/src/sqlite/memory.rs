@@ -147,7 +147,7 @@ impl Memory {
     /// Sees to it that a task is in memory, by the key of its row.
     pub(super) fn bring(&mut self, conn: &Connection, id: &TaskId, key: u64) -> Result<(), StoreError> {
         if !self.tasks.contains_key(id)
-            && let Some((_, entry)) = task_row::by_key(conn, key)?
+            && let Some(entry) = task_row::by_key(conn, key)?
         {
             self.put_back(Slot::of(entry));
         }

@@ -24,7 +24,7 @@
 //! | `worker`, `consumer` | operational tables: signs of life, who handles what, cursors, dead letters |
 //! | `readers`, `read`, `stats` | reads, each in one snapshot, on threads of the store's own |
 //! | `fold`, `scratch`, `shadow`, `upkeep` | the whole log page by page: into tables beside the file, and from there into it |
-//! | `verify`, `compare`, `rebuild` | the log compared with the projection, or made into it |
+//! | `verify`, `log_check`, `compare`, `rebuild` | the log checked, compared with the projection, or made into it |
 //! | `retain`, `cut`, `base`, `log_row` | what is let go, where the log begins, and the log's own row |
 //! | `past` | the tasks as they were |
 //! | `backup`, `export`, `import`, `lines`, `partial` | copies of the file, and the log as lines of JSON |
@@ -72,6 +72,7 @@ mod job;
 mod line;
 mod lines;
 mod log;
+mod log_check;
 mod log_row;
 mod memory;
 mod meter;

@@ -17,7 +17,7 @@ use super::head::Head;
 use super::open::Place;
 use super::scratch::{Origin, Scratch};
 use super::upkeep::{Hold, Upkeep, in_background};
-use super::{cell, due, log, read, stats, task_row, type_row};
+use super::{cell, due, log, read, schema, stats, task_row, type_row};
 use crate::error::StoreError;
 use crate::filter::TaskFilter;
 use crate::record::LogPosition;
@@ -43,6 +43,7 @@ impl SqlitePast {
         let scratch = Scratch::open(place, Origin::ReadOnly)?;
         let position = scratch.within(|conn| position_of(conn, then))?;
         Replay::start(&scratch)?.advance(&scratch, position, |_| ())?;
+        scratch.within(schema::create_for_reading)?;
         Ok(Self { folded: Arc::new(Folded { scratch: Mutex::new(scratch), _shared: shared }), position })
     }
 

@@ -102,7 +102,7 @@ fn single_rows_are_one_seek() {
         let (found, sought) = (plan(sql), format!("USING {index} sqlite_autoindex_azoth_p_tasks_1"));
         assert!(found.starts_with("SEARCH azoth_p_tasks") && found.contains(&sought), "{found}");
     }
-    for sql in [log::row_sql(), log::page_sql(), log::PAYLOAD, task_row::by_key_sql()] {
+    for sql in [log::row_sql(), log::page_sql(), log::PAYLOAD, log::PAYLOADS, task_row::by_key_sql()] {
         let plan = plan(sql);
         assert!(plan.contains("USING INTEGER PRIMARY KEY") && !plan.contains("TEMP B-TREE"), "{plan}");
     }

@@ -68,6 +68,7 @@ fn rebuild_alone(
             while replay.position() < head {
                 replay.page(conn, head)?;
             }
+            replay.flush(conn)?;
             while shadow.copy_some(conn)? {}
             shadow.adopt(conn)?;
             renew_epoch(conn)?;

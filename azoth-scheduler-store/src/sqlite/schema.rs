@@ -54,13 +54,24 @@ pub(super) fn create(conn: &Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Makes the derived tables, empty, where there are none.
-pub(super) fn create_derived(conn: &Connection) -> Result<(), StoreError> {
-    for object in DERIVED {
+/// Makes the derived tables, and of their indexes those that folding reads by.
+pub(super) fn create_for_folding(conn: &Connection) -> Result<(), StoreError> {
+    for object in DERIVED.iter().filter(|object| object.is_table() || FOLDED_BY.contains(&object.name)) {
         conn.execute_batch(object.sql)?;
     }
     Ok(())
 }
+
+/// Makes the other indexes beside tables that were made for folding.
+pub(super) fn create_for_reading(conn: &Connection) -> Result<(), StoreError> {
+    for object in derived_beside_tables().filter(|object| !FOLDED_BY.contains(&object.name)) {
+        conn.execute_batch(object.sql)?;
+    }
+    Ok(())
+}
+
+/// Lines are settled by these.
+const FOLDED_BY: [&str; 2] = ["azoth_p_line", "azoth_p_ready"];
 
 /// The derived tables.
 pub(super) fn derived_tables() -> impl Iterator<Item = &'static Object> {
@@ -84,12 +95,22 @@ pub(super) fn derived_is_current(conn: &Connection) -> Result<bool, StoreError> 
     Ok(cell == i64::from(PROJECTION_LAYOUT) && differing(conn, "main", DERIVED)?.is_empty())
 }
 
-/// Objects of ours that are missing or not as we made them, in the database of this name.
-pub(super) fn altered(conn: &Connection, database: &str) -> Result<Vec<&'static str>, StoreError> {
-    let mut names = differing(conn, database, LOG)?;
-    names.extend(differing(conn, database, DERIVED)?);
+/// Objects of the log that are missing or not as we made them, in the database of this name.
+pub(super) fn altered_log(conn: &Connection, database: &str) -> Result<Vec<&'static str>, StoreError> {
+    differing(conn, database, LOG)
+}
+
+/// The same of everything beside the log.
+pub(super) fn altered_beside(conn: &Connection, database: &str) -> Result<Vec<&'static str>, StoreError> {
+    let mut names = differing(conn, database, DERIVED)?;
     names.extend(differing(conn, database, OPERATIONAL)?);
     Ok(names)
+}
+
+/// All of them.
+#[cfg(test)]
+pub(super) fn altered(conn: &Connection, database: &str) -> Result<Vec<&'static str>, StoreError> {
+    Ok([altered_log(conn, database)?, altered_beside(conn, database)?].concat())
 }
 
 /// The columns of a table's primary key, in order.

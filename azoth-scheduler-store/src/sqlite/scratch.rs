@@ -52,8 +52,11 @@ impl Scratch {
             OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
         let conn = Connection::open_with_flags(&self.path, flags)?;
         settle(&conn)?;
-        // Nobody needs the scratch after a crash.
-        conn.execute_batch("PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF;")?;
+        // Nobody needs the scratch after a crash, and nobody else opens it. What is copied out of it is checked then.
+        conn.execute_batch(
+            "PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF; PRAGMA main.locking_mode = EXCLUSIVE;
+             PRAGMA ignore_check_constraints = ON;",
+        )?;
         let mode = match origin {
             Origin::ReadOnly => "ro",
             Origin::Writable => "rw",
@@ -63,7 +66,7 @@ impl Scratch {
             place.settle_writes(&conn, "origin.")?;
             conn.execute_batch("PRAGMA legacy_alter_table = ON")?;
         }
-        schema::create_derived(&conn)?;
+        schema::create_for_folding(&conn)?;
         Ok(conn)
     }
 

@@ -475,24 +475,18 @@ pub(super) fn by_key_sql() -> &'static str {
     &BY_KEY
 }
 
-/// The task of this key and its row, by the primary key.
-pub(super) fn by_key(conn: &Connection, key: u64) -> Result<Option<(Cells, Entry)>, StoreError> {
+/// The task of this key, by the primary key.
+pub(super) fn by_key(conn: &Connection, key: u64) -> Result<Option<Entry>, StoreError> {
     let mut statement = conn.prepare_cached(by_key_sql())?;
     let cells = statement.query_row([cell::int(key)], Cells::read).optional()?;
-    cells
-        .map(|cells| {
-            let entry = cells.entry(conn)?;
-            Ok((cells, entry))
-        })
-        .transpose()
+    cells.map(|cells| cells.entry(conn)).transpose()
 }
 
 /// The task of this id, by the unique index of `id`.
 pub(super) fn by_id(conn: &Connection, id: &TaskId) -> Result<Option<Entry>, StoreError> {
     let key: Option<i64> = conn.prepare_cached(KEY)?.query_row([id.as_str()], |row| row.get(0)).optional()?;
     let Some(key) = key else { return Ok(None) };
-    let found = by_key(conn, cell::number(key, "azoth_p_tasks.key")?)?;
-    Ok(found.map(|(_, entry)| entry))
+    by_key(conn, cell::number(key, "azoth_p_tasks.key")?)
 }
 
 /// The task that was last defined with this idempotency key.
@@ -511,7 +505,7 @@ pub(super) fn place_of(conn: &Connection, id: &TaskId) -> Result<Option<(u64, u6
 }
 
 /// A definition, and where in a trace it was made.
-type Defined = (Box<TaskDefinition>, Option<TraceParent>);
+type Defined = (Arc<TaskDefinition>, Option<TraceParent>);
 
 /// What the `TaskScheduled` at this position defines.
 pub(super) fn defined_at(conn: &Connection, position: u64) -> Result<Defined, StoreError> {

@@ -46,6 +46,15 @@ fn first(report: &VerifyReport) -> (Option<u64>, &str) {
     (finding.position.map(LogPosition::number), &finding.what)
 }
 
+/// What is wrong with the log: the whole verification finds it, and so does that of the log alone.
+async fn damage_of_the_log(store: &SqliteStore) -> VerifyReport {
+    let report = store.verify().await.unwrap();
+    let of_the_log = store.verify_log().await.unwrap();
+    assert_eq!(first(&of_the_log).0, first(&report).0, "{of_the_log:#?}");
+    assert_eq!((of_the_log.events, of_the_log.head), (report.events, report.head));
+    report
+}
+
 #[tokio::test]
 async fn log_refuses_to_be_edited() {
     let folder = Folder::new();
@@ -76,7 +85,7 @@ async fn flipped_byte_of_a_record_is_found() {
     record[10] ^= 1;
     let hex: String = record.iter().map(|byte| format!("{byte:02x}")).collect();
     tamper(&folder, &format!("UPDATE azoth_log SET record = x'{hex}' WHERE position = 3"));
-    let report = store.verify().await.unwrap();
+    let report = damage_of_the_log(&store).await;
     // I4: the chain names the event.
     assert_eq!(first(&report).0, Some(3), "{:#?}", report.findings);
 }
@@ -86,7 +95,7 @@ async fn event_that_was_removed_is_found() {
     let folder = Folder::new();
     let store = busy_store(&folder).await;
     tamper(&folder, "DELETE FROM azoth_log WHERE position = 2");
-    let report = store.verify().await.unwrap();
+    let report = damage_of_the_log(&store).await;
     let found: Vec<_> = report.findings.iter().filter_map(|finding| finding.position).collect();
     assert!(found.contains(&LogPosition::from_number(2)), "{:#?}", report.findings);
     assert!(found.is_sorted());
@@ -99,7 +108,7 @@ async fn tail_that_was_removed_is_found_while_the_head_stays() {
     let folder = Folder::new();
     let store = busy_store(&folder).await;
     tamper(&folder, "DELETE FROM azoth_log WHERE position = 4");
-    let report = store.verify().await.unwrap();
+    let report = damage_of_the_log(&store).await;
     assert_eq!(first(&report).0, Some(3), "{:#?}", report.findings);
 }
 
@@ -109,7 +118,7 @@ async fn changed_column_beside_the_record_is_found() {
         let folder = Folder::new();
         let store = busy_store(&folder).await;
         tamper(&folder, &format!("UPDATE azoth_log SET {change} WHERE position = 4"));
-        let report = store.verify().await.unwrap();
+        let report = damage_of_the_log(&store).await;
         assert_eq!(first(&report).0, Some(4), "{change}: {:#?}", report.findings);
     }
 }
@@ -123,7 +132,7 @@ async fn event_that_cannot_be_decoded_stops_its_reader_with_position_and_kind() 
     let StoreError::Undecodable { position, kind, .. } = &error else { panic!("{error}") };
     assert_eq!((position.number(), kind.as_str()), (3, "ExecutionStarted"));
     assert_eq!(store.events(LogPosition::START, 2).await.unwrap().len(), 2);
-    assert_eq!(first(&store.verify().await.unwrap()).0, Some(3));
+    assert_eq!(first(&damage_of_the_log(&store).await).0, Some(3));
 }
 
 #[tokio::test]
@@ -131,7 +140,7 @@ async fn other_bytes_in_place_of_a_payload_are_found() {
     let folder = Folder::new();
     let store = busy_store(&folder).await;
     tamper(&folder, "UPDATE azoth_payloads SET bytes = x'99' WHERE position = 2");
-    let report = store.verify().await.unwrap();
+    let report = damage_of_the_log(&store).await;
     assert_eq!(first(&report), (Some(2), "its payload is not the one that it refers to"));
 }
 
@@ -140,7 +149,7 @@ async fn payload_that_is_missing_though_it_was_not_dropped_is_found_and_says_wha
     let folder = Folder::new();
     let store = busy_store(&folder).await;
     tamper(&folder, "DELETE FROM azoth_payloads WHERE position = 2");
-    let report = store.verify().await.unwrap();
+    let report = damage_of_the_log(&store).await;
     assert_eq!(first(&report), (Some(2), "its payload is missing and was not dropped"));
     let task = store.task(&id("b")).await.unwrap().unwrap();
     let digest = Payload::new(b"b".to_vec()).digest();
@@ -166,6 +175,9 @@ async fn edited_projection_is_found_and_a_rebuild_mends_it() {
         let report = store.verify().await.unwrap();
         assert!(!report.is_sound(), "{edit}");
         assert_eq!(report.findings[0].position, None, "{edit}: the log is whole");
+        let of_the_log = store.verify_log().await.unwrap();
+        assert!(of_the_log.is_sound(), "{edit}: {of_the_log:#?}");
+        assert_eq!((of_the_log.events, of_the_log.tasks), (4, 0));
         let rebuilt = store.rebuild_projection().await.unwrap();
         assert_eq!((rebuilt.events, rebuilt.tasks), (4, 3));
         assert_eq!(folder.projection(), rows, "{edit}");
@@ -180,7 +192,7 @@ async fn head_that_does_not_fit_the_log_is_found() {
         let folder = Folder::new();
         let store = busy_store(&folder).await;
         folder.raw().execute_batch(&format!("UPDATE azoth_head SET {edit}")).unwrap();
-        assert_eq!(first(&store.verify().await.unwrap()).0, Some(4), "{edit}");
+        assert_eq!(first(&damage_of_the_log(&store).await).0, Some(4), "{edit}");
     }
 }
 

@@ -2,6 +2,7 @@
 //! first release that may be so, and the bytes below change with it; afterwards it needs a version of its own.
 
 use std::num::{NonZeroU32, NonZeroU64};
+use std::sync::Arc;
 
 use azoth_scheduler_core::command::AbandonReason;
 use azoth_scheduler_core::dependency::{After, DependencyEnd, OnDependencyFailure};
@@ -93,7 +94,7 @@ fn events() -> [Event; 22] {
         Event::TaskScheduled {
             task: TaskId::new("daily-report").unwrap(),
             change: Change::Redefined,
-            definition: Box::new(definition()),
+            definition: Arc::new(definition()),
             work,
             progress,
             waits_for: vec![TaskId::new("import").unwrap()],

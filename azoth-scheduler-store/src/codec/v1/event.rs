@@ -1,6 +1,7 @@
 //! One struct for each kind of event.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use azoth_scheduler_core::event::Event;
 use azoth_scheduler_core::execution::Emitted;
@@ -290,7 +291,7 @@ impl IntoEvent for TaskScheduled<'_> {
         Ok(Event::TaskScheduled {
             task: TaskId::new(self.task)?,
             change: self.change.restore()?,
-            definition: Box::new(self.definition.restore()?),
+            definition: Arc::new(self.definition.restore()?),
             work: self.work.restore()?,
             progress: self.progress.restore()?,
             waits_for: named(self.waits_for)?,

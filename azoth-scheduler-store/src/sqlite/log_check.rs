@@ -1,0 +1,267 @@
+//! Checking the log alone: that every event is there, can be read, has its payload and is what the chain says.
+
+use azoth_scheduler_core::event::Event;
+use azoth_scheduler_core::payload::PayloadDigest;
+use rusqlite::Connection;
+
+use super::base::{self, Base};
+use super::chain::{self, Hash};
+use super::fold::REPLAY_PAGE_EVENTS;
+use super::head::Head;
+use super::log::{self, LogRow};
+use super::open::Place;
+use super::readers::{self, in_snapshot};
+use super::upkeep::{Hold, Upkeep, in_background};
+use super::{SqliteStore, cell, retain, schema};
+use crate::error::StoreError;
+use crate::record::LogPosition;
+use crate::report::{Finding, VerifyReport};
+
+impl SqliteStore {
+    /// Verifies the log alone: that no event is missing, that each can be read, has its payload and is what the chain of hashes
+    /// says. Reads every page of it once and writes nothing, which takes a small part of the time of
+    /// [`verify`](crate::Store::verify).
+    ///
+    /// What the events add up to is not looked at: neither whether the projection says the same, nor whether each event can
+    /// follow the ones before it. [`VerifyReport::tasks`] is 0.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("scheduler.db");
+    /// use azoth_scheduler_store::SqliteStore;
+    ///
+    /// let store = SqliteStore::open(path)?;
+    /// let report = store.verify_log().await?;
+    /// assert!(report.is_sound(), "{:?}", report.findings);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As `verify` does: where the file cannot be read, not for what is wrong in it.
+    pub async fn verify_log(&self) -> Result<VerifyReport, StoreError> {
+        self.shared.place.files.check_process()?;
+        let place = self.shared.place.clone();
+        in_background("verify", move || verify_log(&place)).await
+    }
+}
+
+/// Verifies the log of a file, page by page, and nothing that is made of it.
+fn verify_log(place: &Place) -> Result<VerifyReport, StoreError> {
+    let _shared = Upkeep::take(place, Hold::Shared)?;
+    let conn = readers::connect(place)?;
+    let mut check = LogCheck::start(&conn, place, "main")?;
+    while in_snapshot(&conn, |conn| check.far_behind(conn))? {
+        in_snapshot(&conn, |conn| check.page(conn, |_, _, _| Ok(())).map(drop))?;
+    }
+    in_snapshot(&conn, |conn| {
+        while check.is_open() && check.page(conn, |_, _, _| Ok(()))? {}
+        let head = Head::read(conn)?;
+        check.end(&head);
+        Ok(check.report(&head, 0))
+    })
+}
+
+/// What was found, up to the most that a report holds.
+#[derive(Debug, Default)]
+pub(super) struct Findings(Vec<Finding>);
+
+impl Findings {
+    pub(super) fn add(&mut self, position: Option<u64>, what: impl Into<String>) {
+        if self.room() > 0 {
+            let position = position.map(LogPosition::from_number);
+            self.0.push(Finding { position, what: what.into() });
+        }
+    }
+
+    pub(super) fn add_altered(&mut self, objects: Vec<&str>) {
+        for name in objects {
+            self.add(None, format!("{name} is missing or not as this version makes it"));
+        }
+    }
+
+    /// So many more are taken.
+    pub(super) fn room(&self) -> usize {
+        VerifyReport::FINDINGS_MAX.saturating_sub(self.0.len())
+    }
+}
+
+/// The log up to one of its events, read from its beginning.
+pub(super) struct LogCheck {
+    database: [u8; 16],
+    hash: Hash,
+    position: u64,
+    ordered_at: i64,
+    append: Vec<LogRow>,
+    pub(super) base: Base,
+    cut_is_recorded: bool,
+    /// Payloads up to here may be missing, as the projection says.
+    pub(super) payloads_dropped: u64,
+    pub(super) findings: Findings,
+    /// Each row so far could be read.
+    is_whole: bool,
+}
+
+impl LogCheck {
+    /// Before the first event that is there. What the log begins with, and the tables themselves, are checked here. The file
+    /// is the database of this name.
+    pub(super) fn start(conn: &Connection, place: &Place, database: &str) -> Result<Self, StoreError> {
+        let payloads_dropped = payloads_dropped(place)?;
+        in_snapshot(conn, |conn| {
+            let (head, base) = (Head::read(conn)?, Base::read(conn)?);
+            let mut check = Self {
+                database: head.database,
+                hash: base.hash,
+                position: base.position,
+                ordered_at: if base.position == 0 { i64::MIN } else { base.ordered_at.unix_ms() },
+                append: Vec::new(),
+                base,
+                cut_is_recorded: false,
+                payloads_dropped,
+                findings: Findings::default(),
+                is_whole: true,
+            };
+            check.findings.add_altered(schema::altered_log(conn, database)?);
+            if base.position > 0 && base::digest(conn, database, "azoth_s_")? != base.snapshot {
+                let what = "the snapshot of what was cut is not as it was made";
+                check.findings.add(Some(base.position), what);
+            }
+            Ok(check)
+        })
+    }
+
+    /// Whether what comes next can be told right from wrong.
+    pub(super) fn is_open(&self) -> bool {
+        self.is_whole && self.findings.room() > 0
+    }
+
+    /// The newest event that was read.
+    pub(super) fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Whether there is more to read than the last snapshot should hold.
+    pub(super) fn far_behind(&self, conn: &Connection) -> Result<bool, StoreError> {
+        let left = Head::read(conn)?.position.saturating_sub(self.position);
+        Ok(self.is_open() && left > REPLAY_PAGE_EVENTS as u64)
+    }
+
+    /// Checks the next page of the log, and hands on each event that can be read. Says whether there may be another page.
+    pub(super) fn page(
+        &mut self,
+        conn: &Connection,
+        mut each: impl FnMut(&LogRow, &Event, &mut Findings) -> Result<(), StoreError>,
+    ) -> Result<bool, StoreError> {
+        let page = log::raw_page(conn, self.position, REPLAY_PAGE_EVENTS)?;
+        let more = page.len() == REPLAY_PAGE_EVENTS;
+        let through = page.last().map_or(0, |raw| u64::try_from(raw.position()).unwrap_or(0));
+        let mut payloads = log::payload_digests(conn, self.position, through)?.into_iter().peekable();
+        for raw in page {
+            let position = cell::number(raw.position(), "azoth_log.position")?;
+            while payloads.next_if(|(at, _)| *at < position).is_some() {}
+            let payload = payloads.next_if(|(at, _)| *at == position).map(|(_, digest)| digest);
+            let row = match raw.check() {
+                Ok(row) => row,
+                Err(error) => {
+                    // Nothing behind it can be held against the chain.
+                    (self.position, self.is_whole) = (position, false);
+                    self.findings.add(Some(position), error.to_string());
+                    return Ok(false);
+                }
+            };
+            self.place(&row);
+            match row.event() {
+                Ok(event) => {
+                    each(&row, &event, &mut self.findings)?;
+                    self.event(position, &event, payload);
+                }
+                Err(error) => self.findings.add(Some(position), error.to_string()),
+            }
+            self.link(row);
+        }
+        Ok(more)
+    }
+
+    fn place(&mut self, row: &LogRow) {
+        let position = row.position;
+        let expected = self.position.saturating_add(1);
+        if position != expected {
+            let what = format!("events {expected} to {} are missing", position.saturating_sub(1));
+            self.findings.add(Some(expected), what);
+        }
+        self.position = position;
+        if row.ordered_at.unix_ms() != self.ordered_at.max(row.at.unix_ms()) {
+            self.findings.add(Some(position), "its ordered instant is not the greatest so far");
+        }
+        self.ordered_at = row.ordered_at.unix_ms();
+    }
+
+    /// Bytes that were dropped are no damage, other bytes are.
+    fn event(&mut self, position: u64, event: &Event, kept: Option<PayloadDigest>) {
+        if let Event::LogCut { through, hash, snapshot } = event {
+            let base = &self.base;
+            self.cut_is_recorded |= (*through, hash, snapshot) == (base.position, &base.hash, &base.snapshot);
+        }
+        let what = match (event.payload(), kept) {
+            (None, None) => return,
+            (Some(wanted), None) if wanted.bytes == 0 || position <= self.payloads_dropped => return,
+            (Some(wanted), Some(kept)) if wanted == kept => return,
+            (Some(_), None) => "its payload is missing and was not dropped",
+            (None, Some(_)) => "bytes are kept for an event that refers to none",
+            (Some(_), Some(_)) => "its payload is not the one that it refers to",
+        };
+        self.findings.add(Some(position), what);
+    }
+
+    fn link(&mut self, row: LogRow) {
+        let (position, found) = (row.position, row.link);
+        self.append.push(row);
+        let Some(found) = found else { return };
+        if chain::link(&self.hash, &self.database, &self.append) != found {
+            let first = self.append.first().map_or(position, |row| row.position);
+            let what = format!("events {first} to {position} do not match their link of the chain");
+            self.findings.add(Some(first), what);
+        }
+        // The chain goes on from what stands there, so that one edit is one finding.
+        self.hash = found;
+        self.append.clear();
+    }
+
+    /// Checks how the log ends, and that an event says where it was cut.
+    pub(super) fn end(&mut self, head: &Head) {
+        if !self.append.is_empty() {
+            self.findings.add(Some(self.position), "no link of the chain ends the last append");
+        }
+        if self.base.position > 0 && !self.cut_is_recorded {
+            let what = "no event says that the log was cut here, with this snapshot";
+            self.findings.add(Some(self.base.position), what);
+        }
+        if head.position != self.position {
+            let what = format!("the head says that event {} is the newest", head.position);
+            self.findings.add(Some(self.position), what);
+        } else if head.hash != self.hash || head.ordered_at.unix_ms() < self.ordered_at {
+            let what = "hash or instant of the head are not those of the newest event";
+            self.findings.add(Some(self.position), what);
+        }
+    }
+
+    /// What shows in the projection alone comes behind what shows in the log.
+    pub(super) fn report(self, head: &Head, tasks: u64) -> VerifyReport {
+        let mut findings = self.findings.0;
+        findings.sort_by_key(|finding| (finding.position.is_none(), finding.position));
+        VerifyReport {
+            events: self.position.saturating_sub(self.base.position),
+            tasks,
+            head: LogPosition::from_number(head.position),
+            head_hash: head.hash,
+            findings,
+        }
+    }
+}
+
+/// How far payloads were dropped, as the projection says; nowhere where it cannot say.
+fn payloads_dropped(place: &Place) -> Result<u64, StoreError> {
+    in_snapshot(&readers::connect(place)?, |conn| Ok(retain::payloads_dropped(conn).unwrap_or(0)))
+}
