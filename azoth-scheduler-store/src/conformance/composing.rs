@@ -9,8 +9,9 @@ use azoth_scheduler_core::event::Event;
 use azoth_scheduler_core::execution::{Child, FailureClass, Outcome, Report};
 use azoth_scheduler_core::id::IdempotencyKey;
 use azoth_scheduler_core::rejection::Rejection;
-use azoth_scheduler_core::schedule::Schedule;
+use azoth_scheduler_core::schedule::{Misfire, MisfirePolicy, Schedule};
 use azoth_scheduler_core::state::{Counts, PhaseKind};
+use azoth_scheduler_core::task::Priority;
 use azoth_scheduler_core::testing::{actor, at, failed, succeeded, task_id, text, wish};
 use azoth_scheduler_core::unique::{Holds, Unique};
 
@@ -63,6 +64,23 @@ pub(super) async fn an_end_is_told_to_those_that_wait_in_its_own_batch(bench: &m
     assert_eq!(bench.phase("e").await, PhaseKind::Cancelled, "what had failed before is told at once");
 }
 
+/// I25: also where it is the claim itself that finds the last occurrence of the other to have passed.
+pub(super) async fn an_end_that_a_claim_finds_lets_others_be_claimed_by_it(bench: &mut Bench) {
+    let worker = bench.worker(at(0)).await;
+    let misfire = Misfire { policy: MisfirePolicy::Skip, grace_ms: 0 };
+    bench.does(want("a", Schedule { misfire, not_after: Some(at(100)), ..every(60) }), at(0)).await;
+    bench.does(want("b", Schedule::one_time(at(60))), at(0)).await;
+    let waits = After::new([task_id("a")], OnDependencyFailure::RunAnyway);
+    let urgent = want_with("urgent", Schedule::immediate(), OnConflict::Redefine, |new| {
+        (new.after, new.priority) = (Some(ok(waits)), Priority::Critical);
+    });
+    bench.does(urgent, at(0)).await;
+    let claims = bench.claim(worker, &["work"], 9, at(600)).await;
+    let claimed: Vec<_> = claims.claimed.iter().map(|claimed| claimed.task.as_str()).collect();
+    assert_eq!((claimed, claims.next_due), (vec!["urgent", "b"], None));
+    assert_eq!(bench.story("a").await, ["TaskScheduled", "OccurrencesPassed"]);
+}
+
 pub(super) async fn unknown_tasks_and_circles_cannot_be_waited_for(bench: &mut Bench) {
     let unknown = Rejection::UnknownDependency { task: task_id("a"), dependency: task_id("b") };
     assert_eq!(bench.say(after("a", &["b"], OnDependencyFailure::Cancel), at(0)).await, Err(unknown));
@@ -85,7 +103,7 @@ pub(super) async fn a_blocked_task_rests_and_goes_on_waiting(bench: &mut Bench) 
     bench.does(wish("b", Wish::Pause { reason, by: by.clone(), until: None }), at(1)).await;
     bench.reopen().await;
     assert_eq!(bench.state("b").await.waits_for, [task_id("a")]);
-    let misfire = azoth_scheduler_core::schedule::MisfirePolicy::Skip;
+    let misfire = MisfirePolicy::Skip;
     bench.does(wish("b", Wish::Resume { misfire, by }), at(2)).await;
     assert_eq!(bench.phase("b").await, PhaseKind::Blocked);
     bench.does(after("b", &["a"], OnDependencyFailure::RunAnyway), at(3)).await;

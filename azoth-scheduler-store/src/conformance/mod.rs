@@ -211,6 +211,7 @@ cases! { ($)
     composing {
         a_task_runs_once_all_that_it_waits_for_have_succeeded,
         an_end_is_told_to_those_that_wait_in_its_own_batch,
+        an_end_that_a_claim_finds_lets_others_be_claimed_by_it,
         unknown_tasks_and_circles_cannot_be_waited_for,
         a_blocked_task_rests_and_goes_on_waiting,
         children_are_scheduled_with_the_success,

@@ -110,6 +110,7 @@ impl<'a, 'g> Claim<'a, 'g> {
             let Some((due, type_key)) = self.lanes.pop(conn, turn, &self.gates, reach)? else { break };
             let task = due.task()?;
             self.group.memory().bring(conn, &task, due.key()?)?;
+            let before = self.group.head().position;
             if self.start(&task, execution)? {
                 claimed.push(claimed_task(self.group, task, execution)?);
                 self.gates.passed(self.group, type_key, self.now)?;
@@ -117,8 +118,8 @@ impl<'a, 'g> Claim<'a, 'g> {
             } else if self.passes == 0 {
                 break;
             }
-            if due.has_key {
-                // Others of its key may be claimed now, or no more.
+            if due.has_key || self.group.told_others(before, due.key()?) {
+                // Others of its key may be claimed now, or no more; and so may those that waited for its end.
                 self.group.flush()?;
                 self.lanes.start_again();
             }

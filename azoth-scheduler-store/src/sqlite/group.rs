@@ -160,6 +160,12 @@ impl<'a> Group<'a> {
         Ok(entry.state)
     }
 
+    /// Whether something happened to others than this task since a position of this transaction.
+    pub(super) fn told_others(&self, since: u64, key: u64) -> bool {
+        let newest = self.pending.iter().rev().take_while(|row| row.position > since);
+        newest.into_iter().any(|row| row.subject != key)
+    }
+
     /// Writes the rows of all tasks that changed so far, and the bytes that they were given, so that queries see them.
     pub(super) fn flush(&mut self) -> Result<(), StoreError> {
         let payloads = self.payloads.iter().map(|(position, payload)| (*position, &payload.bytes()[..]));
