@@ -50,6 +50,9 @@ pub enum Event {
         attempt: NonZeroU32,
         /// The how-manyth occurrence of this definition that is run, from 1.
         run: u32,
+        /// Its schedule did not ask for this run: the [`RunRequested`](Event::RunRequested) before it says who did. So it is told
+        /// from the run of an occurrence at the same instant.
+        off_schedule: bool,
         /// Which occurrences are decided.
         progress: Progress,
     },

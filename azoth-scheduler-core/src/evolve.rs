@@ -194,7 +194,7 @@ fn paused(phase: TaskPhase, pause: Pause) -> TaskPhase {
 
 fn started(state: &mut TaskState, event: &Event, at: Timestamp) -> Result<(), OutOfOrder> {
     waits(state, event)?;
-    if let Event::ExecutionStarted { execution, worker, occurrence, attempt, run, progress } = event {
+    if let Event::ExecutionStarted { execution, worker, occurrence, attempt, run, progress, .. } = event {
         state.phase = TaskPhase::Running(Running {
             execution: *execution,
             worker: *worker,
@@ -225,13 +225,15 @@ fn move_on(state: &mut TaskState, then: &Then, progress: Progress, at: Timestamp
         | TaskPhase::Disabled { .. }
         | TaskPhase::Cancelled { .. } => None,
     };
+    // What comes after an execution, other than a retry of it, is the schedule's, even at the instant that was asked for.
+    let ran = matches!(state.phase, TaskPhase::Running(_));
     let next = |work| match pause {
         Some(pause) => TaskPhase::Paused { work, pause },
         None => waiting(work, &state.waits_for),
     };
     let (phase, counts, open) = match then {
         Then::Retry { work, counts } => (next(*work), *counts, Some(work.occurrence)),
-        Then::Next(work) => (next(*work), Counts::default(), Some(work.occurrence)),
+        Then::Next(work) => (next(*work), Counts::default(), Some(work.occurrence).filter(|_| !ran)),
         Then::Finish => (TaskPhase::Finished { at }, Counts::default(), None),
         Then::Disable(because) => {
             (TaskPhase::Disabled { at, because: because.clone() }, Counts::default(), None)

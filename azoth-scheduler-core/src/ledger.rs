@@ -126,9 +126,9 @@ impl Ledger {
             Event::TaskDisabled { .. } if !entry.after.phase.kind().is_live() => {
                 Decision::end(self.calendar(before), entry, before, told).settle()
             }
-            Event::ExecutionStarted { .. } => {
+            Event::ExecutionStarted { off_schedule, .. } => {
                 entry.follows(before)?;
-                started(entry, before)?;
+                started(entry, before, *off_schedule)?;
                 Decision::go_on(self.calendar(entry.after), entry, before, told)?.settle()
             }
             Event::OccurrencesPassed { passed, then: Some(_) } => {
@@ -207,7 +207,7 @@ fn refuse_told(told: &[Told]) -> Result<(), Imbalance> {
 }
 
 /// An execution serves what the task waited for, under the next number.
-fn started(entry: Entry<'_>, before: &TaskState) -> Result<(), Imbalance> {
+fn started(entry: Entry<'_>, before: &TaskState, off_schedule: bool) -> Result<(), Imbalance> {
     let (TaskPhase::Waiting(work), Some(running)) = (&before.phase, entry.after.running()) else {
         return Ok(());
     };
@@ -221,7 +221,11 @@ fn started(entry: Entry<'_>, before: &TaskState) -> Result<(), Imbalance> {
         let what = format!("{} started, and {} was to", running.occurrence, work.occurrence);
         return Err(entry.wrong(what));
     }
-    let counts = first && !before.is_off_schedule(work.occurrence);
+    if off_schedule != before.is_off_schedule(work.occurrence) {
+        let what = format!("off its schedule: {off_schedule}, and what it was to run says otherwise");
+        return Err(entry.wrong(what));
+    }
+    let counts = first && !off_schedule;
     let runs = before.runs.saturating_add(u32::from(counts));
     if entry.after.runs != runs {
         return Err(entry.wrong(format!("run {} started, and the next one was {runs}", entry.after.runs)));

@@ -102,15 +102,11 @@ fn scheduled() -> BoxedStrategy<Event> {
 }
 
 fn started() -> BoxedStrategy<Event> {
-    let numbers = (non_zero_u32(), any::<u32>());
+    let numbers = (non_zero_u32(), any::<u32>(), any::<bool>());
     (execution_id(), any::<u128>(), timestamp(), numbers, progress())
-        .prop_map(|(execution, worker, occurrence, (attempt, run), progress)| Event::ExecutionStarted {
-            execution,
-            worker: WorkerId::from_u128(worker),
-            occurrence,
-            attempt,
-            run,
-            progress,
+        .prop_map(|(execution, worker, occurrence, (attempt, run, off_schedule), progress)| {
+            let worker = WorkerId::from_u128(worker);
+            Event::ExecutionStarted { execution, worker, occurrence, attempt, run, off_schedule, progress }
         })
         .boxed()
 }

@@ -154,7 +154,8 @@ fn started(
     work: Work,
     progress: Progress,
 ) -> Event {
-    let first = u32::from(work.attempt.get() == 1 && !state.is_off_schedule(work.occurrence));
+    let off_schedule = state.is_off_schedule(work.occurrence);
+    let first = u32::from(work.attempt.get() == 1 && !off_schedule);
     let run = state.runs.saturating_add(first);
     Event::ExecutionStarted {
         execution,
@@ -162,6 +163,7 @@ fn started(
         occurrence: work.occurrence,
         attempt: work.attempt,
         run,
+        off_schedule,
         progress,
     }
 }

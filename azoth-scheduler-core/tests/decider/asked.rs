@@ -46,6 +46,33 @@ fn run_at_once_comes_before_the_next_occurrence_and_leaves_the_schedule_as_it_wa
     assert_eq!(accounts.into_iter().collect::<Vec<_>>(), [(at(60), Account::Ran)]);
 }
 
+/// The two could not be told apart in the log, and the second one was no run of the schedule either: it was not counted.
+#[test]
+fn run_that_was_asked_for_in_the_millisecond_of_an_occurrence_is_told_from_that_of_the_occurrence() {
+    let spread = Schedule { jitter_ms: 30_000, ..every_minute() };
+    let given = given(spread);
+    let late = work(&given).run_at;
+    assert!(late > at(60), "the task waits for its place behind the occurrence");
+    let given = given.and(run_now(), at(60)).and(claim("task", 1), at(60));
+    let given = given.and(complete("task", 1, failed(FailureClass::Retryable), at(60)), at(61));
+    let given = given.and(claim("task", 2), at(200)).and(complete("task", 2, succeeded(), at(200)), at(200));
+    let given = given.and(claim("task", 3), at(300));
+    let started: Vec<_> = given
+        .events()
+        .iter()
+        .filter_map(|(_, event)| match event {
+            Event::ExecutionStarted { occurrence, attempt, off_schedule, .. } => {
+                Some((*occurrence, attempt.get(), *off_schedule))
+            }
+            _ => None,
+        })
+        .collect();
+    assert_eq!(started[..2], [(at(60), 1, true), (at(60), 2, true)]);
+    assert_eq!(started[2..], [(at(60), 1, false)]);
+    assert_eq!(given.state().unwrap().runs, 1);
+    audit(given.events()).unwrap();
+}
+
 #[test]
 fn what_came_due_before_a_run_at_once_could_start_runs_behind_it() {
     let given = given(every_minute()).and(run_now(), at(59)).and(claim("task", 1), at(70));

@@ -22,6 +22,8 @@ pub struct Run {
     pub started_at: Timestamp,
     /// Its number within the occurrence, from 1.
     pub attempt: u32,
+    /// Somebody asked for it, and its schedule did not.
+    pub off_schedule: bool,
     /// How it ended; `None` while it runs.
     pub ended: Option<RunEnd>,
 }
@@ -64,7 +66,7 @@ pub(super) fn runs(log: &[RecordedEvent]) -> Vec<Run> {
     for recorded in log {
         let at = recorded.at;
         let (execution, end) = match &recorded.event {
-            Event::ExecutionStarted { execution, occurrence, attempt, .. } => {
+            Event::ExecutionStarted { execution, occurrence, attempt, off_schedule, .. } => {
                 let Subject::Task(task) = &recorded.subject else { continue };
                 index.insert(*execution, runs.len());
                 runs.push(Run {
@@ -73,6 +75,7 @@ pub(super) fn runs(log: &[RecordedEvent]) -> Vec<Run> {
                     scheduled_at: *occurrence,
                     started_at: at,
                     attempt: attempt.get(),
+                    off_schedule: *off_schedule,
                     ended: None,
                 });
                 continue;

@@ -44,10 +44,15 @@ struct Account {
     losses: u32,
     events: Vec<(Timestamp, Event)>,
     definitions: usize,
-    attempts: Option<(Timestamp, u32)>,
+    attempts: Option<(Served, u32)>,
     succeeded: Option<Timestamp>,
-    /// The instant of the run that was asked for and is still to succeed.
-    asked_for: Option<Timestamp>,
+}
+
+/// What an execution serves: an occurrence, or a run that somebody asked for at this instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Served {
+    occurrence: Timestamp,
+    off_schedule: bool,
 }
 
 impl Ledger {
@@ -177,36 +182,31 @@ impl Account {
             Event::TaskScheduled { definition, .. } => {
                 self.definitions += 1;
                 self.is_quick = definition.task_type.as_str() == "block";
-                (self.attempts, self.succeeded, self.asked_for) = (None, None, None);
+                (self.attempts, self.succeeded) = (None, None);
             }
-            Event::ExecutionStarted { occurrence, attempt, .. } => {
-                if self.succeeded == Some(*occurrence) && self.asked_for != Some(*occurrence) {
+            Event::ExecutionStarted { occurrence, attempt, off_schedule, .. } => {
+                if self.succeeded == Some(*occurrence) && !off_schedule {
                     return Err(format!("the occurrence at {occurrence} has succeeded and runs again"));
                 }
-                let before = self.attempts.filter(|(of, _)| of == occurrence).map(|(_, attempt)| attempt);
+                let serves = Served { occurrence: *occurrence, off_schedule: *off_schedule };
+                let before = self.attempts.filter(|(of, _)| *of == serves).map(|(_, attempt)| attempt);
                 let expected = before.map_or(1, |attempt| attempt + 1);
                 if attempt.get() != expected {
                     return Err(format!("attempt {attempt} at {occurrence} after {before:?}"));
                 }
-                self.attempts = Some((*occurrence, attempt.get()));
+                self.attempts = Some((serves, attempt.get()));
                 if attempt.get() == 1 {
                     self.losses = 0;
                 }
             }
             Event::ExecutionAbandoned { why: AbandonReason::WorkerLost, .. } => self.losses += 1,
-            // A run of its own, even where it is asked for in the millisecond of an occurrence.
-            Event::RunRequested { off_schedule: true, work, .. } => {
-                (self.attempts, self.asked_for) = (None, Some(work.occurrence));
-            }
+            // A run of its own, even where two are asked for in one millisecond.
+            Event::RunRequested { off_schedule: true, .. } => self.attempts = None,
             // With nothing counted against it.
             Event::TaskRetried { .. } => self.attempts = None,
             Event::TaskExecuted { outcome: Outcome::Succeeded(()), .. } => {
-                let occurrence = self.attempts.map(|(occurrence, _)| occurrence);
-                if self.asked_for.is_some() && self.asked_for == occurrence {
-                    self.asked_for = None;
-                } else {
-                    self.succeeded = occurrence;
-                }
+                let serves = self.attempts.map(|(serves, _)| serves).filter(|serves| !serves.off_schedule);
+                self.succeeded = serves.map(|serves| serves.occurrence).or(self.succeeded);
             }
             _ => {}
         }

@@ -169,6 +169,6 @@ fn values_that_core_cannot_hold_are_refused() {
     let tail = [0; 10];
     refused(EventKind::ExecutionStarted, &[&ids[..], &[0, 0, 0], &tail].concat(), "nonzero");
     let far = [253, 0, 0, 0, 0, 0, 0, 0, 1];
-    let body = [&ids[..], &far, &[1, 1, 0, 0, 0]].concat();
+    let body = [&ids[..], &far, &[1, 1, 0, 0, 0, 0]].concat();
     refused(EventKind::ExecutionStarted, &body, "outside the supported years");
 }

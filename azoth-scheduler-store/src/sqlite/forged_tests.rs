@@ -110,6 +110,17 @@ async fn log_that_runs_an_occurrence_twice_is_found_where_it_starts() {
 }
 
 #[tokio::test]
+async fn log_that_says_falsely_that_a_run_was_asked_for_is_found_where_it_does() {
+    let mut asked = told();
+    let Some((_, Event::ExecutionStarted { off_schedule, .. })) = asked.last_mut() else {
+        panic!("it started")
+    };
+    *off_schedule = true;
+    let what = "off its schedule: true, and what it was to run says otherwise";
+    assert_eq!(first_finding(&asked).await, Some((Some(7), what.to_owned())));
+}
+
+#[tokio::test]
 async fn log_that_takes_a_decision_back_is_found_where_it_does() {
     let mut back = told();
     let Some((_, Event::ExecutionStarted { progress, .. })) = back.last_mut() else { panic!("it started") };

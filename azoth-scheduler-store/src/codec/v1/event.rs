@@ -70,6 +70,7 @@ pub(in crate::codec) struct ExecutionStarted {
     occurrence: i64,
     attempt: NonZeroU32,
     run: u32,
+    off_schedule: bool,
     progress: Progress,
 }
 
@@ -200,16 +201,25 @@ impl<'a> Record<'a> {
                     trace,
                 })
             }
-            Event::ExecutionStarted { execution, worker, occurrence, attempt, run, progress } => {
+            Event::ExecutionStarted {
+                execution,
+                worker,
+                occurrence,
+                attempt,
+                run,
+                off_schedule,
+                progress,
+            } => {
                 let (execution, worker) = (id(*execution), Bytes(worker.as_u128().to_be_bytes()));
                 let (occurrence, progress) = (i64::store(occurrence), Progress::store(progress));
-                let (attempt, run) = (*attempt, *run);
+                let (attempt, run, off_schedule) = (*attempt, *run, *off_schedule);
                 Self::ExecutionStarted(ExecutionStarted {
                     execution,
                     worker,
                     occurrence,
                     attempt,
                     run,
+                    off_schedule,
                     progress,
                 })
             }
@@ -308,6 +318,7 @@ impl IntoEvent for ExecutionStarted {
             occurrence: self.occurrence.restore()?,
             attempt: self.attempt,
             run: self.run,
+            off_schedule: self.off_schedule,
             progress: self.progress.restore()?,
         })
     }
