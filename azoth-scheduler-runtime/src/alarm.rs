@@ -1,8 +1,8 @@
 //! When the loop wakes although nobody tells it anything, and what it asks the store then.
 //!
-//! It knows when the next task is due, and hears of commits. So the poll interval is for what it cannot know: whether others
-//! have written, where the store does not hear of it; whether something due that it was not given can be had by now; and
-//! whether the wall clock was set. Only the second needs a claim.
+//! It knows when the next task is due, hears of commits, and is told by the heartbeat when the wall clock was set. So the poll
+//! interval is for what it cannot know: whether others have written, where the store does not hear of it, and whether
+//! something due that it was not given can be had by now. Only the second needs a claim.
 
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use azoth_scheduler_store::StandingOffer;
 
 use crate::clock::Sleep;
 use crate::poller::Poller;
+use crate::shared::SLEEP_MAX;
 
 /// What the loop knows of when there will be work.
 #[derive(Debug)]
@@ -45,7 +46,7 @@ impl Poller {
     /// The store is asked for due tasks.
     pub(crate) fn asks(&mut self) {
         let now = self.shared.clock().elapsed();
-        self.alarm.poll_at = now.saturating_add(self.poll_interval());
+        self.alarm.poll_at = now.saturating_add(self.shared.poll_interval());
         self.alarm.ask_at = now.saturating_add(SLEEP_MAX);
     }
 
@@ -68,41 +69,30 @@ impl Poller {
         if resting_until > now {
             return clock.sleep_until(resting_until);
         }
-        let others_at = look_at.min(self.alarm.poll_at);
+        let others_at = look_at.min(if self.knows_all(now) { self.alarm.ask_at } else { self.alarm.poll_at });
         match self.due_at_of(standing) {
             Some(due_at) if due_at < others_at => clock.wake_at(due_at),
             Some(_) | None => clock.sleep_until(others_at),
         }
     }
 
-    /// The deadline has come. Whether there is anything to do.
-    pub(crate) fn woke(&mut self, standing: Option<&StandingOffer>) -> bool {
-        let now = self.shared.clock().elapsed();
-        if self.transaction.is_some() || self.next_look() <= now {
-            return true;
-        }
+    /// The deadline has come: asks for what is due.
+    pub(crate) fn woke(&mut self, standing: Option<&StandingOffer>) {
         // Looked at again: the clock has gone on since.
         let due = self.due_at_of(standing).is_some_and(|due_at| due_at <= self.shared.clock().elapsed());
-        self.ask |= due || self.trouble.is_some();
-        let knows_all = !self.ask && self.nothing_is_missed(now) && self.shared.store.hears_every_commit();
-        if knows_all {
-            self.polled(now);
-        }
-        !knows_all
+        self.ask |= self.transaction.is_none() && (due || self.trouble.is_some());
     }
 
     /// Looks, once a poll interval, whether anything was missed.
     pub(crate) async fn poll(&mut self) {
         let now = self.shared.clock().elapsed();
-        if self.ask || self.transaction.is_some() || self.rests() || now < self.alarm.poll_at {
+        let may = !self.ask && self.transaction.is_none() && !self.rests();
+        if !may || self.knows_all(now) || now < self.alarm.poll_at {
             return;
         }
-        self.polled(now);
-        if !self.nothing_is_missed(now) {
+        self.alarm.poll_at = now.saturating_add(self.shared.poll_interval());
+        if self.alarm.left_behind || now >= self.alarm.ask_at {
             self.ask = true;
-            return;
-        }
-        if self.shared.store.hears_every_commit() {
             return;
         }
         match self.shared.in_time(self.shared.store.head()).await {
@@ -115,14 +105,9 @@ impl Poller {
         }
     }
 
-    /// Whether all that may have been missed since the store was asked is what others have written.
-    fn nothing_is_missed(&self, now: Duration) -> bool {
-        let clock_stands = !self.clock_watch.went_back(self.shared.clock().now());
-        clock_stands && !self.alarm.left_behind && now < self.alarm.ask_at
-    }
-
-    fn polled(&mut self, now: Duration) {
-        self.alarm.poll_at = now.saturating_add(self.poll_interval());
+    /// Whether nothing can have been missed since the store was asked.
+    fn knows_all(&self, now: Duration) -> bool {
+        !self.alarm.left_behind && now < self.alarm.ask_at && self.shared.store.hears_every_commit()
     }
 
     /// When to look at other workers, at what runs here, or at what waits.
@@ -140,14 +125,7 @@ impl Poller {
         Some(clock.elapsed().saturating_add(clock.until(due)))
     }
 
-    fn poll_interval(&self) -> Duration {
-        self.shared.config.poll_interval.min(SLEEP_MAX)
-    }
-
     fn resting_until(&self) -> Duration {
         self.trouble.as_ref().map_or(Duration::ZERO, |trouble| trouble.until)
     }
 }
-
-/// The store is asked for due tasks at least so often, whatever is known and whatever the poll interval.
-const SLEEP_MAX: Duration = Duration::from_secs(30);

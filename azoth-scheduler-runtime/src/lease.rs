@@ -1,4 +1,6 @@
 //! Signs of life: our own, on a thread of its own, and those of others.
+//!
+//! The thread of our own also looks at the wall clock: that costs it less than it would cost the loop.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,12 +11,14 @@ use azoth_scheduler_store::{ProcessIdentity, Renewal, Store, WorkerInfo, WorkerR
 use tokio::sync::{oneshot, watch};
 
 use crate::clock::Clock;
+use crate::clock_watch::Dial;
 use crate::error::{Result, SchedulerError};
 use crate::process;
 use crate::shared::Shared;
 use crate::worker::Running;
 
-/// Renews a worker's lease for as long as it is held on to, and looks whether a handler blocks the runtime.
+/// Renews a worker's lease for as long as it is held on to, and looks whether a handler blocks the runtime and whether the wall
+/// clock was set.
 ///
 /// Apart from the handlers, on a thread of its own: one that blocks the async runtime must not cost the lease of its
 /// neighbours.
@@ -32,6 +36,10 @@ struct Pulse {
     every: Duration,
     lost: watch::Sender<bool>,
     running: Arc<Running>,
+    /// So often it looks at the wall clock, and whom it wakes when that was set.
+    tick: Duration,
+    dial: Dial,
+    nudge: watch::Sender<u64>,
 }
 
 impl Heartbeat {
@@ -42,14 +50,15 @@ impl Heartbeat {
         let (tell, every) = (lost.clone(), shared.config.lease / RENEWALS_PER_LEASE);
         let (store, clock) = (Arc::clone(&shared.store), Arc::clone(&shared.workshop.clock));
         let running = Arc::clone(&shared.running);
-        let pulse = Pulse { store, clock, worker, every, lost, running };
+        let (tick, dial, nudge) = (shared.poll_interval(), Dial::read(&*clock), shared.nudger());
+        let pulse = Pulse { store, clock, worker, every, lost, running, tick, dial, nudge };
         // The first wait starts here, not whenever the thread gets to run.
-        let first = pulse.clock.elapsed().saturating_add(pulse.every);
+        let started = pulse.clock.elapsed();
         let live = async move {
             tokio::select! {
                 biased;
                 _ = stopped => {}
-                () = pulse.beat(first) => {}
+                () = pulse.beat(started) => {}
             }
         };
         shared.workshop.host.spawn_apart("azoth-heartbeat", Box::pin(live)).map_err(system)?;
@@ -63,9 +72,18 @@ impl Heartbeat {
 }
 
 impl Pulse {
-    async fn beat(self, mut next: Duration) {
+    async fn beat(mut self, started: Duration) {
+        let mut next = started.saturating_add(self.every);
+        let mut tick_at = started.saturating_add(self.tick);
         loop {
-            self.clock.sleep_until(next).await;
+            self.clock.sleep_until(next.min(tick_at)).await;
+            tick_at = self.clock.elapsed().saturating_add(self.tick);
+            if self.dial.was_set(&*self.clock) {
+                self.nudge.send_modify(|nudges| *nudges += 1);
+            }
+            if self.clock.elapsed() < next {
+                continue;
+            }
             self.running.look_for_blocked(self.clock.elapsed());
             let wait = match self.store.renew_worker(self.worker, self.clock.now()).await {
                 Ok(Renewal::Renewed) => self.every,

@@ -167,11 +167,7 @@ impl Poller {
                 _ = self.heartbeat.lost.changed() => {}
                 () = shared.slots.returned.notified() => self.ask = true,
                 () = shared.shutdown.requested() => {}
-                () = deadline => {
-                    if !self.woke(standing.as_deref()) {
-                        continue;
-                    }
-                }
+                () = deadline => self.woke(standing.as_deref()),
             }
             break;
         }

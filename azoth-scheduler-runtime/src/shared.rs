@@ -183,6 +183,16 @@ impl Shared {
         self.nudge.subscribe()
     }
 
+    /// For whoever wakes the loop and all event handlers without knowing more of them.
+    pub(crate) fn nudger(&self) -> watch::Sender<u64> {
+        self.nudge.clone()
+    }
+
+    /// How often it is looked whether anything was missed.
+    pub(crate) fn poll_interval(&self) -> Duration {
+        self.config.poll_interval.min(SLEEP_MAX)
+    }
+
     /// What a party tells of itself.
     pub(crate) fn pulse(&self, party: usize, ticket: u64, quiet: bool, due_at: Option<Duration>) {
         if let Some(pulse) = self.pulses.get(party) {
@@ -239,3 +249,6 @@ pub(crate) async fn sleep_or_shutdown(shared: &Shared, span: Duration) {
         () = shared.shutdown.requested() => {}
     }
 }
+
+/// No wait is longer than this where something may have been missed, whatever the poll interval.
+pub(crate) const SLEEP_MAX: Duration = Duration::from_secs(30);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use azoth_scheduler_runtime::{ScheduleTaskRequest, ScheduleTaskRequestBuilder, Scheduler};
 
 use crate::support::{
-    FaultyStore, Fixture, MINUTE, SECOND, clock, done, due_in_a_second, handler, immediate, start,
+    FaultyStore, Fixture, Gate, MINUTE, SECOND, clock, done, due_in_a_second, handler, immediate, start,
 };
 
 fn waiting(store: FaultyStore) -> Fixture {
@@ -63,35 +63,63 @@ async fn schedule_elsewhere(fixture: &Fixture, request: ScheduleTaskRequestBuild
     other.schedule_task(request.build().unwrap()).await.unwrap();
 }
 
+/// Lets everything happen that needs no time. Waiting for the scheduler to be idle would have it look.
+async fn settle() {
+    for _ in 0..200 {
+        tokio::task::yield_now().await;
+    }
+}
+
 #[tokio::test]
 async fn commit_that_nobody_told_of_is_found_within_the_poll_interval() {
     let fixture = waiting(FaultyStore::deaf());
     fixture.idle().await;
+    settle().await;
     schedule_elsewhere(&fixture, immediate("a")).await;
-    fixture.pass(SECOND).await;
+    settle().await;
+    assert_eq!(fixture.history("a").await.len(), 1, "nobody told of it");
+    fixture.clock.advance(SECOND);
+    settle().await;
     assert_eq!(fixture.history("a").await.len(), 4);
     fixture.end().await;
 }
 
 #[tokio::test]
 async fn commit_that_was_told_of_is_acted_on_though_no_time_passes() {
-    let fixture = waiting(FaultyStore::default());
+    let fixture = waiting(FaultyStore::shared());
     fixture.idle().await;
-    schedule_elsewhere(&fixture, due_in_a_second("a")).await;
-    fixture.idle().await;
-    fixture.pass(SECOND).await;
+    settle().await;
+    schedule_elsewhere(&fixture, immediate("a")).await;
+    settle().await;
     assert_eq!(fixture.history("a").await.len(), 4);
+    schedule_elsewhere(&fixture, due_in_a_second("b")).await;
+    settle().await;
+    fixture.clock.advance(SECOND);
+    settle().await;
+    assert_eq!(fixture.history("b").await.len(), 4);
     fixture.end().await;
 }
 
 #[tokio::test]
 async fn wall_clock_that_is_set_ahead_is_noticed_within_the_poll_interval() {
-    let fixture = waiting(FaultyStore::default());
+    let gate = Gate::new();
+    let fixture = Fixture::with(handler({
+        let gate = gate.clone();
+        move |_, _| {
+            let gate = gate.clone();
+            async move {
+                gate.pass().await;
+                done()
+            }
+        }
+    }));
     let tomorrow = ScheduleTaskRequest::builder("a").task_type("work").one_time(1_700_000_000 + 86_400);
     fixture.schedule(tomorrow).await;
     fixture.idle().await;
+    gate.open();
     fixture.clock.set(start().saturating_add_ms(86_400_000));
-    fixture.pass(SECOND).await;
-    assert_eq!(fixture.history("a").await.len(), 4);
+    fixture.clock.advance(SECOND);
+    // The thread of the heartbeat looks at it.
+    gate.wait_for(1).await;
     fixture.end().await;
 }

@@ -17,6 +17,7 @@ use azoth_scheduler_runtime::{
     ManualClock, Result, ScheduleTaskRequest, ScheduleTaskRequestBuilder, Scheduler, SchedulerBuilder,
     TaskContext, TaskEvent, TaskHandler, TaskResult,
 };
+use azoth_scheduler_store::standing::StandingOffers;
 use azoth_scheduler_store::{
     Applied, AsOf, Batch, ClaimOffer, DeadLetter, LogPosition, MemoryStore, Orphan, Past, RebuildProgress,
     RebuildReport, RecordedEvent, Renewal, RetentionReport, StandingOffer, StartFrom, Store, StoreError,
@@ -201,6 +202,8 @@ pub(crate) struct FaultyStore {
     applies: Arc<AtomicUsize>,
     reads: Arc<AtomicUsize>,
     deaf: Option<watch::Sender<LogPosition>>,
+    /// Where offers stand, unless the commits of others take them up.
+    apart: Option<Arc<StandingOffers>>,
     plan: Arc<Mutex<VecDeque<Fault>>>,
     meanwhile: Arc<Mutex<Option<Happening>>>,
     hidden: Arc<Mutex<Option<LogPosition>>>,
@@ -221,9 +224,14 @@ impl FaultyStore {
         self.applies.load(Ordering::SeqCst)
     }
 
-    /// It hears of no commit, as where a file system does not tell of writes.
+    /// What is committed on `inner` is committed by another process.
+    pub(crate) fn shared() -> Self {
+        Self { apart: Some(Arc::default()), ..Self::default() }
+    }
+
+    /// The same where none of that is heard of, as where a file system does not tell of writes.
     pub(crate) fn deaf() -> Self {
-        Self { deaf: Some(watch::Sender::default()), ..Self::default() }
+        Self { deaf: Some(watch::Sender::default()), ..Self::shared() }
     }
 
     /// How often the end of the log, workers and what they hold were read.
@@ -277,7 +285,10 @@ impl Store for FaultyStore {
     }
 
     fn stand(&self, offer: ClaimOffer, seen: LogPosition) -> StandingOffer {
-        self.inner.stand(offer, seen)
+        match &self.apart {
+            Some(apart) => apart.leave(offer, seen),
+            None => self.inner.stand(offer, seen),
+        }
     }
 
     async fn task(&self, id: &TaskId) -> Result<Option<StoredTask>, StoreError> {
