@@ -130,7 +130,7 @@ impl Poller {
                 self.start_anew().await?;
                 continue;
             }
-            let ticket = *self.nudge.borrow_and_update();
+            let ticket = self.hear_nudges();
             self.look_around().await;
             self.watch_clock().await;
             self.poll().await;
@@ -138,6 +138,14 @@ impl Poller {
             self.wait(ticket).await;
         }
         Ok(())
+    }
+
+    /// The newest nudge. One that was not heard before, whatever woke the loop, has it ask the store: who nudged waits until
+    /// it has.
+    fn hear_nudges(&mut self) -> u64 {
+        let nudge = self.nudge.borrow_and_update();
+        self.ask |= nudge.has_changed();
+        *nudge
     }
 
     /// Waits for whatever is next. `ticket` is the newest nudge that was heard before it was looked for work.

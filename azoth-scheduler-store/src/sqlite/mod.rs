@@ -30,7 +30,7 @@
 //! | `backup`, `export`, `import`, `lines`, `partial` | copies of the file, and the log as lines of JSON |
 //! | `salvage`, `survey` | what can still be read of a damaged log |
 //! | [`TransactionalEventHandler`], `delivery`, `fence` | application code in the transaction of its cursor |
-//! | `wake`, `commits`, `hints` | who waits for the log to grow, and how commits of other processes are noticed |
+//! | `wake`, `commits`, `hints`, `vigil` | who waits for the log to grow, and how commits of other processes are noticed |
 //!
 //! The file may be the application's own database: our tables begin with `azoth_`, nothing else is touched, neither
 //! `user_version` nor `application_id`. The file is switched to a write-ahead log.
