@@ -26,17 +26,16 @@ impl SqliteStore {
     /// follow the ones before it. [`VerifyReport::tasks`] is 0.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use azoth_scheduler_store::{SqliteStore, sqlite::SqliteOptions};
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
     /// # let folder = tempfile::tempdir()?;
-    /// # let path = folder.path().join("scheduler.db");
-    /// use azoth_scheduler_store::SqliteStore;
-    ///
-    /// let store = SqliteStore::open(path)?;
+    /// # let options = SqliteOptions::new().allow_old_sqlite(true);
+    /// # let store = SqliteStore::open_with(folder.path().join("scheduler.db"), options)?;
     /// let report = store.verify_log().await?;
     /// assert!(report.is_sound(), "{:?}", report.findings);
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Errors
