@@ -207,6 +207,14 @@ impl<C: Clock + ?Sized> Clock for Arc<C> {
     fn sleep_until(&self, elapsed: Duration) -> Sleep {
         (**self).sleep_until(elapsed)
     }
+
+    fn until(&self, instant: Timestamp) -> Duration {
+        (**self).until(instant)
+    }
+
+    fn wake_at(&self, elapsed: Duration) -> Sleep {
+        (**self).wake_at(elapsed)
+    }
 }
 
 const NANOS_PER_MS: u32 = 1_000_000;

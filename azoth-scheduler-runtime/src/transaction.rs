@@ -222,14 +222,16 @@ impl Poller {
         let late_ms = oldest.map_or(0, |due| now.ms_since(due).max(0));
         meter::oldest_due(Duration::from_millis(late_ms.unsigned_abs()));
         let clock = self.shared.clock();
-        let is_due = |due: &Timestamp| clock.until(*due) == Duration::ZERO;
-        let next = || claims.next_due.into_iter().chain(claims.next_suspect);
+        // One look at the clock for each: what is due by none of two looks would be neither asked nor waited for.
+        let look = |due: Timestamp| (due, clock.until(due) == Duration::ZERO);
+        let [next_due, next_suspect] = [claims.next_due, claims.next_suspect].map(|due| due.map(look));
+        let next = || next_due.into_iter().chain(next_suspect);
         // What was due and was not given to us is none of our business until something changes; what came due since then is.
-        let came_due = next().any(|due| due > now && is_due(&due));
-        let more = some && claims.next_due.is_some_and(|due| is_due(&due));
+        let came_due = next().any(|(due, is_due)| is_due && due > now);
+        let more = some && next_due.is_some_and(|(_, is_due)| is_due);
         self.ask |= has_room && (more || came_due);
-        let due = next().filter(|due| has_room && !is_due(due)).min();
-        self.alarm.set(due, !has_room || next().any(|due| is_due(&due)));
+        let due = next().filter(|(_, is_due)| has_room && !is_due).map(|(due, _)| due).min();
+        self.alarm.set(due, !has_room || next().any(|(_, is_due)| is_due));
     }
 }
 

@@ -1,6 +1,7 @@
 //! How soon a due task starts, and at what price.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use azoth_scheduler_core::time::Timestamp;
@@ -71,6 +72,58 @@ async fn what_comes_due_is_started_although_the_clock_goes_on_between_two_looks(
     fixture.schedule(due_in_a_second("a")).await;
     fixture.idle().await;
     fixture.clock.advance(2 * SECOND);
+    gate.wait_for(1).await;
+    gate.open();
+    fixture.idle().await;
+    fixture.end().await;
+}
+
+/// A clock that comes to the instant that it is asked about right after it was asked first, once there is another transaction.
+struct Crossing {
+    clock: ManualClock,
+    store: FaultyStore,
+    /// So many transactions there were when it was set up.
+    after: AtomicUsize,
+}
+
+impl Clock for Crossing {
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.clock.elapsed()
+    }
+
+    fn sleep_until(&self, elapsed: Duration) -> Sleep {
+        self.clock.sleep_until(elapsed)
+    }
+
+    fn until(&self, instant: Timestamp) -> Duration {
+        let left = self.clock.until(instant);
+        if self.store.applies() > self.after.load(Ordering::Relaxed) {
+            self.after.store(usize::MAX, Ordering::Relaxed);
+            self.clock.advance(left);
+        }
+        left
+    }
+}
+
+/// It was not due by the first look after the transaction, so it was not asked for; and due by the next one, so it was not waited
+/// for. Only the poll interval was left.
+#[tokio::test]
+async fn what_comes_due_between_two_looks_behind_a_transaction_is_started() {
+    let (gate, clock, store) = (Gate::new(), clock(), FaultyStore::default());
+    let after = AtomicUsize::new(usize::MAX);
+    let crossing = Arc::new(Crossing { clock: clock.clone(), store: store.clone(), after });
+    let fixture = Fixture::on(store, clock, |builder| {
+        builder.with_task_handler(passing(&gate)).with_clock(Arc::clone(&crossing))
+    });
+    fixture.schedule(due_in_a_second("a")).await;
+    fixture.clock.advance(Duration::from_millis(990));
+    fixture.idle().await;
+    crossing.after.store(fixture.store.applies(), Ordering::Relaxed);
+    fixture.scheduler.wake();
     gate.wait_for(1).await;
     gate.open();
     fixture.idle().await;
