@@ -3,18 +3,7 @@
 use azoth_scheduler_core::state::PhaseKind;
 use azoth_scheduler_runtime::{Said, ScheduleChange, ScheduleTaskRequest, SchedulerError};
 
-use crate::support::{Fixture, Gate, MINUTE, SECOND, done, handler, immediate, within};
-
-fn waits_at(gate: &Gate) -> impl azoth_scheduler_runtime::TaskHandler {
-    let gate = gate.clone();
-    handler(move |_, _| {
-        let gate = gate.clone();
-        async move {
-            gate.pass().await;
-            done()
-        }
-    })
-}
+use crate::support::{Fixture, Gate, MINUTE, SECOND, done, handler, immediate, waits_at, within};
 
 fn hourly(id: &str) -> azoth_scheduler_runtime::ScheduleTaskRequestBuilder {
     ScheduleTaskRequest::builder(id).task_type("work").interval(3600)

@@ -6,6 +6,7 @@ use azoth_scheduler_runtime::{ScheduleTaskRequest, ScheduleTaskRequestBuilder, S
 
 use crate::support::{
     FaultyStore, Fixture, Gate, MINUTE, SECOND, clock, done, due_in_a_second, handler, immediate, start,
+    waits_at,
 };
 
 fn waiting(store: FaultyStore) -> Fixture {
@@ -103,16 +104,7 @@ async fn commit_that_was_told_of_is_acted_on_though_no_time_passes() {
 #[tokio::test]
 async fn wall_clock_that_is_set_ahead_is_noticed_within_the_poll_interval() {
     let gate = Gate::new();
-    let fixture = Fixture::with(handler({
-        let gate = gate.clone();
-        move |_, _| {
-            let gate = gate.clone();
-            async move {
-                gate.pass().await;
-                done()
-            }
-        }
-    }));
+    let fixture = Fixture::with(waits_at(&gate));
     let tomorrow = ScheduleTaskRequest::builder("a").task_type("work").one_time(1_700_000_000 + 86_400);
     fixture.schedule(tomorrow).await;
     fixture.idle().await;

@@ -9,24 +9,13 @@ use azoth_scheduler_runtime::{Clock, ManualClock, ScheduleTaskRequest, Sleep, Sy
 use azoth_scheduler_store::Store;
 
 use crate::support::{
-    Closure, FaultyStore, Fixture, Gate, SECOND, clock, done, due_in_a_second, handler, immediate, within,
+    FaultyStore, Fixture, Gate, SECOND, clock, done, due_in_a_second, handler, immediate, waits_at, within,
 };
-
-fn passing(gate: &Gate) -> Closure {
-    let gate = gate.clone();
-    handler(move |_, _| {
-        let gate = gate.clone();
-        async move {
-            gate.pass().await;
-            done()
-        }
-    })
-}
 
 #[tokio::test]
 async fn task_scheduled_on_an_idle_scheduler_starts_without_another_transaction() {
     let gate = Gate::new();
-    let fixture = Fixture::with(passing(&gate));
+    let fixture = Fixture::with(waits_at(&gate));
     fixture.idle().await;
     let before = fixture.store.applies();
     fixture.schedule(immediate("a")).await;
@@ -67,7 +56,7 @@ async fn what_comes_due_is_started_although_the_clock_goes_on_between_two_looks(
     let (gate, clock) = (Gate::new(), clock());
     let ticking = Ticking { clock: clock.clone(), looks: AtomicU64::new(0) };
     let fixture = Fixture::on(FaultyStore::default(), clock, |builder| {
-        builder.with_task_handler(passing(&gate)).with_clock(ticking)
+        builder.with_task_handler(waits_at(&gate)).with_clock(ticking)
     });
     fixture.schedule(due_in_a_second("a")).await;
     fixture.idle().await;
@@ -117,7 +106,7 @@ async fn what_comes_due_between_two_looks_behind_a_transaction_is_started() {
     let after = AtomicUsize::new(usize::MAX);
     let crossing = Arc::new(Crossing { clock: clock.clone(), store: store.clone(), after });
     let fixture = Fixture::on(store, clock, |builder| {
-        builder.with_task_handler(passing(&gate)).with_clock(Arc::clone(&crossing))
+        builder.with_task_handler(waits_at(&gate)).with_clock(Arc::clone(&crossing))
     });
     fixture.schedule(due_in_a_second("a")).await;
     fixture.clock.advance(Duration::from_millis(990));
@@ -135,7 +124,7 @@ async fn no_more_is_claimed_by_those_who_schedule_than_there_are_free_slots() {
     // I27
     let gate = Gate::new();
     let fixture =
-        Fixture::building(|builder| builder.with_task_handler(passing(&gate)).with_max_concurrent_tasks(2));
+        Fixture::building(|builder| builder.with_task_handler(waits_at(&gate)).with_max_concurrent_tasks(2));
     fixture.idle().await;
     let requests = (0..5).map(|number| immediate(&format!("task-{number}")).build().unwrap()).collect();
     within(fixture.scheduler.schedule_tasks(requests)).await.unwrap();
@@ -155,7 +144,7 @@ async fn no_more_is_claimed_by_those_who_schedule_than_there_are_free_slots() {
 async fn nothing_is_claimed_once_the_end_was_asked_for() {
     // I27, T9
     let gate = Gate::new();
-    let fixture = Fixture::with(passing(&gate));
+    let fixture = Fixture::with(waits_at(&gate));
     fixture.idle().await;
     let ended = fixture.scheduler.shutdown();
     // The loop has not heard of it yet.

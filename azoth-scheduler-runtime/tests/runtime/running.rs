@@ -9,7 +9,7 @@ use azoth_scheduler_core::time::Timestamp;
 use azoth_scheduler_runtime::{ScheduleTaskRequest, Scheduler, SchedulerError, TaskEvent};
 use azoth_scheduler_store::{LogPosition, StartFrom, TaskFilter};
 
-use crate::support::{Fixture, Gate, MINUTE, SECOND, clock, done, handler, immediate, within};
+use crate::support::{Fixture, Gate, MINUTE, SECOND, clock, done, handler, immediate, waits_at, within};
 
 #[tokio::test]
 async fn one_run_is_all_it_takes() {
@@ -152,16 +152,7 @@ async fn results_are_recorded_and_the_next_tasks_claimed_in_one_transaction() {
 #[tokio::test]
 async fn due_task_is_not_dispatched_again_while_it_runs() {
     let gate = Gate::new();
-    let fixture = Fixture::with(handler({
-        let gate = gate.clone();
-        move |_, _| {
-            let gate = gate.clone();
-            async move {
-                gate.pass().await;
-                done()
-            }
-        }
-    }));
+    let fixture = Fixture::with(waits_at(&gate));
     fixture
         .schedule(ScheduleTaskRequest::builder("a").task_type("work").interval(1).timeout_secs(3600))
         .await;

@@ -5,21 +5,12 @@ use std::time::Duration;
 use azoth_scheduler_core::command::AbandonReason;
 use azoth_scheduler_core::event::Event;
 use azoth_scheduler_core::state::PhaseKind;
-use azoth_scheduler_runtime::{BlockingTaskHandler, Result, Scheduler, TaskContext, TaskEvent, TaskHandler};
+use azoth_scheduler_runtime::{BlockingTaskHandler, Result, Scheduler, TaskContext, TaskEvent};
 use azoth_scheduler_store::{MemoryStore, Store};
 
-use crate::support::{Fixture, Gate, SECOND, clock, done, due_in_a_second, handler, immediate, within};
-
-fn waits_at(gate: &Gate) -> impl TaskHandler {
-    let gate = gate.clone();
-    handler(move |_, _| {
-        let gate = gate.clone();
-        async move {
-            gate.pass().await;
-            done()
-        }
-    })
-}
+use crate::support::{
+    Fixture, Gate, SECOND, clock, done, due_in_a_second, handler, immediate, waits_at, within,
+};
 
 async fn abandoned(fixture: &Fixture, task: &str) -> Vec<AbandonReason> {
     let why = |event| if let Event::ExecutionAbandoned { why, .. } = event { Some(why) } else { None };

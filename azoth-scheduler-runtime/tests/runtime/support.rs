@@ -133,6 +133,18 @@ where
     Closure { task_type: "work", work: Box::new(move |ctx, payload| Box::pin(work(ctx, payload))) }
 }
 
+/// A handler whose every run waits at a gate.
+pub(crate) fn waits_at(gate: &Gate) -> Closure {
+    let gate = gate.clone();
+    handler(move |_, _| {
+        let gate = gate.clone();
+        async move {
+            gate.pass().await;
+            done()
+        }
+    })
+}
+
 impl Closure {
     pub(crate) fn of_type(self, task_type: &'static str) -> Self {
         Self { task_type, ..self }

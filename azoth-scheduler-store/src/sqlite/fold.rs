@@ -37,7 +37,7 @@ pub(super) struct Fold {
     events: usize,
     updates: Updates,
     /// Names of tasks that have no row yet.
-    created: HashMap<TaskId, u64>,
+    created: HashSet<TaskId>,
     types: HashMap<TaskType, u64>,
     scopes: Scopes,
 }
@@ -91,13 +91,13 @@ impl Fold {
         row: &LogRow,
         event: &Event,
     ) -> Result<Folded<'_>, Unfoldable> {
+        self.events += 1;
         if let Some(scope) = event.scope() {
             return self.add_to_scope(conn, scope, row, event).map(|()| None);
         }
         if event.is_of_the_log() {
             return self.add_to_the_log(conn, row, event).map(|()| None);
         }
-        self.events += 1;
         let before = self.task(conn, row.subject)?;
         let previous = before.as_ref().map(|entry| entry.last);
         if previous != row.previous {
@@ -246,10 +246,10 @@ impl Fold {
     /// Notes the name of a new task, which no other may have.
     fn name(&mut self, conn: &Connection, entry: &Entry) -> Result<(), Unfoldable> {
         let id = &entry.state.id;
-        if self.created.contains_key(id) || task_row::place_of(conn, id)?.is_some() {
+        if self.created.contains(id) || task_row::place_of(conn, id)?.is_some() {
             return Err(Unfoldable::Wrong(format!("it creates task {id:?} a second time")));
         }
-        self.created.insert(id.clone(), entry.key);
+        self.created.insert(id.clone());
         Ok(())
     }
 

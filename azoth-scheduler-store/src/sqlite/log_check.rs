@@ -23,7 +23,7 @@ impl SqliteStore {
     /// [`verify`](crate::Store::verify).
     ///
     /// What the events add up to is not looked at: neither whether the projection says the same, nor whether each event can
-    /// follow the ones before it. [`VerifyReport::tasks`] is 0.
+    /// follow the ones before it. [`VerifyReport::tasks`] is 0. How far payloads were dropped is taken from the projection.
     ///
     /// ```
     /// # use azoth_scheduler_store::{SqliteStore, sqlite::SqliteOptions};

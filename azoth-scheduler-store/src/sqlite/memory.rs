@@ -29,11 +29,9 @@ pub(super) struct Memory {
     written: Vec<TaskId>,
     /// The rows of tasks that are unwritten, as they stand in their table.
     rows: Vec<Cells>,
-    /// Which of them is that of the task that was taken out.
-    row: Option<usize>,
     /// A task that was looked for in this transaction and is not there: whoever schedules it takes it next.
     absent: Option<TaskId>,
-    /// Among them are some that wait for others, or did.
+    /// Among the unwritten are some that wait for others, or did.
     has_unwritten_waits: bool,
     /// Whether any row says that a task waits for another one, where that is known.
     anybody_waits: Option<bool>,
@@ -72,6 +70,8 @@ pub(super) struct Slot {
     has_waits: bool,
     /// Its row is to be written.
     is_unwritten: bool,
+    /// Which of the rows is its one, while it is taken out and its row is as the task was.
+    row: Option<usize>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -135,7 +135,6 @@ impl Memory {
         self.unwritten.clear();
         self.written.clear();
         self.rows.clear();
-        self.row = None;
         self.absent = None;
         self.has_unwritten_waits = false;
         self.anybody_waits = None;
@@ -174,16 +173,16 @@ impl Memory {
     /// Takes a task out, to decide about it. It is either [`put`](Self::put) back changed or [`put_back`](Self::put_back)
     /// as it is.
     pub(super) fn take(&mut self, conn: &Connection, id: &TaskId) -> Result<Box<Slot>, StoreError> {
-        let slot = match self.tasks.remove(id) {
+        let mut slot = match self.tasks.remove(id) {
             Some(slot) => slot,
             None if self.absent.take().as_ref() == Some(id) => Box::default(),
             None => Slot::read(conn, id)?,
         };
-        self.row = None;
+        slot.row = None;
         if let Some(entry) = &slot.entry {
             self.scopes.touch(&entry.state.definition);
             if !slot.is_unwritten {
-                self.row = Some(self.rows.len());
+                slot.row = Some(self.rows.len());
                 self.rows.push(Cells::of(entry));
             }
         }
@@ -208,7 +207,7 @@ impl Memory {
             self.anybody_waits = Some(true);
         }
         if !slot.is_unwritten {
-            self.unwritten.push(Unwritten { id: id.clone(), row: self.row.take() });
+            self.unwritten.push(Unwritten { id: id.clone(), row: slot.row.take() });
             slot.is_unwritten = true;
         }
         let before = self.tasks.insert(id, slot);
@@ -295,7 +294,7 @@ impl Slot {
 
     fn of(entry: Entry) -> Box<Self> {
         let has_waits = !entry.state.waits_for.is_empty();
-        Box::new(Self { entry: Some(entry), payload: None, has_waits, is_unwritten: false })
+        Box::new(Self { entry: Some(entry), payload: None, has_waits, is_unwritten: false, row: None })
     }
 
     /// The task was defined with these bytes.

@@ -27,6 +27,7 @@ pub(super) struct Shadow {
 impl Shadow {
     /// Makes the shadows, empty, in place of those that somebody left behind. Inside a write transaction.
     pub(super) fn create(conn: &Connection, prefix: &str) -> Result<Self, StoreError> {
+        // What the scratch holds was not checked, what is copied out of it is.
         conn.execute_batch("PRAGMA ignore_check_constraints = OFF")?;
         let mut pairs = Vec::new();
         for object in schema::derived_tables() {
