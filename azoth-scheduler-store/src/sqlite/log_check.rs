@@ -1,4 +1,9 @@
 //! Checking the log alone: that every event is there, can be read, has its payload and is what the chain says.
+//!
+//! Payloads go while the log is read page by page. The event that lets them go is committed before the first of them is gone;
+//! so what is missing in one snapshot was let go by an event that stands in it, and at the latest in the last one.
+
+use std::collections::VecDeque;
 
 use azoth_scheduler_core::event::Event;
 use azoth_scheduler_core::payload::PayloadDigest;
@@ -12,7 +17,7 @@ use super::log::{self, LogRow};
 use super::open::Place;
 use super::readers::{self, in_snapshot};
 use super::upkeep::{Hold, Upkeep, in_background};
-use super::{SqliteStore, cell, retain, schema};
+use super::{SqliteStore, cell, log_row, schema};
 use crate::error::StoreError;
 use crate::record::LogPosition;
 use crate::report::{Finding, VerifyReport};
@@ -23,7 +28,7 @@ impl SqliteStore {
     /// [`verify`](crate::Store::verify).
     ///
     /// What the events add up to is not looked at: neither whether the projection says the same, nor whether each event can
-    /// follow the ones before it. [`VerifyReport::tasks`] is 0. How far payloads were dropped is taken from the projection.
+    /// follow the ones before it. [`VerifyReport::tasks`] is 0.
     ///
     /// ```
     /// # use azoth_scheduler_store::{SqliteStore, sqlite::SqliteOptions};
@@ -51,16 +56,26 @@ impl SqliteStore {
 fn verify_log(place: &Place) -> Result<VerifyReport, StoreError> {
     let _shared = Upkeep::take(place, Hold::Shared)?;
     let conn = readers::connect(place)?;
-    let mut check = LogCheck::start(&conn, place, "main")?;
-    while in_snapshot(&conn, |conn| check.far_behind(conn))? {
-        in_snapshot(&conn, |conn| check.page(conn, |_, _, _| Ok(())).map(drop))?;
+    let mut check = LogCheck::start(&conn, "main")?;
+    while in_snapshot(&conn, |conn| page(conn, &mut check))? {}
+    in_snapshot(&conn, |conn| rest(conn, check))
+}
+
+/// The next page, unless what is left is for the last snapshot; says whether it was read.
+pub(super) fn page(conn: &Connection, check: &mut LogCheck) -> Result<bool, StoreError> {
+    let further = check.far_behind(conn)?;
+    if further {
+        check.page(conn, |_, _, _| Ok(()))?;
     }
-    in_snapshot(&conn, |conn| {
-        while check.is_open() && check.page(conn, |_, _, _| Ok(()))? {}
-        let head = Head::read(conn)?;
-        check.end(&head);
-        Ok(check.report(&head, 0))
-    })
+    Ok(further)
+}
+
+/// What is left, in the last snapshot.
+pub(super) fn rest(conn: &Connection, mut check: LogCheck) -> Result<VerifyReport, StoreError> {
+    while check.is_open() && check.page(conn, |_, _, _| Ok(()))? {}
+    let head = Head::read(conn)?;
+    check.end(conn, &head);
+    Ok(check.report(&head, 0))
 }
 
 /// What was found, up to the most that a report holds.
@@ -96,8 +111,15 @@ pub(super) struct LogCheck {
     append: Vec<LogRow>,
     pub(super) base: Base,
     cut_is_recorded: bool,
-    /// Payloads up to here may be missing, as the projection says.
-    pub(super) payloads_dropped: u64,
+    /// The name of the database that the file is.
+    database_name: &'static str,
+    /// Payloads up to here may have been dropped, as the events so far say.
+    payloads_dropped: u64,
+    /// Payloads that are not there and that no event so far lets go: the newest of them, as many as a report holds. An event
+    /// that is yet to be read may, since payloads are dropped while the log is read. So they are judged by its end.
+    missing: VecDeque<u64>,
+    /// An event is missing or cannot be read: it may have let payloads go.
+    is_silent: bool,
     pub(super) findings: Findings,
     /// Each row so far could be read.
     is_whole: bool,
@@ -106,8 +128,7 @@ pub(super) struct LogCheck {
 impl LogCheck {
     /// Before the first event that is there. What the log begins with, and the tables themselves, are checked here. The file
     /// is the database of this name.
-    pub(super) fn start(conn: &Connection, place: &Place, database: &str) -> Result<Self, StoreError> {
-        let payloads_dropped = payloads_dropped(place)?;
+    pub(super) fn start(conn: &Connection, database: &'static str) -> Result<Self, StoreError> {
         in_snapshot(conn, |conn| {
             let (head, base) = (Head::read(conn)?, Base::read(conn)?);
             let mut check = Self {
@@ -118,7 +139,10 @@ impl LogCheck {
                 append: Vec::new(),
                 base,
                 cut_is_recorded: false,
-                payloads_dropped,
+                database_name: database,
+                payloads_dropped: 0,
+                missing: VecDeque::new(),
+                is_silent: false,
                 findings: Findings::default(),
                 is_whole: true,
             };
@@ -165,7 +189,7 @@ impl LogCheck {
                 Ok(row) => row,
                 Err(error) => {
                     // Nothing behind it can be held against the chain.
-                    (self.position, self.is_whole) = (position, false);
+                    (self.position, self.is_whole, self.is_silent) = (position, false, true);
                     self.findings.add(Some(position), error.to_string());
                     return Ok(false);
                 }
@@ -176,7 +200,10 @@ impl LogCheck {
                     each(&row, &event, &mut self.findings)?;
                     self.event(position, &event, payload);
                 }
-                Err(error) => self.findings.add(Some(position), error.to_string()),
+                Err(error) => {
+                    self.is_silent = true;
+                    self.findings.add(Some(position), error.to_string());
+                }
             }
             self.link(row);
         }
@@ -189,6 +216,7 @@ impl LogCheck {
         if position != expected {
             let what = format!("events {expected} to {} are missing", position.saturating_sub(1));
             self.findings.add(Some(expected), what);
+            self.is_silent = true;
         }
         self.position = position;
         if row.ordered_at.unix_ms() != self.ordered_at.max(row.at.unix_ms()) {
@@ -203,15 +231,36 @@ impl LogCheck {
             let base = &self.base;
             self.cut_is_recorded |= (*through, hash, snapshot) == (base.position, &base.hash, &base.snapshot);
         }
+        if let Event::PayloadsDropped { through } = event {
+            self.let_go(*through);
+        }
         let what = match (event.payload(), kept) {
             (None, None) => return,
-            (Some(wanted), None) if wanted.bytes == 0 || position <= self.payloads_dropped => return,
+            (Some(wanted), None) if wanted.bytes == 0 => return,
             (Some(wanted), Some(kept)) if wanted == kept => return,
-            (Some(_), None) => "its payload is missing and was not dropped",
+            (Some(_), None) => return self.misses(position),
             (None, Some(_)) => "bytes are kept for an event that refers to none",
             (Some(_), Some(_)) => "its payload is not the one that it refers to",
         };
         self.findings.add(Some(position), what);
+    }
+
+    fn misses(&mut self, position: u64) {
+        if self.missing.len() == VerifyReport::FINDINGS_MAX {
+            self.missing.pop_front();
+        }
+        self.missing.push_back(position);
+    }
+
+    /// Payloads up to here may have been dropped.
+    fn let_go(&mut self, through: u64) {
+        self.payloads_dropped = self.payloads_dropped.max(through);
+        self.missing.retain(|position| *position > through);
+    }
+
+    /// Payloads up to here may be missing where no task needs them; all behind it were looked for.
+    pub(super) fn payloads_dropped(&self) -> u64 {
+        self.payloads_dropped.max(self.base.position)
     }
 
     fn link(&mut self, row: LogRow) {
@@ -228,8 +277,16 @@ impl LogCheck {
         self.append.clear();
     }
 
-    /// Checks how the log ends, and that an event says where it was cut.
-    pub(super) fn end(&mut self, head: &Head) {
+    /// Checks how the log ends, that an event says where it was cut, and that one lets go whatever payload is missing. In the
+    /// last snapshot: no payload that was found missing before can have been dropped by an event behind it.
+    pub(super) fn end(&mut self, conn: &Connection, head: &Head) {
+        if self.is_silent {
+            // What is lost of the log may have said it, and then the projection is all that still does.
+            self.let_go(log_row::payloads_dropped(conn, self.database_name).unwrap_or(0));
+        }
+        for position in std::mem::take(&mut self.missing) {
+            self.findings.add(Some(position), "its payload is missing and was not dropped");
+        }
         if !self.append.is_empty() {
             self.findings.add(Some(self.position), "no link of the chain ends the last append");
         }
@@ -258,9 +315,4 @@ impl LogCheck {
             findings,
         }
     }
-}
-
-/// How far payloads were dropped, as the projection says; nowhere where it cannot say.
-fn payloads_dropped(place: &Place) -> Result<u64, StoreError> {
-    in_snapshot(&readers::connect(place)?, |conn| Ok(retain::payloads_dropped(conn).unwrap_or(0)))
 }

@@ -63,6 +63,13 @@ impl LogEntry {
     }
 }
 
+/// How far payloads were dropped, as the row in the database of this name says.
+pub(super) fn payloads_dropped(conn: &Connection, database: &str) -> Result<u64, StoreError> {
+    let sql = format!("SELECT payloads_dropped FROM {database}.azoth_p_log WHERE one = 1");
+    let dropped: Option<i64> = conn.query_row(&sql, [], |row| row.get(0)).optional()?;
+    dropped.map_or(Ok(0), |dropped| cell::number(dropped, "azoth_p_log.payloads_dropped"))
+}
+
 /// Lets tasks go whose rows are written; the first one that a horizon does not let go is an error.
 pub(super) fn forget(
     conn: &Connection,

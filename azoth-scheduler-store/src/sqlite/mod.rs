@@ -37,6 +37,8 @@
 
 mod backup;
 mod base;
+#[cfg(test)]
+mod beside_tests;
 mod cell;
 mod chain;
 mod checkpoint;

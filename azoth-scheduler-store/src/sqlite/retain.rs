@@ -7,7 +7,6 @@ use azoth_scheduler_core::time::Timestamp;
 use rusqlite::{Connection, params};
 
 use super::group::Group;
-use super::head::Head;
 use super::log_row::{self, LogEntry};
 use super::{SqliteStore, cell, consumer, past};
 use crate::error::StoreError;
@@ -112,11 +111,6 @@ pub(super) fn next_payloads(conn: &Connection, after: u64, through: u64) -> Resu
         Some(last) if count == cell::int(PAYLOADS_AT_ONCE) => cell::number(last, "azoth_payloads.position"),
         Some(_) | None => Ok(through),
     }
-}
-
-/// How far payloads have been dropped.
-pub(super) fn payloads_dropped(conn: &Connection) -> Result<u64, StoreError> {
-    Ok(LogEntry::read(conn)?.map_or(0, |entry| entry.state.payloads_dropped).min(Head::read(conn)?.position))
 }
 
 /// So many payloads are looked at in one transaction.

@@ -30,22 +30,53 @@ pub(super) fn verify(place: &Place) -> Result<VerifyReport, StoreError> {
 
 /// Verifies a file whose lock is held.
 pub(super) fn verify_alone(place: &Place) -> Result<VerifyReport, StoreError> {
-    let scratch = Scratch::open(place, Origin::ReadOnly)?;
-    let mut log = LogCheck::start(scratch.conn(), place, "origin")?;
-    log.findings.add_altered(scratch.within(|conn| schema::altered_beside(conn, "origin"))?);
-    let mut replay = Replay::default();
-    scratch.within(|conn| replay.start(conn, &log))?;
-    while scratch.within(|conn| log.far_behind(conn))? {
-        scratch.within(|conn| replay.page(conn, &mut log).map(drop))?;
+    let mut verification = Verification::start(place)?;
+    while verification.page()? {}
+    verification.end()
+}
+
+/// A file that is being verified.
+pub(super) struct Verification {
+    scratch: Scratch,
+    log: LogCheck,
+    replay: Replay,
+}
+
+impl Verification {
+    /// Before the first event that is there.
+    pub(super) fn start(place: &Place) -> Result<Self, StoreError> {
+        let scratch = Scratch::open(place, Origin::ReadOnly)?;
+        let mut log = LogCheck::start(scratch.conn(), "origin")?;
+        log.findings.add_altered(scratch.within(|conn| schema::altered_beside(conn, "origin"))?);
+        let mut replay = Replay::default();
+        scratch.within(|conn| replay.start(conn, &log))?;
+        Ok(Self { scratch, log, replay })
     }
-    scratch.within(|conn| {
-        let head = Head::read(conn)?;
-        while log.is_open() && replay.page(conn, &mut log)? {}
-        replay.close_book(&mut log.findings);
-        log.end(&head);
-        let tasks = if log.is_open() { replay.compare(conn, &head, &mut log)? } else { 0 };
-        Ok(log.report(&head, tasks))
-    })
+
+    /// The next page, unless what is left is for the last snapshot; says whether it was read.
+    pub(super) fn page(&mut self) -> Result<bool, StoreError> {
+        let Self { scratch, log, replay } = self;
+        scratch.within(|conn| {
+            let further = log.far_behind(conn)?;
+            if further {
+                replay.page(conn, log)?;
+            }
+            Ok(further)
+        })
+    }
+
+    /// What is left, and everything that is made of the log, in the last snapshot.
+    pub(super) fn end(self) -> Result<VerifyReport, StoreError> {
+        let Self { scratch, mut log, mut replay } = self;
+        scratch.within(|conn| {
+            let head = Head::read(conn)?;
+            while log.is_open() && replay.page(conn, &mut log)? {}
+            replay.close_book(&mut log.findings);
+            log.end(conn, &head);
+            let tasks = if log.is_open() { replay.compare(conn, &head, &mut log)? } else { 0 };
+            Ok(log.report(&head, tasks))
+        })
+    }
 }
 
 /// What the events of the log add up to, and what each must have found.
@@ -191,7 +222,7 @@ fn payloads(conn: &Connection, log: &mut LogCheck) -> Result<(), StoreError> {
                UNION ALL SELECT id, checkpoint FROM main.azoth_p_tasks WHERE checkpoint <= ?1
                AND NOT EXISTS (SELECT 1 FROM azoth_payloads WHERE position = checkpoint)";
     let mut statement = conn.prepare(sql)?;
-    let mut rows = statement.query([cell::int(log.payloads_dropped.max(log.base.position))])?;
+    let mut rows = statement.query([cell::int(log.payloads_dropped())])?;
     while let Some(row) = rows.next()? {
         let (id, position): (String, i64) = (row.get(0)?, row.get(1)?);
         let position = cell::number(position, "azoth_p_tasks.defined or checkpoint")?;

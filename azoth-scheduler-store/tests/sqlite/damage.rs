@@ -1,6 +1,9 @@
 //! A file that was damaged or tampered with, and what finds it.
 
+use std::time::Duration;
+
 use azoth_scheduler_core::payload::Payload;
+use azoth_scheduler_core::retention::RetentionPolicy;
 use azoth_scheduler_core::schedule::Schedule;
 use azoth_scheduler_core::state::PhaseKind;
 use azoth_scheduler_store::{Batch, LogPosition, SqliteStore, Store, StoreError, VerifyReport};
@@ -154,6 +157,51 @@ async fn payload_that_is_missing_though_it_was_not_dropped_is_found_and_says_wha
     let task = store.task(&id("b")).await.unwrap().unwrap();
     let digest = Payload::new(b"b".to_vec()).digest();
     assert_eq!(task.payload, azoth_scheduler_store::RecordedPayload::Dropped(digest));
+}
+
+/// Of four payloads the one that task `a` had first is dropped, as event 6 says.
+async fn store_without_an_old_payload(folder: &Folder) -> SqliteStore {
+    let store = busy_store(folder).await;
+    apply(&store, at(3), [schedule("a", definition(Schedule::immediate()), b"again")]).await;
+    let policy = RetentionPolicy::new().keep_payloads_for(Duration::ZERO);
+    assert_eq!(store.retain(&policy, at(9)).await.unwrap().payloads, 1);
+    assert_eq!(store.head().await.unwrap().number(), 6);
+    assert_sound(&store).await;
+    store
+}
+
+#[tokio::test]
+async fn how_far_payloads_were_dropped_is_told_by_the_log_and_not_by_the_projection() {
+    let folder = Folder::new();
+    let store = store_without_an_old_payload(&folder).await;
+    folder.raw().execute_batch("UPDATE azoth_p_log SET payloads_dropped = 0").unwrap();
+    assert!(store.verify_log().await.unwrap().is_sound());
+    let report = store.verify().await.unwrap();
+    assert_eq!(report.findings.len(), 1, "{:#?}", report.findings);
+    assert!(report.findings[0].what.contains("azoth_p_log"), "{}", report.findings[0]);
+
+    apply(&store, at(10), [job("d")]).await;
+    tamper(&folder, "DELETE FROM azoth_payloads WHERE position = 7");
+    folder.raw().execute_batch("UPDATE azoth_p_log SET payloads_dropped = 7").unwrap();
+    let report = damage_of_the_log(&store).await;
+    assert_eq!(first(&report), (Some(7), "its payload is missing and was not dropped"));
+}
+
+#[tokio::test]
+async fn event_that_let_payloads_go_and_cannot_be_read_makes_none_of_them_missing() {
+    for damage in
+        ["UPDATE azoth_log SET record = x'FF' WHERE position = 6", "DELETE FROM azoth_log WHERE position = 6"]
+    {
+        let folder = Folder::new();
+        let store = store_without_an_old_payload(&folder).await;
+        apply(&store, at(10), [job("d")]).await;
+        tamper(&folder, damage);
+        let report = damage_of_the_log(&store).await;
+        assert_eq!(first(&report).0, Some(6), "{damage}: {:#?}", report.findings);
+        let of_the_log = store.verify_log().await.unwrap().findings;
+        let missing = |what: &str| what.contains("payload");
+        assert!(!of_the_log.iter().any(|found| missing(&found.what)), "{damage}: {of_the_log:#?}");
+    }
 }
 
 #[tokio::test]
