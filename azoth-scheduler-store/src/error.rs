@@ -98,6 +98,17 @@ pub enum StoreError {
         /// How long was waited.
         waited_ms: u64,
     },
+    /// Somebody reads the whole file, or replaces or removes a part of it, and the work that was asked for cannot go on
+    /// beside that. Nothing was changed.
+    #[error("the store was in use for {waited_ms} ms: {by}; nothing was changed: {remedy}")]
+    InUse {
+        /// How long was waited.
+        waited_ms: u64,
+        /// Who does what.
+        by: &'static str,
+        /// What to do about it.
+        remedy: &'static str,
+    },
     /// The write-ahead log is over its hard limit, since somebody keeps a read transaction open. Nothing was changed.
     #[error(
         "the write-ahead log holds {bytes} bytes, over its limit of {limit}: nothing was changed; end the read transaction that keeps it from being cut, or raise `SqliteOptions::wal_limits`"
@@ -268,6 +279,7 @@ impl StoreError {
         matches!(
             self,
             StoreError::Busy { .. }
+                | StoreError::InUse { .. }
                 | StoreError::Full
                 | StoreError::WalFull { .. }
                 | StoreError::Io { .. }

@@ -11,6 +11,7 @@
 //! call deletes. A consumer that lags is never passed.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use azoth_scheduler_core::retention;
@@ -28,7 +29,7 @@ use super::partial::Partial;
 use super::readers::{self, in_snapshot};
 use super::scratch::{Origin, Scratch};
 use super::shadow::Shadow;
-use super::upkeep::{Hold, Upkeep, in_background};
+use super::upkeep::{Upkeep, Work, in_background};
 use super::{SqliteStore, cell, consumer, export, guard, log, past, retain, schema, verify};
 use crate::codec::EventKind;
 use crate::error::StoreError;
@@ -81,12 +82,15 @@ impl SqliteStore {
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] where anything is wrong with the store: nothing is cut then. [`StoreError::AlreadyExists`] for an
-    /// archive that is there, [`StoreError::Busy`] while somebody verifies the store or looks at the past for too long,
-    /// [`StoreError::Io`], [`StoreError::Full`]. Called again, with another archive, it goes on where it was stopped.
+    /// archive that is there, [`StoreError::InUse`] while somebody verifies the store or looks at the past for too long, or
+    /// where a consumer is made meanwhile that would be passed, [`StoreError::Io`], [`StoreError::Full`]. Called again, with
+    /// another archive, it goes on where it was stopped.
     pub async fn cut_log(&self, options: CutOptions, now: Timestamp) -> Result<CutReport, StoreError> {
         let place = self.shared.place.clone();
         let prepared = in_background("cut", move || prepare(&place, options, now)).await?;
         let Prepared { cut, upkeep } = prepared;
+        // Each transaction holds it too: it may be committed when nobody waits for it any more.
+        let upkeep = Arc::new(upkeep);
         let report = match cut {
             None => CutReport::default(),
             Some(cut) => {
@@ -95,18 +99,22 @@ impl SqliteStore {
                     archive: Some(cut.archive.clone()),
                     ..CutReport::default()
                 };
-                if !self.write(move |group| adopt(group, &cut, now)).await? {
-                    // A consumer was made meanwhile that has yet to handle what was to be cut.
-                    return Err(StoreError::Busy { waited_ms: 0 });
+                if !self.write(under(&upkeep, move |group| adopt(group, &cut, now))).await? {
+                    return Err(StoreError::InUse {
+                        waited_ms: 0,
+                        by: "an event handler was added that has yet to handle what was to be cut",
+                        remedy: "try again, with another archive",
+                    });
                 }
                 report
             }
         };
-        while self.write(delete_some).await? {}
+        while self.write(under(&upkeep, delete_some)).await? {}
         let base = self.read(Base::read).await?;
         let mut after = 0;
         while after < base.position {
-            after = self.write(move |group| drop_payloads(group, after, base.position)).await?;
+            let drop = move |group: &mut Group<'_>| drop_payloads(group, after, base.position);
+            after = self.write(under(&upkeep, drop)).await?;
         }
         drop(upkeep);
         Ok(CutReport { through: LogPosition::from_number(base.position), ..report })
@@ -121,6 +129,18 @@ struct Prepared {
     upkeep: Upkeep,
 }
 
+/// Work for the writer that holds the lock until it is done.
+fn under<T>(
+    upkeep: &Arc<Upkeep>,
+    mut work: impl FnMut(&mut Group<'_>) -> Result<T, StoreError> + Send + 'static,
+) -> impl FnMut(&mut Group<'_>) -> Result<T, StoreError> + Send + 'static {
+    let upkeep = Arc::clone(upkeep);
+    move |group| {
+        let _held = &upkeep;
+        work(group)
+    }
+}
+
 struct Cut {
     base: Base,
     events: u64,
@@ -128,7 +148,7 @@ struct Cut {
 }
 
 fn prepare(place: &Place, options: CutOptions, now: Timestamp) -> Result<Prepared, StoreError> {
-    let upkeep = Upkeep::take(place, Hold::Alone)?;
+    let upkeep = Upkeep::take(place, Work::Cut)?;
     let conn = readers::connect(place)?;
     let (head, old) = in_snapshot(&conn, |conn| Ok((Head::read(conn)?, Base::read(conn)?)))?;
     let end = in_snapshot(&conn, |conn| end_of_cut(conn, &options, old.position, now))?;

@@ -16,7 +16,7 @@ use super::head::Head;
 use super::log::{self, LogRow};
 use super::open::Place;
 use super::readers::{self, in_snapshot};
-use super::upkeep::{Hold, Upkeep, in_background};
+use super::upkeep::{Upkeep, Work, in_background};
 use super::{SqliteStore, cell, log_row, schema};
 use crate::error::StoreError;
 use crate::record::LogPosition;
@@ -54,7 +54,7 @@ impl SqliteStore {
 
 /// Verifies the log of a file, page by page, and nothing that is made of it.
 fn verify_log(place: &Place) -> Result<VerifyReport, StoreError> {
-    let _shared = Upkeep::take(place, Hold::Shared)?;
+    let _shared = Upkeep::take(place, Work::Verify)?;
     let conn = readers::connect(place)?;
     let mut check = LogCheck::start(&conn, "main")?;
     while in_snapshot(&conn, |conn| page(conn, &mut check))? {}

@@ -16,7 +16,7 @@ use super::fold::Replay;
 use super::head::Head;
 use super::open::Place;
 use super::scratch::{Origin, Scratch};
-use super::upkeep::{Hold, Upkeep, in_background};
+use super::upkeep::{Upkeep, Work, in_background};
 use super::{cell, due, log, read, schema, stats, task_row, type_row};
 use crate::error::StoreError;
 use crate::filter::TaskFilter;
@@ -39,7 +39,7 @@ struct Folded {
 impl SqlitePast {
     /// Folds the log up to then.
     pub(super) fn open(place: &Place, then: AsOf) -> Result<Self, StoreError> {
-        let shared = Upkeep::take(place, Hold::Shared)?;
+        let shared = Upkeep::take(place, Work::Past)?;
         let scratch = Scratch::open(place, Origin::ReadOnly)?;
         let position = scratch.within(|conn| position_of(conn, then))?;
         Replay::start(&scratch)?.advance(&scratch, position, |_| ())?;

@@ -15,7 +15,7 @@ use super::open::Place;
 use super::readers::{self, in_snapshot};
 use super::scratch::{Origin, Scratch};
 use super::shadow::{COPY_ROWS, Shadow};
-use super::upkeep::{Hold, Upkeep};
+use super::upkeep::{Upkeep, Work};
 use super::{schema, task_row};
 use crate::error::StoreError;
 use crate::report::{RebuildProgress, RebuildReport};
@@ -25,7 +25,7 @@ pub(super) fn rebuild(
     place: &Place,
     progress: &watch::Sender<RebuildProgress>,
 ) -> Result<RebuildReport, StoreError> {
-    let _alone = Upkeep::take(place, Hold::Alone)?;
+    let _alone = Upkeep::take(place, Work::Rebuild)?;
     rebuild_alone(place, progress)
 }
 
@@ -34,7 +34,7 @@ pub(super) fn rebuild_if_needed(place: &Place) -> Result<(), StoreError> {
     if is_current(place)? {
         return Ok(());
     }
-    let _alone = Upkeep::take(place, Hold::Alone)?;
+    let _alone = Upkeep::take(place, Work::Rebuild)?;
     // Another process may have done it meanwhile.
     if is_current(place)? {
         return Ok(());

@@ -12,7 +12,7 @@ use super::open::{Place, private_file};
 use super::options::SqliteOptions;
 use super::partial::PartialFolder;
 use super::survey::{self, Rows, Span, Survey};
-use super::upkeep::{Hold, Upkeep, in_background, io_error};
+use super::upkeep::{Upkeep, Work, in_background, io_error};
 use super::{SqliteStore, export, readers, schema};
 use crate::error::StoreError;
 use crate::record::LogPosition;
@@ -66,7 +66,7 @@ fn salvage(damaged: &Path, folder: &Path, options: SqliteOptions) -> Result<Salv
     }
     let place = Place::find(damaged, options)?;
     let folder = PartialFolder::create(folder)?;
-    let _shared = Upkeep::take(&place, Hold::Shared)?;
+    let _shared = Upkeep::take(&place, Work::Salvage)?;
     let conn = readers::connect(&place)?;
     // A layout that cannot be read is damage like any other.
     if let Ok(layout) = survey::around(schema::layout(&conn))? {

@@ -266,13 +266,19 @@ pub(super) fn read(
     let payload = match (digest, around(log::payload(conn, position))?) {
         (_, Err(why)) => Err(format!("the payload of event {position} cannot be read: {why}")),
         (Some(digest), Ok(Some(bytes))) if PayloadDigest::of(&bytes) == digest => Ok(Some(bytes)),
-        (Some(_), Ok(None)) if position > dropped => {
+        (Some(_), Ok(None)) if position > dropped && !was_dropped(conn, position)? => {
             Err(format!("the payload of event {position} is missing"))
         }
         (_, Ok(None)) => Ok(None),
         (_, Ok(Some(_))) => Err(format!("the payload of event {position} was changed")),
     };
     Ok(Ok(Content { event, payload }))
+}
+
+/// Whether the payload of this event, which is gone, was dropped since the survey began. That is written down before it goes.
+fn was_dropped(conn: &Connection, position: u64) -> Result<bool, StoreError> {
+    let entry = around(LogEntry::read(conn))?.ok().flatten();
+    Ok(entry.is_some_and(|entry| position <= entry.state.payloads_dropped))
 }
 
 /// The rows of a log one after the other, whatever is wrong with some of them.

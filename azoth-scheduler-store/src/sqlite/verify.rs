@@ -17,14 +17,14 @@ use super::log::{LogRow, row_known_at};
 use super::log_check::{Findings, LogCheck};
 use super::open::Place;
 use super::scratch::{Origin, Scratch};
-use super::upkeep::{Hold, Upkeep};
+use super::upkeep::{Upkeep, Work};
 use super::{cell, compare, consumer, schema, task_row};
 use crate::error::StoreError;
 use crate::report::VerifyReport;
 
 /// Verifies a file.
 pub(super) fn verify(place: &Place) -> Result<VerifyReport, StoreError> {
-    let _shared = Upkeep::take(place, Hold::Shared)?;
+    let _shared = Upkeep::take(place, Work::Verify)?;
     verify_alone(place)
 }
 

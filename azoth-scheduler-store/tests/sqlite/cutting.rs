@@ -171,6 +171,28 @@ async fn nothing_is_cut_that_a_consumer_has_yet_to_handle_or_that_is_young() {
 }
 
 #[tokio::test]
+async fn cut_beside_a_view_of_the_past_says_who_holds_the_file_and_what_to_do() {
+    let folder = Folder::new();
+    let store = busy(&folder).await;
+    let impatient = SqliteStore::open_with(folder.path(), options().busy_wait(Duration::ZERO)).unwrap();
+    let past = store.as_of(AsOf::Position(position(3))).await.unwrap();
+    let cut =
+        async || impatient.cut_log(CutOptions::archive_to(beside(&folder.path(), "1.jsonl")), at(9)).await;
+    let error = cut().await.unwrap_err();
+    assert!(error.is_passing(), "{error}");
+    let said = error.to_string();
+    assert!(
+        said.contains("this process looks at its past") && said.contains("drop what `as_of` gave"),
+        "{said}"
+    );
+    let error = impatient.rebuild_projection().await.unwrap_err();
+    assert_eq!(error.to_string(), said);
+    assert_sound(&impatient).await;
+    drop(past);
+    cut().await.unwrap();
+}
+
+#[tokio::test]
 async fn what_is_left_cannot_be_deleted_and_an_edited_snapshot_is_found() {
     for edit in [
         "UPDATE azoth_s_tasks SET runs = 9",

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use azoth_scheduler_core::command::{AbandonReason, TaskCommand, Wish};
 use azoth_scheduler_faults::process::{in_a_fork, resume, stop};
+use azoth_scheduler_store::sqlite::CutOptions;
 use azoth_scheduler_store::sqlite::rusqlite::Connection;
-use azoth_scheduler_store::{Batch, Renewal, SqliteStore, Store, StoreError};
+use azoth_scheduler_store::{AsOf, Batch, LogPosition, Renewal, SqliteStore, Store, StoreError};
 
 use crate::support::*;
 
@@ -179,4 +180,33 @@ async fn process_that_is_paused_with_the_write_lock_makes_others_wait_and_no_one
     store.apply(batch("b")).await.unwrap();
     assert_eq!(store.head().await.unwrap().number(), 3);
     assert_sound(&store).await;
+}
+
+/// Looks at the past until it is told. Without its variable this is no test.
+#[tokio::test]
+async fn child_that_looks_at_the_past() {
+    let Some(path) = child_file() else { return };
+    let store = open(&path);
+    let past = store.as_of(AsOf::Position(LogPosition::START)).await.unwrap();
+    say("looks");
+    wait_to_be_told();
+    drop(past);
+    say("has looked");
+}
+
+#[tokio::test]
+async fn cut_beside_another_process_that_looks_at_the_past_says_so() {
+    let folder = Folder::new();
+    let store = SqliteStore::open_with(folder.path(), options().busy_wait(Duration::ZERO)).unwrap();
+    apply(&store, at(0), [job("a")]).await;
+    let mut puppet = Puppet::start(&folder, "process::child_that_looks_at_the_past");
+    assert_eq!(puppet.hear(), "looks");
+    let cut = async || store.cut_log(CutOptions::archive_to(folder.path().with_extension("1")), at(9)).await;
+    let refused = cut().await.unwrap_err();
+    let StoreError::InUse { by, .. } = &refused else { panic!("{refused}") };
+    assert!(by.starts_with("another process"), "{by}");
+    puppet.tell_to_go_on();
+    assert_eq!(puppet.hear(), "has looked");
+    puppet.end();
+    assert_eq!(cut().await.unwrap().through.number(), 1);
 }
