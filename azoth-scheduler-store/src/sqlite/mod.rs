@@ -192,7 +192,7 @@ impl SqliteStore {
         Ok(Self { shared: Arc::new(shared) })
     }
 
-    /// The file, as an absolute path.
+    /// The file, as an absolute path; of a link that it was opened by, the file that it leads to.
     pub fn path(&self) -> &Path {
         &self.shared.place.path
     }

@@ -46,6 +46,7 @@ impl Place {
             return Err(StoreError::MissingFolder { folder: folder.to_owned(), path });
         }
         check_file(&path)?;
+        let path = behind_links(path)?;
         let files = Arc::new(Files::new(&path));
         let wal = Arc::new(Wal::new(options.wal_limits_in_bytes()));
         Ok(Self { path, options, files, wal, vitals: Arc::default() })
@@ -312,6 +313,14 @@ fn check_file(path: &Path) -> Result<(), StoreError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => make_file(path),
         Err(error) => Err(refused(path, &error)),
     }
+}
+
+/// What lies beside the file has the file's own name, not that of a link to it: its write-ahead log, and our locks.
+fn behind_links(path: PathBuf) -> Result<PathBuf, StoreError> {
+    if !path.is_symlink() {
+        return Ok(path);
+    }
+    fs::canonicalize(&path).map_err(|error| cannot_open(&path, &error))
 }
 
 fn make_file(path: &Path) -> Result<(), StoreError> {

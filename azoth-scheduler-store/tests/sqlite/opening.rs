@@ -3,9 +3,10 @@
 use std::fs;
 use std::process::{Command, Stdio};
 use std::sync::Barrier;
+use std::time::Duration;
 
-use azoth_scheduler_store::sqlite::{SqliteOptions, rusqlite};
-use azoth_scheduler_store::{Batch, SqliteStore, Store, StoreError};
+use azoth_scheduler_store::sqlite::{CutOptions, SqliteOptions, rusqlite};
+use azoth_scheduler_store::{AsOf, Batch, SqliteStore, Store, StoreError};
 
 use crate::support::*;
 
@@ -254,4 +255,25 @@ async fn file_that_a_newer_version_migrates_while_it_is_open_is_written_no_more(
         assert!(store.renew_worker(worker(1), at(1)).await.is_err());
         assert_eq!(store.head().await.unwrap().number(), 1);
     }
+}
+
+/// The write-ahead log and the locks were looked for beside the link: the second store that was opened by one wrote nothing.
+#[cfg(unix)]
+#[tokio::test]
+async fn store_that_is_opened_by_a_link_is_the_same_one() {
+    let folder = Folder::new();
+    let store = folder.open();
+    apply(&store, at(0), [job("a")]).await;
+    let beside = |name: &str| folder.path().with_file_name(name);
+    std::os::unix::fs::symlink(folder.path(), beside("link.db")).unwrap();
+    let linked = SqliteStore::open_with(beside("link.db"), options().busy_wait(Duration::ZERO)).unwrap();
+    apply(&linked, at(1), [job("b")]).await;
+    assert_eq!(linked.path(), folder.path().canonicalize().unwrap());
+    assert!(linked.stats(at(1)).await.unwrap().wal_bytes > 0, "its write-ahead log is beside the file");
+    let past = store.as_of(AsOf::Position(store.head().await.unwrap())).await.unwrap();
+    let refused = linked.cut_log(CutOptions::archive_to(beside("1.jsonl")), at(9)).await.unwrap_err();
+    assert!(matches!(refused, StoreError::InUse { .. }), "{refused}");
+    drop(past);
+    linked.cut_log(CutOptions::archive_to(beside("1.jsonl")), at(9)).await.unwrap();
+    assert_sound(&store).await;
 }
