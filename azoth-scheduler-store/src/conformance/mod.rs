@@ -27,7 +27,8 @@
 //! all that its schedule asked for.
 //!
 //! [`random_walk`] goes beyond single cases: it drives two stores with the same random commands and compares them;
-//! [`random_walk_reopening`] closes and opens them on the way.
+//! [`random_walk_reopening`] closes and opens them on the way, and [`random_walk_cutting`] cuts their logs too, which not
+//! every store can: [`CutsItsLog`].
 
 mod bench;
 mod cancelling;
@@ -56,9 +57,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use azoth_scheduler_core::time::Timestamp;
 
 use self::bench::Bench;
-pub use self::walk::{random_walk, random_walk_reopening};
+pub use self::walk::{random_walk, random_walk_cutting, random_walk_reopening};
+use crate::error::StoreError;
+use crate::record::LogPosition;
+use crate::report::CutReport;
 use crate::store::Store;
 
 /// One place where a store is kept.
@@ -67,6 +72,16 @@ pub trait StoreFactory: Send + Sync {
     /// Opens the store: an empty one the first time, and what was left there every time after. Whoever held it before
     /// has let go of it. A store that keeps nothing gives out the same one again.
     async fn open(&self) -> Arc<dyn Store>;
+}
+
+/// One place where a store is kept that can cut the oldest part of its log.
+#[async_trait]
+pub trait CutsItsLog: StoreFactory {
+    /// Cuts the log, at the end of a transaction and at `through` at the most, while the store is open.
+    ///
+    /// # Errors
+    /// What the store says.
+    async fn cut(&self, through: LogPosition, now: Timestamp) -> Result<CutReport, StoreError>;
 }
 
 /// One promise, and what shows that it is kept.

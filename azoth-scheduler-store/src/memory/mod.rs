@@ -5,6 +5,7 @@
 //! and wherever tasks need not survive the process.
 
 mod claim;
+mod cut;
 mod due;
 mod operation;
 mod past;
@@ -70,6 +71,12 @@ impl MemoryStore {
         }
     }
 
+    /// Tells who waits for it how far the log goes.
+    fn tell(&self, tables: &Tables) {
+        let head = tables.head();
+        self.shared.head.send_if_modified(|seen| std::mem::replace(seen, head) != head);
+    }
+
     fn tables(&self) -> MutexGuard<'_, Tables> {
         // What a panic left behind is what the log and its fold say up to then; `verify` judges it as ever.
         self.shared.tables.lock().unwrap_or_else(PoisonError::into_inner)
@@ -96,8 +103,8 @@ impl Store for MemoryStore {
         let before = tables.head();
         let applied = tables.apply(&batch)?;
         tables.take_up(&self.shared.standing, before, batch.now);
-        let head = tables.head();
-        self.shared.head.send_if_modified(|seen| std::mem::replace(seen, head) != head);
+        tables.end_transaction();
+        self.tell(&tables);
         Ok(applied)
     }
 
@@ -118,7 +125,7 @@ impl Store for MemoryStore {
     }
 
     async fn events(&self, after: LogPosition, limit: usize) -> Result<Vec<RecordedEvent>, StoreError> {
-        Ok(self.tables().events(after, limit))
+        self.tables().events(after, limit)
     }
 
     async fn history(
@@ -127,7 +134,7 @@ impl Store for MemoryStore {
         before: Option<LogPosition>,
         limit: usize,
     ) -> Result<Vec<RecordedEvent>, StoreError> {
-        Ok(self.tables().history(task, before, limit))
+        self.tables().history(task, before, limit)
     }
 
     async fn head(&self) -> Result<LogPosition, StoreError> {
@@ -188,7 +195,7 @@ impl Store for MemoryStore {
     }
 
     async fn requeue(&self, name: &ConsumerName, position: LogPosition) -> Result<bool, StoreError> {
-        Ok(self.tables().requeue(name, position))
+        self.tables().requeue(name, position)
     }
 
     async fn requeued(&self, name: &ConsumerName, limit: usize) -> Result<Vec<DeadLetter>, StoreError> {
@@ -216,8 +223,7 @@ impl Store for MemoryStore {
     async fn retain(&self, policy: &RetentionPolicy, now: Timestamp) -> Result<RetentionReport, StoreError> {
         let mut tables = self.tables();
         let report = tables.retain(policy, now)?;
-        let head = tables.head();
-        self.shared.head.send_if_modified(|seen| std::mem::replace(seen, head) != head);
+        self.tell(&tables);
         Ok(report)
     }
 

@@ -109,6 +109,7 @@ impl Tables {
             StartFrom::Now => self.head(),
             StartFrom::After(position) => self.known(position)?,
         };
+        self.holds_behind(cursor)?;
         self.consumers.insert(name.clone(), Consumer { cursor, ..Consumer::default() });
         Ok(cursor)
     }
@@ -119,12 +120,13 @@ impl Tables {
         if position > head { Err(StoreError::NoSuchPosition { position, head }) } else { Ok(position) }
     }
 
-    pub(super) fn requeue(&mut self, name: &ConsumerName, position: LogPosition) -> bool {
-        let Some(consumer) = self.consumers.get_mut(name) else { return false };
+    pub(super) fn requeue(&mut self, name: &ConsumerName, position: LogPosition) -> Result<bool, StoreError> {
+        self.holds_behind(LogPosition::from_number(position.number().saturating_sub(1)))?;
+        let Some(consumer) = self.consumers.get_mut(name) else { return Ok(false) };
         let letter = consumer.dead_letters.remove(&position);
         let found = letter.is_some();
         consumer.requeued.extend(letter.map(|letter| (position, letter)));
-        found
+        Ok(found)
     }
 
     pub(super) fn requeued(&self, name: &ConsumerName, limit: usize) -> Vec<DeadLetter> {

@@ -24,10 +24,14 @@ impl Tables {
         let position = match then {
             AsOf::Position(position) => self.known(position)?,
             AsOf::Instant(instant) => {
-                let before = self.log.iter().rfind(|event| event.ordered_at <= instant);
-                before.map_or(LogPosition::START, |event| event.position)
+                let happened = self.log.partition_point(|event| event.ordered_at <= instant) as u64;
+                let cut = self.cut_through().number();
+                // Nobody knows any more when what was cut had happened.
+                let happened = if happened < cut { cut - 1 } else { happened };
+                LogPosition::from_number(happened)
             }
         };
+        self.holds_behind(position)?;
         let events = self.log.partition_point(|event| event.position <= position);
         let log = self.log.get(..events).unwrap_or_default();
         let projection = Projection::replay(log).map_err(|(_, error)| damaged(&error))?;

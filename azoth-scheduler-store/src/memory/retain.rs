@@ -34,11 +34,8 @@ impl Tables {
     }
 
     fn drop_payloads(&mut self, before: Timestamp, now: Timestamp) -> Result<u64, StoreError> {
-        let old = self.log.partition_point(|event| event.ordered_at < before);
-        let old = old
-            .checked_sub(1)
-            .and_then(|index| self.log.get(index))
-            .map_or(0, |event| event.position.number());
+        let old = self.log.partition_point(|event| event.ordered_at < before) as u64;
+        let old = old.max(self.cut_through().number());
         if let Some(event) = retention::drop_payloads(&self.projection.log, old.min(self.confirmed())) {
             self.append_to_the_log(event, now)?;
         }
@@ -65,7 +62,7 @@ impl Tables {
     }
 
     /// Up to here every consumer has handled all events.
-    fn confirmed(&self) -> u64 {
+    pub(super) fn confirmed(&self) -> u64 {
         let handled = self.consumers.values().flat_map(|consumer| {
             let again = consumer.requeued.keys().map(|position| position.number().saturating_sub(1));
             again.chain([consumer.cursor.number()])
@@ -73,7 +70,10 @@ impl Tables {
         handled.min().unwrap_or(u64::MAX)
     }
 
-    fn append_to_the_log(&mut self, event: Event, now: Timestamp) -> Result<(), StoreError> {
-        self.append(crate::record::Subject::Log, event, RecordedPayload::Absent, now)
+    /// Writes down what happens to the log itself, in a transaction of its own.
+    pub(super) fn append_to_the_log(&mut self, event: Event, now: Timestamp) -> Result<(), StoreError> {
+        self.append(crate::record::Subject::Log, event, RecordedPayload::Absent, now)?;
+        self.end_transaction();
+        Ok(())
     }
 }

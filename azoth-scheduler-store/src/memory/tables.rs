@@ -27,6 +27,8 @@ use crate::store::{Applied, Batch, EVENTS_PAGE_MAX};
 pub(super) struct Tables {
     /// The event at position n stands at index n - 1.
     pub(super) log: Vec<RecordedEvent>,
+    /// The last event of each transaction, in order.
+    pub(super) ends: Vec<LogPosition>,
     pub(super) projection: Projection,
     pub(super) workers: BTreeMap<WorkerId, Worker>,
     pub(super) consumers: BTreeMap<ConsumerName, Consumer>,
@@ -132,14 +134,26 @@ impl Tables {
         Ok(())
     }
 
+    /// What is appended from now on belongs to another transaction.
+    pub(super) fn end_transaction(&mut self) {
+        let head = self.head();
+        if self.ends.last().is_none_or(|end| *end < head) && head > LogPosition::START {
+            self.ends.push(head);
+        }
+    }
+
     /// The position of the newest event.
     pub(super) fn head(&self) -> LogPosition {
         LogPosition::from_number(self.log.len() as u64)
     }
 
-    pub(super) fn events(&self, after: LogPosition, limit: usize) -> Vec<RecordedEvent> {
-        let behind = self.log.iter().filter(|event| event.position > after);
-        behind.take(limit.min(EVENTS_PAGE_MAX)).cloned().collect()
+    pub(super) fn events(&self, after: LogPosition, limit: usize) -> Result<Vec<RecordedEvent>, StoreError> {
+        let limit = limit.min(EVENTS_PAGE_MAX);
+        if limit > 0 {
+            self.holds_behind(after)?;
+        }
+        let before = usize::try_from(after.number()).unwrap_or(usize::MAX);
+        Ok(self.log.iter().skip(before).take(limit).cloned().collect())
     }
 
     pub(super) fn history(
@@ -147,11 +161,18 @@ impl Tables {
         task: &TaskId,
         before: Option<LogPosition>,
         limit: usize,
-    ) -> Vec<RecordedEvent> {
+    ) -> Result<Vec<RecordedEvent>, StoreError> {
         let positions = self.projection.row(task).map_or(&[][..], |row| &row.positions);
-        let asked = positions.iter().rev().filter(|position| before.is_none_or(|before| **position < before));
-        let events = asked.take(limit.min(EVENTS_PAGE_MAX)).filter_map(|position| self.event(*position));
-        events.cloned().collect()
+        let asked = before.map_or(positions.len(), |before| positions.partition_point(|own| *own < before));
+        let cut = positions.partition_point(|own| *own <= self.cut_through());
+        let limit = limit.min(EVENTS_PAGE_MAX);
+        // What is there is given; whoever asks for more is told.
+        if let (true, Some(last)) = (asked <= cut && limit > 0, asked.checked_sub(1)) {
+            let before = positions.get(last).map_or(0, |position| position.number().saturating_sub(1));
+            self.holds_behind(LogPosition::from_number(before))?;
+        }
+        let readable = positions.get(cut..asked.max(cut)).unwrap_or_default().iter().rev();
+        Ok(readable.take(limit).filter_map(|position| self.event(*position)).cloned().collect())
     }
 
     fn event(&self, position: LogPosition) -> Option<&RecordedEvent> {
@@ -182,7 +203,7 @@ impl Tables {
             wal_bytes: 0,
             engine: "memory".to_owned(),
             commits: self.commits,
-            cut: LogPosition::START,
+            cut: self.cut_through(),
             largest_commit: self.largest_commit,
             events_committed: head.number(),
         })

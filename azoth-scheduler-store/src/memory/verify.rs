@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use azoth_scheduler_core::ledger::Imbalance;
 use azoth_scheduler_core::payload::PayloadDigest;
 
-use super::projection::Projection;
+use super::projection::{Projection, Row};
 use super::tables::{Tables, damaged};
 use crate::codec::{self, EventKind};
 use crate::error::StoreError;
@@ -29,7 +29,7 @@ impl Tables {
         findings.sort_by_key(|finding| (finding.position.is_none(), finding.position));
         findings.truncate(VerifyReport::FINDINGS_MAX);
         VerifyReport {
-            events: self.log.len() as u64,
+            events: self.events_there(),
             tasks: self.projection.rows.len() as u64,
             head: self.head(),
             head_hash: [0; 32],
@@ -39,7 +39,11 @@ impl Tables {
 
     pub(super) fn rebuild_projection(&mut self) -> Result<RebuildReport, StoreError> {
         self.projection = Projection::replay(&self.log).map_err(|(_, error)| damaged(&error))?;
-        Ok(RebuildReport { events: self.log.len() as u64, tasks: self.projection.rows.len() as u64 })
+        Ok(RebuildReport { events: self.events_there(), tasks: self.projection.rows.len() as u64 })
+    }
+
+    fn events_there(&self) -> u64 {
+        self.head().number().saturating_sub(self.cut_through().number())
     }
 
     fn check_log(&self) -> Vec<Finding> {
@@ -66,8 +70,13 @@ impl Tables {
     /// Only what may be missing is, and nothing that a task needs.
     fn check_dropped(&self, event: &RecordedEvent) -> Option<Finding> {
         let RecordedPayload::Dropped(_) = event.payload else { return None };
-        let may = event.position.number() <= self.projection.log.payloads_dropped;
-        let needed = self.projection.rows.values().any(|row| row.defined == event.position);
+        let log = &self.projection.log;
+        let may = event.position.number() <= log.payloads_dropped.max(log.cut);
+        let needs = |row: &Row| {
+            let checkpoint = row.checkpoint.as_ref().map(|(position, _)| *position);
+            row.defined == event.position || checkpoint == Some(event.position)
+        };
+        let needed = self.projection.rows.values().any(needs);
         let what = "payload is missing and was not dropped".to_owned();
         (!may || needed).then(|| found(Some(event.position), what))
     }

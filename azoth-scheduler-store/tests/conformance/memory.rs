@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use azoth_scheduler_store::conformance::{StoreFactory, cases, run_all};
-use azoth_scheduler_store::{MemoryStore, Store, conformance_tests};
+use azoth_scheduler_core::time::Timestamp;
+use azoth_scheduler_store::conformance::{CutsItsLog, StoreFactory, cases, run_all};
+use azoth_scheduler_store::{CutReport, LogPosition, MemoryStore, Store, StoreError, conformance_tests};
 
 pub(crate) struct InMemory(pub(crate) MemoryStore);
 
@@ -11,6 +12,13 @@ pub(crate) struct InMemory(pub(crate) MemoryStore);
 impl StoreFactory for InMemory {
     async fn open(&self) -> Arc<dyn Store> {
         Arc::new(self.0.clone())
+    }
+}
+
+#[async_trait::async_trait]
+impl CutsItsLog for InMemory {
+    async fn cut(&self, through: LogPosition, now: Timestamp) -> Result<CutReport, StoreError> {
+        self.0.cut_log(through, now).await
     }
 }
 

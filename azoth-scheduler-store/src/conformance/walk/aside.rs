@@ -9,8 +9,10 @@ use azoth_scheduler_core::testing::task_id;
 use super::Walk;
 use super::wish::TASKS;
 use crate::conformance::bench::ok;
+use crate::error::StoreError;
 use crate::filter::TaskFilter;
 use crate::record::LogPosition;
+use crate::report::CutReport;
 use crate::store::{AsOf, DeadLetter, StartFrom};
 
 /// What becomes of what a consumer reads.
@@ -95,6 +97,23 @@ impl Walk<'_> {
         let (left, right) = (a.retain(&policy, self.now).await, b.retain(&policy, self.now).await);
         assert_eq!(left, right, "I20: {place}: {policy:?}");
         assert_eq!(a.events(before, 10).await, b.events(before, 10).await, "I20: {place}: {policy:?}");
+    }
+
+    /// The oldest part of the log is cut.
+    pub(super) async fn cut(&mut self, place: &str) {
+        let head = self.head().await;
+        let through = self.position_below(head + 2);
+        let Some([a, b]) = self.cutters else { return };
+        let (left, right) = (ok(a.cut(through, self.now).await), ok(b.cut(through, self.now).await));
+        let cut = |report: &CutReport| (report.through, report.events);
+        assert_eq!(cut(&left), cut(&right), "I20: {place}: through {through}");
+        let [a, b] = self.stores();
+        for store in [a, b] {
+            assert_eq!(ok(store.stats(self.now).await).cut, left.through, "{place}: through {through}");
+            let refused = store.events(LogPosition::START, 1).await.err();
+            let cut = StoreError::LogCut { asked: LogPosition::START, cut: left.through };
+            assert_eq!(refused, (left.through > LogPosition::START).then_some(cut), "{place}");
+        }
     }
 
     /// The tasks as they were at a position or an instant.

@@ -14,8 +14,8 @@ use azoth_scheduler_core::testing::{at, execution, task_type, worker};
 use azoth_scheduler_core::time::Timestamp;
 
 use self::chance::Chance;
-use super::StoreFactory;
-use super::bench::{Answers, assert_sound, ok, worker_info};
+use super::bench::{Answers, assert_sound, comparable, ok, worker_info};
+use super::{CutsItsLog, StoreFactory};
 use crate::record::LogPosition;
 use crate::store::{Ahead, Applied, Batch, ClaimOffer, Claimed, Orphan, Store, Suspects};
 
@@ -42,6 +42,21 @@ pub async fn random_walk_reopening(
 ) {
     let sides = [Side::of(factory_a).await, Side::of(factory_b).await];
     Walk::new(sides, seed, &[Priority::Normal]).go(seed, steps).await;
+}
+
+/// The same as [`random_walk_reopening`], and at times the oldest part of both logs is cut.
+///
+/// # Panics
+/// As [`random_walk`].
+pub async fn random_walk_cutting(
+    factory_a: &dyn CutsItsLog,
+    factory_b: &dyn CutsItsLog,
+    seed: u64,
+    steps: usize,
+) {
+    let sides = [Side::of(factory_a).await, Side::of(factory_b).await];
+    let cutters = Some([factory_a, factory_b]);
+    Walk { cutters, ..Walk::new(sides, seed, &[Priority::Normal]) }.go(seed, steps).await;
 }
 
 /// One of the two stores.
@@ -73,6 +88,8 @@ impl<'a> Side<'a> {
 
 struct Walk<'a> {
     sides: [Side<'a>; 2],
+    /// Who cuts the logs of the stores.
+    cutters: Option<[&'a dyn CutsItsLog; 2]>,
     chance: Chance,
     now: Timestamp,
     minted: u128,
@@ -85,7 +102,8 @@ struct Walk<'a> {
 impl<'a> Walk<'a> {
     fn new(sides: [Side<'a>; 2], seed: u64, priorities: &'a [Priority]) -> Self {
         let (workers, running) = (Vec::new(), Vec::new());
-        Self { sides, chance: Chance(seed), now: at(0), minted: 0, priorities, workers, running }
+        let chance = Chance(seed);
+        Self { sides, cutters: None, chance, now: at(0), minted: 0, priorities, workers, running }
     }
 
     async fn go(mut self, seed: u64, steps: usize) {
@@ -116,6 +134,7 @@ impl Walk<'_> {
             5 | 6 => self.read_on(place).await,
             7 => self.let_go(place).await,
             8 => self.look_back(place).await,
+            9 if self.cutters.is_some() => self.cut(place).await,
             _ => self.apply(place).await,
         }
     }
@@ -245,7 +264,8 @@ impl Walk<'_> {
             assert_eq!(left, right, "{place}: {worker}");
         }
         let after = LogPosition::from_number(left.head().number() / 2);
-        assert_eq!(a.events(after, 50).await, b.events(after, 50).await, "{place}");
+        let (left, right) = (a.events(after, 50).await, b.events(after, 50).await);
+        assert_eq!(left.map(comparable), right.map(comparable), "{place}");
     }
 
     fn mint(&mut self) -> u128 {
