@@ -8,10 +8,11 @@ use azoth_scheduler_core::event::{Change, Event};
 use azoth_scheduler_core::id::{ExecutionId, TaskId, TaskType, WorkerId};
 use azoth_scheduler_core::schedule::MisfirePolicy;
 use azoth_scheduler_core::scope::{Gate, Scope, ScopeState};
-use azoth_scheduler_core::state::{Pause, TaskPhase, TaskState};
+use azoth_scheduler_core::state::{Pause, TaskState};
 use azoth_scheduler_core::time::Timestamp;
 
 use super::due::{Order, Which};
+use super::index::pause_of;
 use super::tables::Tables;
 use crate::error::StoreError;
 use crate::record::{LogPosition, RecordedPayload, Subject};
@@ -42,7 +43,7 @@ impl Tables {
         let offered = types.iter().filter(|_| offer.ahead.is_some());
         let held_back = offered.filter(|kind| held_back(kind)).cloned().collect();
         let open = types.into_iter().filter(|kind| self.gate_of(kind, now) == Gate::Open).collect();
-        let next_suspect = self.projection.due.next_due(&open, Which::Suspects);
+        let next_suspect = self.projection.indexes.due.next_due(&open, Which::Suspects);
         Ok(Claims { claimed, next_due, next_suspect, worker_ended: false, seen: self.head(), held_back })
     }
 
@@ -200,14 +201,14 @@ impl Tables {
         now: Timestamp,
     ) -> Option<TaskId> {
         let open = types.iter().filter(|kind| self.gate_of(kind, now) == Gate::Open).cloned().collect();
-        let key = self.projection.due.first(&open, which, order, now)?;
+        let key = self.projection.indexes.due.first(&open, which, order, now)?;
         self.projection.rows.get(&key).map(|row| row.state.id.clone())
     }
 
     /// When to ask again: for the next task that nothing holds back, when a rate allows it, or when a pause ends.
     fn next_due(&self, types: &BTreeSet<TaskType>, now: Timestamp) -> Option<Timestamp> {
         let of_type = |kind: &TaskType| {
-            let due = self.projection.due.next_due(&BTreeSet::from([kind.clone()]), Which::Any)?;
+            let due = self.projection.indexes.due.next_due(&BTreeSet::from([kind.clone()]), Which::Any)?;
             match self.gate_of(kind, now) {
                 Gate::Open => Some(due),
                 Gate::Until(at) => Some(at.max(due)),
@@ -215,22 +216,18 @@ impl Tables {
             }
         };
         let scopes = self.projection.scopes.values().filter_map(|state| state.pause.as_ref());
-        let tasks = self.projection.rows.values().filter_map(|row| pause_of(&row.state));
-        let pauses = scopes.chain(tasks).filter_map(|pause| pause.until);
+        let pauses =
+            scopes.filter_map(|pause| pause.until).chain(self.projection.indexes.next_end_of_pause());
         types.iter().filter_map(of_type).chain(pauses).min()
     }
 
     /// Whether everything and this type let another claim through.
     fn gate_of(&self, kind: &TaskType, now: Timestamp) -> Gate {
-        let running = |of: Option<&TaskType>| {
-            let rows = self.projection.rows.values().filter(|row| row.state.running().is_some());
-            rows.filter(|row| of.is_none_or(|kind| row.state.definition.task_type == *kind)).count() as u64
-        };
         let gate = |scope: &Scope, of: Option<&TaskType>| {
             let state = self.projection.scopes.get(scope);
             state.map_or(Gate::Open, |state| {
                 let counted = state.limits().max_running.is_some();
-                state.gate(if counted { running(of) } else { 0 }, now)
+                state.gate(if counted { self.projection.indexes.count_running(of) } else { 0 }, now)
             })
         };
         gate(&Scope::Everything, None).and(gate(&Scope::TaskType(kind.clone()), Some(kind)))
@@ -242,7 +239,8 @@ impl Tables {
         if row.state.waiting().is_none_or(|work| work.run_at > now) {
             return false;
         }
-        let ready = self.projection.keys.get(task).is_some_and(|key| self.projection.due.is_ready(*key, now));
+        let ready =
+            self.projection.keys.get(task).is_some_and(|key| self.projection.indexes.due.is_ready(*key, now));
         !ready || self.gate_of(&row.state.definition.task_type, now) != Gate::Open
     }
 
@@ -257,11 +255,10 @@ impl Tables {
             let ended = self.scope_command(&ScopeCommand { scope, wish: ScopeWish::EndPause }, now)?;
             assert!(ended.is_ok(), "a pause that is over ends");
         }
-        let rows = self.projection.rows.iter();
-        let paused = rows.filter_map(|(key, row)| Some((over(pause_of(&row.state)?)?, *key, row)));
-        let mut tasks: Vec<_> = paused.map(|(until, key, row)| (until, key, row.state.clone())).collect();
-        tasks.sort_by_key(|(until, key, _)| (*until, *key));
-        for (_, _, state) in tasks {
+        let paused = self.projection.indexes.pauses_over(now);
+        let rows = paused.filter_map(|key| self.projection.rows.get(&key));
+        let tasks: Vec<TaskState> = rows.map(|row| row.state.clone()).collect();
+        for state in tasks {
             let Some(pause) = pause_of(&state) else { continue };
             let wish = Wish::Resume { misfire: MisfirePolicy::Skip, by: pause.by.clone() };
             let ended = self.command(&TaskCommand { task: state.id.clone(), wish }, now)?;
@@ -302,10 +299,6 @@ impl Tables {
             checkpoint,
         })
     }
-}
-
-fn pause_of(state: &TaskState) -> Option<&Pause> {
-    if let TaskPhase::Paused { pause, .. } = &state.phase { Some(pause) } else { None }
 }
 
 /// Every 16th claim goes to the oldest task, so that low levels are not starved. Turns are counted over all offers:

@@ -9,7 +9,7 @@ use azoth_scheduler_core::retention;
 use azoth_scheduler_core::time::Timestamp;
 
 use super::MemoryStore;
-use super::projection::{Projection, Row};
+use super::projection::Projection;
 use super::tables::{Tables, damaged};
 use crate::error::StoreError;
 use crate::record::{LogPosition, RecordedPayload};
@@ -101,9 +101,8 @@ impl Tables {
         let events = self.log.partition_point(|event| event.position <= end);
         let log = self.log.get(..events).unwrap_or_default();
         let projection = Projection::replay(log).map_err(|(_, error)| damaged(&error))?;
-        let of_row = |(key, row): (&LogPosition, &Row)| {
-            [*key, row.defined].into_iter().chain(row.checkpoint.as_ref().map(|(position, _)| *position))
-        };
-        Ok(projection.rows.iter().flat_map(of_row).collect())
+        let mut referred_to = projection.needed_payloads();
+        referred_to.extend(projection.rows.keys());
+        Ok(referred_to)
     }
 }

@@ -1,6 +1,7 @@
 //! Tasks that wait, by what is asked when a worker has room: which of these types goes first?
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use azoth_scheduler_core::id::TaskType;
 use azoth_scheduler_core::state::TaskState;
@@ -91,13 +92,22 @@ impl DueIndex {
 
     /// The earliest instant at which any task may be claimed.
     pub(super) fn earliest(&self) -> Option<Timestamp> {
-        self.entries.values().map(|(_, _, ready, _)| *ready).min()
+        let mut earliest = None;
+        for set in [&self.waiting, &self.suspects] {
+            let mut next = set.first();
+            while let Some((task_type, priority, ready, _)) = next {
+                earliest = Some(earliest.map_or(*ready, |earliest: Timestamp| earliest.min(*ready)));
+                let end = (task_type.clone(), *priority, Timestamp::MAX, LogPosition::from_number(u64::MAX));
+                next = set.range((Bound::Excluded(end), Bound::Unbounded)).next();
+            }
+        }
+        earliest
     }
 
     /// The earliest instant at which any task of this type may be claimed.
     pub(super) fn earliest_of(&self, task_type: &TaskType) -> Option<Timestamp> {
-        let of_type = self.entries.values().filter(|(of, ..)| of == task_type);
-        of_type.map(|(_, _, ready, _)| *ready).min()
+        let types = BTreeSet::from([task_type.clone()]);
+        [Which::Any, Which::Suspects].into_iter().filter_map(|which| self.next_due(&types, which)).min()
     }
 
     /// The first such task of each of these types and each level.

@@ -1,12 +1,14 @@
 //! The reference store: plain maps behind a lock, gone with the process.
 //!
-//! It is meant to be obviously right rather than fast, so that other stores can be compared with it: the log is a
-//! list, the projection is a fold over it, and a transaction that fails is undone by folding again. Use it in tests
-//! and wherever tasks need not survive the process.
+//! It is meant to be obviously right, so that other stores can be compared with it: the log is a list, the projection is a
+//! fold over it, and a transaction that fails is undone by folding again. What scheduling, claiming and recording look up they
+//! find in ordered maps, so that a simulation of many tasks takes no longer for each. Use it in tests and wherever tasks need
+//! not survive the process.
 
 mod claim;
 mod cut;
 mod due;
+mod index;
 mod operation;
 mod past;
 mod projection;

@@ -93,7 +93,8 @@ impl Tables {
     }
 
     fn running(&self) -> impl Iterator<Item = (&TaskState, &Running)> {
-        self.projection.rows.values().filter_map(|row| Some((&row.state, row.state.running()?)))
+        let rows = self.projection.indexes.running().filter_map(|key| self.projection.rows.get(&key));
+        rows.filter_map(|row| Some((&row.state, row.state.running()?)))
     }
 
     pub(super) fn cursor(

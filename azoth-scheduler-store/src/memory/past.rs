@@ -56,8 +56,8 @@ impl Past for MemoryPast {
     async fn stats(&self, now: Timestamp) -> Result<StoreStats, StoreError> {
         Ok(StoreStats {
             head: self.position,
-            tasks: self.projection.counts(),
-            oldest_due: self.projection.due.earliest().filter(|run_at| *run_at <= now),
+            tasks: self.projection.indexes.counts(),
+            oldest_due: self.projection.indexes.due.earliest().filter(|run_at| *run_at <= now),
             ..StoreStats::default()
         })
     }

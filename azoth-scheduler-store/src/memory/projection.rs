@@ -1,20 +1,20 @@
 //! What the log adds up to.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use azoth_scheduler_core::event::Event;
 use azoth_scheduler_core::evolve::{Found, OutOfOrder, evolve};
 use azoth_scheduler_core::id::{ConcurrencyKey, TaskId};
 use azoth_scheduler_core::ledger::{Imbalance, Ledger};
 use azoth_scheduler_core::retention::{self, LogState};
-use azoth_scheduler_core::scope::{self, Line, Scope, ScopeState};
+use azoth_scheduler_core::scope::{self, Scope, ScopeState};
 use azoth_scheduler_core::state::TaskState;
 use azoth_scheduler_core::time::Timestamp;
 
-use super::due::DueIndex;
+use super::index::Indexes;
 use crate::filter::TaskFilter;
 use crate::record::{LogPosition, RecordedEvent, RecordedPayload, Subject};
-use crate::report::TaskCount;
 use crate::store::StoredTask;
 
 /// The tasks, in the order in which they were created, and what is looked up among them.
@@ -23,9 +23,7 @@ pub(super) struct Projection {
     /// By the position of the event that created the task.
     pub(super) rows: BTreeMap<LogPosition, Row>,
     pub(super) keys: BTreeMap<TaskId, LogPosition>,
-    pub(super) due: DueIndex,
-    /// Those that wait for a task, by the positions of their creation.
-    pub(super) waiters: BTreeMap<TaskId, BTreeSet<LogPosition>>,
+    pub(super) indexes: Indexes,
     pub(super) scopes: BTreeMap<Scope, ScopeState>,
     pub(super) log: LogState,
 }
@@ -95,7 +93,7 @@ impl Projection {
         let before = self.scopes.remove(scope);
         let state = scope::evolve(before, &recorded.event, recorded.at)?;
         self.scopes.insert(scope.clone(), state);
-        for concurrency_key in self.concurrency_keys() {
+        for concurrency_key in self.indexes.concurrency_keys() {
             self.settle(&concurrency_key);
         }
         Ok(())
@@ -109,11 +107,10 @@ impl Projection {
             Some(row) => (Some(row.state), (row.payload, row.defined), row.checkpoint, row.positions),
             None => (None, (RecordedPayload::Absent, recorded.position), None, Vec::new()),
         };
-        let waited_for = state.as_ref().map_or_else(Vec::new, |state| state.waits_for.clone());
+        if let Some(state) = &state {
+            self.indexes.take_out(key, state, kept.1);
+        }
         let state = evolve(state, &recorded.event, recorded.at)?;
-        self.index_waits(key, &waited_for, &state.waits_for);
-        let ready = state.waiting().map(|work| work.run_at);
-        self.due.set(key, &state, ready.filter(|_| state.definition.concurrency_key.is_none()));
         let defines = matches!(recorded.event, Event::TaskScheduled { .. });
         let (payload, defined) = if defines { (recorded.payload.clone(), recorded.position) } else { kept };
         let saves = matches!(recorded.event, Event::CheckpointSaved { .. });
@@ -124,6 +121,7 @@ impl Projection {
             self.spend(&state, recorded.at);
         }
         let key_after = state.definition.concurrency_key.clone();
+        self.indexes.enter(key, &state, defined);
         self.rows.insert(key, Row { state, payload, defined, checkpoint, positions });
         for concurrency_key in key_before.into_iter().chain(key_after) {
             self.settle(&concurrency_key);
@@ -131,28 +129,14 @@ impl Projection {
         Ok(())
     }
 
-    fn index_waits(&mut self, key: LogPosition, before: &[TaskId], after: &[TaskId]) {
-        for dependency in before.iter().filter(|dependency| !after.contains(dependency)) {
-            if let Some(waiters) = self.waiters.get_mut(dependency) {
-                waiters.remove(&key);
-                if waiters.is_empty() {
-                    self.waiters.remove(dependency);
-                }
-            }
-        }
-        for dependency in after {
-            self.waiters.entry(dependency.clone()).or_default().insert(key);
-        }
-    }
-
     fn apply_to_the_log(&mut self, event: &Event) -> Result<(), OutOfOrder> {
         self.log = retention::evolve(self.log, event)?;
         if let Event::TasksForgotten { horizon, tasks } = event {
             for task in tasks {
                 let key = self.keys.remove(task);
-                let row = key.and_then(|key| self.rows.remove(&key));
-                match row.filter(|row| horizon.lets_go(&row.state)) {
-                    Some(_) => {}
+                let row = key.and_then(|key| Some((key, self.rows.remove(&key)?)));
+                match row.filter(|(_, row)| horizon.lets_go(&row.state)) {
+                    Some((key, row)) => self.indexes.take_out(key, &row.state, row.defined),
                     None => return Err(OutOfOrder { event: event.name(), found: Found::NoTask }),
                 }
             }
@@ -165,29 +149,24 @@ impl Projection {
         let own = Scope::Key(concurrency_key.clone());
         let of_key = self.scopes.get(&own).cloned().unwrap_or_else(|| ScopeState::new(own));
         let everything = self.scopes.get(&Scope::Everything);
-        let members = self
-            .rows
-            .iter()
-            .filter(|(_, row)| row.state.definition.concurrency_key.as_ref() == Some(concurrency_key));
-        let run_at = |state: &TaskState| state.waiting().map(|work| work.run_at);
-        let mut line: Vec<_> = members
-            .filter_map(|(key, row)| Some((Line::of(&row.state)?, run_at(&row.state), *key)))
-            .collect();
-        line.sort();
-        let mut let_through = true;
-        for (before, (_, run_at, key)) in line.into_iter().enumerate() {
+        let mut in_front = BTreeMap::new();
+        for (before, (run_at, key)) in self.indexes.line(concurrency_key).enumerate() {
             let (Some(run_at), Some(row)) = (run_at, self.rows.get(&key)) else { continue };
             let of_type = self.scopes.get(&Scope::TaskType(row.state.definition.task_type.clone()));
             let limit = scope::per_key(Some(&of_key), of_type, everything);
-            let ready = of_key.ready_at(run_at, before, limit).filter(|_| let_through);
-            let_through = ready.is_some();
-            self.due.set(key, &row.state, ready);
+            let Some(ready) = of_key.ready_at(run_at, before, limit) else { break };
+            in_front.insert(key, ready);
         }
-    }
-
-    /// The keys of all tasks.
-    fn concurrency_keys(&self) -> BTreeSet<ConcurrencyKey> {
-        self.rows.values().filter_map(|row| row.state.definition.concurrency_key.clone()).collect()
+        for key in self.indexes.let_through(concurrency_key, &in_front) {
+            if let Some(row) = self.rows.get(&key) {
+                self.indexes.due.set(key, &row.state, None);
+            }
+        }
+        for (key, ready) in in_front {
+            if let Some(row) = self.rows.get(&key) {
+                self.indexes.due.set(key, &row.state, Some(ready));
+            }
+        }
     }
 
     /// A start counts against the rate of every scope of the task.
@@ -197,6 +176,14 @@ impl Projection {
                 state.spend(at);
             }
         }
+    }
+
+    /// The events whose payloads tasks may need.
+    pub(super) fn needed_payloads(&self) -> BTreeSet<LogPosition> {
+        let of_row = |row: &Row| {
+            [row.defined].into_iter().chain(row.checkpoint.as_ref().map(|(position, _)| *position))
+        };
+        self.rows.values().flat_map(of_row).collect()
     }
 
     pub(super) fn row(&self, task: &TaskId) -> Option<&Row> {
@@ -220,18 +207,7 @@ impl Projection {
                 && filter.decided_beyond().is_none_or(|instant| state.is_ahead_of(instant))
                 && filter.wanted_group().is_none_or(|wanted| state.definition.group.as_ref() == Some(wanted))
         };
-        let states = self.rows.iter().filter(|(key, _)| **key > after).map(|(_, row)| &row.state);
+        let states = self.rows.range((Bound::Excluded(after), Bound::Unbounded)).map(|(_, row)| &row.state);
         states.filter(wanted).take(filter.at_most()).cloned().collect()
-    }
-
-    /// How many tasks of each type stand in each phase.
-    pub(super) fn counts(&self) -> Vec<TaskCount> {
-        let mut counts = BTreeMap::<_, u64>::new();
-        for row in self.rows.values() {
-            let state = &row.state;
-            let count = counts.entry((state.definition.task_type.clone(), state.phase.kind())).or_default();
-            *count = count.saturating_add(1);
-        }
-        counts.into_iter().map(|((task_type, phase), tasks)| TaskCount { task_type, phase, tasks }).collect()
     }
 }

@@ -40,15 +40,7 @@ impl Tables {
             self.append_to_the_log(event, now)?;
         }
         let through = LogPosition::from_number(self.projection.log.payloads_dropped);
-        let needed: std::collections::BTreeSet<_> = self
-            .projection
-            .rows
-            .values()
-            .flat_map(|row| {
-                let checkpoint = row.checkpoint.as_ref().map(|(position, _)| *position);
-                [row.defined].into_iter().chain(checkpoint)
-            })
-            .collect();
+        let needed = self.projection.needed_payloads();
         let mut dropped: u64 = 0;
         for event in self.log.iter_mut().take_while(|event| event.position <= through) {
             let digest = event.event.payload();

@@ -15,7 +15,7 @@ use azoth_scheduler_core::state::TaskState;
 use azoth_scheduler_core::time::Timestamp;
 
 use super::operation::{Consumer, Worker};
-use super::projection::{Projection, Row};
+use super::projection::Projection;
 use crate::codec::{self, EventKind};
 use crate::error::StoreError;
 use crate::record::{LogPosition, RecordedEvent, RecordedPayload, Subject};
@@ -188,16 +188,16 @@ impl Tables {
             events_behind: head.number().saturating_sub(consumer.cursor.number()),
             dead_letters: consumer.dead_letters.len() as u64,
         };
-        let tasks = self.projection.counts();
+        let tasks = self.projection.indexes.counts();
         let unhandled = UnhandledType::all(&tasks, &self.handled(), |task_type| {
-            let due = self.projection.due.earliest_of(task_type);
+            let due = self.projection.indexes.due.earliest_of(task_type);
             Ok(due.filter(|due| *due <= now))
         })?;
         Ok(StoreStats {
             head,
             tasks,
             unhandled,
-            oldest_due: self.projection.due.earliest().filter(|run_at| *run_at <= now),
+            oldest_due: self.projection.indexes.due.earliest().filter(|run_at| *run_at <= now),
             consumers: self.consumers.iter().map(lag).collect(),
             file_bytes: 0,
             wal_bytes: 0,
@@ -210,7 +210,6 @@ impl Tables {
     }
 }
 
-/// A look-up by an idempotency key is a look at every task.
 impl Ground for Tables {
     type Error = StoreError;
 
@@ -219,16 +218,13 @@ impl Ground for Tables {
     }
 
     fn newest_with_key(&mut self, key: &IdempotencyKey) -> Result<Option<TaskState>, StoreError> {
-        let rows = self.projection.rows.values();
-        let has_key =
-            |row: &&Row| row.state.definition.unique.as_ref().is_some_and(|unique| unique.key == *key);
-        let newest = rows.filter(has_key).max_by_key(|row| row.defined);
-        Ok(newest.map(|row| row.state.clone()))
+        let newest = self.projection.indexes.newest_with_key(key);
+        Ok(newest.and_then(|key| self.projection.rows.get(&key)).map(|row| row.state.clone()))
     }
 
     fn waiters(&mut self, dependency: &TaskId) -> Result<Vec<TaskId>, StoreError> {
-        let keys = self.projection.waiters.get(dependency).into_iter().flatten();
-        let rows = keys.filter_map(|key| self.projection.rows.get(key));
+        let keys = self.projection.indexes.waiters(dependency);
+        let rows = keys.filter_map(|key| self.projection.rows.get(&key));
         Ok(rows.map(|row| row.state.id.clone()).collect())
     }
 

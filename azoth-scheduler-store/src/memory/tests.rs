@@ -1,19 +1,23 @@
 //! What the store notices when its own maps are damaged, and what its due index is worth.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU64;
 
-use azoth_scheduler_core::command::OnConflict;
-use azoth_scheduler_core::id::TaskType;
+use azoth_scheduler_core::command::{OnConflict, TaskCommand, Wish};
+use azoth_scheduler_core::execution::ErrorText;
+use azoth_scheduler_core::id::{Actor, ConcurrencyKey, IdempotencyKey, TaskType};
 use azoth_scheduler_core::schedule::Schedule;
 use azoth_scheduler_core::state::{Counts, TaskPhase};
 use azoth_scheduler_core::task::Priority;
-use azoth_scheduler_core::testing::{at, claim, complete, schedule, succeeded, task_type};
+use azoth_scheduler_core::testing::{at, claim, complete, schedule, succeeded, task_type, wish};
 use azoth_scheduler_core::time::Timestamp;
+use azoth_scheduler_core::unique::{Holds, Unique};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
 use super::due::{DueIndex, Order, Which};
+use super::projection::{Projection, Row};
 use super::tables::Tables;
 use crate::record::{LogPosition, RecordedPayload};
 use crate::store::Batch;
@@ -84,7 +88,7 @@ fn damage_of_the_projection_is_found_and_rebuilt() {
         |tables| state_of(tables).phase = TaskPhase::Finished { at: at(0) },
         |tables| drop(tables.projection.rows.pop_first()),
         |tables| drop(tables.projection.keys.pop_first()),
-        |tables| tables.projection.due = DueIndex::default(),
+        |tables| tables.projection.indexes.due = DueIndex::default(),
     ];
     for damage in damages {
         let mut tables = three_tasks();
@@ -119,9 +123,74 @@ proptest! {
         let oldest = due().min_by_key(|((_, _, second), key)| (*second, *key));
         for (order, expected) in [(Order::ByPriority, by_priority), (Order::OldestFirst, oldest)] {
             let expected = expected.map(|(_, key)| LogPosition::from_number(key));
-            prop_assert_eq!(tables.projection.due.first(&wanted, Which::Any, order, at(now)), expected);
+            prop_assert_eq!(tables.projection.indexes.due.first(&wanted, Which::Any, order, at(now)), expected);
         }
     }
+}
+
+/// Each index gives what a look at every task gives, in whatever phases they are.
+#[test]
+fn what_is_looked_up_is_what_a_look_at_every_task_finds() {
+    let mut tables = Tables::default();
+    let does = |tables: &mut Tables, commands: Vec<TaskCommand>, now| {
+        let applied = tables.apply(&Batch::new(commands, now)).unwrap();
+        assert!(applied.answers.iter().all(Result::is_ok), "{:?}", applied.answers);
+    };
+    let key = |number: u64| IdempotencyKey::new(format!("key-{}", number % 3)).unwrap();
+    let tasks = (0..12).map(|number| {
+        let mut command =
+            schedule(&format!("task-{number}"), Schedule::interval_secs(60).unwrap(), OnConflict::Replace);
+        change(&mut command, |new| {
+            // Long over when the next one of its key comes.
+            new.unique = Some(Unique { key: key(number), holds: Holds::For { ms: NonZeroU64::MIN } });
+            new.task_type = task_type(["a", "b"][number as usize % 2]);
+            new.concurrency_key = (number % 4 == 0).then(|| ConcurrencyKey::new("tenant").unwrap());
+        });
+        command
+    });
+    for (command, second) in tasks.clone().zip(0..) {
+        does(&mut tables, vec![command], at(second));
+    }
+    // The oldest is defined again: it is the newest of its key then.
+    does(&mut tables, tasks.take(1).collect(), at(20));
+    let started = ["task-1", "task-2", "task-4"].into_iter().zip(1..).map(|(task, id)| claim(task, id));
+    does(&mut tables, started.collect(), at(100));
+    let by = Actor::new("operator").unwrap();
+    let pause = |task: &str, until: i64| {
+        let (reason, until) = (ErrorText::new("night"), Some(at(until)));
+        wish(task, Wish::Pause { reason, by: by.clone(), until })
+    };
+    does(&mut tables, vec![pause("task-5", 500), pause("task-6", 400), pause("task-4", 600)], at(101));
+    let cancel = Wish::Cancel { reason: ErrorText::new("enough"), by: by.clone() };
+    does(&mut tables, vec![wish("task-7", cancel), complete("task-1", 1, succeeded(), at(100))], at(102));
+
+    let Projection { rows, indexes, .. } = &tables.projection;
+    for number in 0..3 {
+        let of_key =
+            |row: &&Row| row.state.definition.unique.as_ref().is_some_and(|unique| unique.key == key(number));
+        let newest = rows.iter().filter(|(_, row)| of_key(row)).max_by_key(|(_, row)| row.defined);
+        assert_eq!(indexes.newest_with_key(&key(number)), newest.map(|(key, _)| *key));
+    }
+    assert_eq!(indexes.newest_with_key(&key(0)), Some(LogPosition::from_number(1)), "it was defined again");
+    let runs = |row: &&Row| row.state.running().is_some();
+    let running: Vec<_> = rows.iter().filter(|(_, row)| runs(row)).map(|(key, _)| *key).collect();
+    assert_eq!(indexes.running().collect::<Vec<_>>(), running);
+    for kind in ["a", "b"].map(task_type) {
+        let of_type = rows.values().filter(runs).filter(|row| row.state.definition.task_type == kind);
+        assert_eq!(indexes.count_running(Some(&kind)), of_type.count() as u64);
+    }
+    assert_eq!(indexes.next_end_of_pause(), Some(at(400)));
+    let over: Vec<_> = indexes.pauses_over(at(500)).map(|key| rows[&key].state.id.to_string()).collect();
+    assert_eq!(over, ["task-6", "task-5"]);
+    let counts: u64 = indexes.counts().iter().map(|count| count.tasks).sum();
+    assert_eq!(counts, 12);
+    for count in indexes.counts() {
+        let of = |row: &&Row| {
+            row.state.definition.task_type == count.task_type && row.state.phase.kind() == count.phase
+        };
+        assert_eq!(rows.values().filter(of).count() as u64, count.tasks, "{count:?}");
+    }
+    assert_eq!(tables.verify().findings, []);
 }
 
 /// Three tasks that wait, created by the events 1 to 3.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use azoth_scheduler_core::ledger::Imbalance;
 use azoth_scheduler_core::payload::PayloadDigest;
 
-use super::projection::{Projection, Row};
+use super::projection::Projection;
 use super::tables::{Tables, damaged};
 use crate::codec::{self, EventKind};
 use crate::error::StoreError;
@@ -48,6 +48,7 @@ impl Tables {
 
     fn check_log(&self) -> Vec<Finding> {
         let mut findings = Vec::new();
+        let needed = self.projection.needed_payloads();
         let mut newest = None;
         for (event, number) in self.log.iter().zip(1..) {
             let ordered_at = newest.map_or(event.at, |newest| event.at.max(newest));
@@ -60,7 +61,7 @@ impl Tables {
                 let what = format!("ordered instant is {}, it should be {ordered_at}", event.ordered_at);
                 findings.push(found(Some(event.position), what));
             }
-            findings.extend(self.check_dropped(event));
+            findings.extend(self.check_dropped(event, &needed));
             findings.extend(check_payload(event));
             findings.extend(check_record(event));
         }
@@ -68,17 +69,12 @@ impl Tables {
     }
 
     /// Only what may be missing is, and nothing that a task needs.
-    fn check_dropped(&self, event: &RecordedEvent) -> Option<Finding> {
+    fn check_dropped(&self, event: &RecordedEvent, needed: &BTreeSet<LogPosition>) -> Option<Finding> {
         let RecordedPayload::Dropped(_) = event.payload else { return None };
         let log = &self.projection.log;
         let may = event.position.number() <= log.payloads_dropped.max(log.cut);
-        let needs = |row: &Row| {
-            let checkpoint = row.checkpoint.as_ref().map(|(position, _)| *position);
-            row.defined == event.position || checkpoint == Some(event.position)
-        };
-        let needed = self.projection.rows.values().any(needs);
         let what = "payload is missing and was not dropped".to_owned();
-        (!may || needed).then(|| found(Some(event.position), what))
+        (!may || needed.contains(&event.position)).then(|| found(Some(event.position), what))
     }
 
     fn check_projection(&self, replayed: &Projection) -> Vec<Finding> {
@@ -97,7 +93,7 @@ impl Tables {
         if self.projection.scopes != replayed.scopes {
             findings.push(found(None, "the scopes are not what their events add up to".to_owned()));
         }
-        if self.projection.keys != replayed.keys || self.projection.due != replayed.due {
+        if self.projection.keys != replayed.keys || self.projection.indexes != replayed.indexes {
             findings.push(found(None, "an index is not what the tasks add up to".to_owned()));
         }
         findings
