@@ -184,6 +184,22 @@ async fn task_that_comes_due_while_a_transaction_looks_for_work_starts_at_once()
     fixture.end().await;
 }
 
+/// The loop took it for heard, although the answer that came with it was older.
+#[tokio::test]
+async fn nudge_that_comes_in_the_same_moment_as_the_answer_of_a_transaction_has_the_store_asked_again() {
+    let fixture = Fixture::with(handler(|_, _| async { done() }));
+    fixture.idle().await;
+    let before = fixture.store.applies();
+    let scheduler = fixture.scheduler.clone();
+    fixture.store.meanwhile(move || scheduler.wake());
+    fixture.scheduler.wake();
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(fixture.store.applies() - before, 2);
+    fixture.end().await;
+}
+
 #[tokio::test]
 async fn machine_clock_wakes_at_the_instant_and_not_before() {
     let clock = SystemClock::new();
