@@ -1,6 +1,7 @@
 //! Where the runtime's work takes place: tasks, threads, and the chance in ids. The one seam, besides the clock, between
 //! the runtime and the machine, so that a whole run can be repeated to the last event.
 
+use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -105,6 +106,20 @@ pub(crate) fn at_once<T>(work: impl Future<Output = T>) -> T {
             Poll::Pending => thread::park(),
         }
     }
+}
+
+/// Lets others move on first. Where they do not come back, another thread may go on with what called this: it is woken at
+/// once, and not when this thread has nothing left to do.
+pub(crate) async fn yield_once() {
+    let mut yielded = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 impl Stop for AbortHandle {

@@ -25,6 +25,7 @@ use crate::alarm::Alarm;
 use crate::clock_watch::ClockWatch;
 use crate::error::Result;
 use crate::head_watch::HeadWatch;
+use crate::host::yield_once;
 use crate::lease::{Heartbeat, Watchtower};
 use crate::meter;
 use crate::observe;
@@ -152,6 +153,7 @@ impl Poller {
     async fn wait(&mut self, ticket: u64) {
         let shared = Arc::clone(&self.shared);
         let standing = self.stand();
+        let started = self.executions.started();
         loop {
             let deadline = self.deadline(standing.as_deref());
             let at_rest = self.transaction.is_none();
@@ -181,6 +183,11 @@ impl Poller {
         }
         self.take_back(standing).await;
         self.collect_ended();
+        if self.executions.started() > started && self.transaction.is_none() && !self.ask {
+            // What was started goes first: there is nothing to be done that could not wait for it.
+            yield_once().await;
+            self.collect_ended();
+        }
     }
 
     /// Whether that the log ends here is a reason to ask the store.

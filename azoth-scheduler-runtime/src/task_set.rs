@@ -45,6 +45,11 @@ impl<T: Send + 'static> TaskSet<T> {
         number
     }
 
+    /// So many tasks were started so far.
+    pub(crate) fn started(&self) -> u64 {
+        self.next
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.under_way.is_empty()
     }

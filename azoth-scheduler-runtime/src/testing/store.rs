@@ -1,9 +1,7 @@
 //! A store whose calls take place in steps, and may fail as they are told.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -21,7 +19,7 @@ use azoth_scheduler_store::{
 use tokio::sync::watch;
 
 use crate::clock::{Clock, ManualClock};
-pub(super) use crate::host::at_once;
+pub(super) use crate::host::{at_once, yield_once};
 
 /// What befalls a call of the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -288,19 +286,6 @@ impl Store for SteppedStore {
     ) -> Result<RebuildReport, StoreError> {
         self.call(StoreCall::Apply, self.inner.rebuild_projection_with(progress)).await
     }
-}
-
-/// Lets others move on first.
-pub(super) async fn yield_once() {
-    let mut yielded = false;
-    poll_fn(|cx| {
-        if std::mem::replace(&mut yielded, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
