@@ -11,6 +11,7 @@ use azoth_scheduler_core::testing::{at, succeeded, task_id, task_type, worker};
 use azoth_scheduler_core::time::Timestamp;
 
 use super::bench::{Bench, ends, every, some, want, want_bytes, want_with};
+use super::cancelling::cancel;
 use crate::store::{Batch, CLAIM_BATCH_MAX, Claims};
 
 pub(super) async fn a_due_task_is_claimed_once_with_all_that_its_handler_needs(bench: &mut Bench) {
@@ -124,6 +125,33 @@ pub(super) async fn what_a_batch_schedules_it_also_claims(bench: &mut Bench) {
     let commands = vec![ends(&claimed, succeeded()), want("a", Schedule::immediate())];
     let applied = bench.apply(Batch::new(commands, at(3)).and_claim(offer)).await;
     assert_eq!(names(&some(applied.claims)), ["a"], "it has ended and starts anew, all in one transaction");
+}
+
+/// What a store remembers of one claim must not outlive what happens to the tasks.
+pub(super) async fn the_next_instant_follows_what_happens_between_two_claims(bench: &mut Bench) {
+    let owner = bench.worker(at(0)).await;
+    let one = |task: &str, second| want(task, Schedule::one_time(at(second)));
+    for (task, second) in [("first", 60), ("second", 90)] {
+        bench.does(one(task, second), at(0)).await;
+    }
+    for (happens, next) in [
+        (None, Some(60)),
+        (Some(cancel("first")), Some(90)),
+        (Some(one("sooner", 70)), Some(70)),
+        (Some(one("sooner", 80)), Some(80)),
+        (Some(one("later", 99)), Some(80)),
+        (Some(cancel("sooner")), Some(90)),
+        (Some(cancel("later")), Some(90)),
+        (Some(cancel("second")), None),
+    ] {
+        if let Some(command) = happens {
+            bench.does(command, at(1)).await;
+        }
+        let claims = bench.claim(owner, &["work"], 5, at(1)).await;
+        assert_eq!((names(&claims), claims.next_due), (Vec::new(), next.map(at)));
+    }
+    bench.does(one("due", 2), at(1)).await;
+    assert_eq!(names(&bench.claim(owner, &["work"], 5, at(2)).await), ["due"]);
 }
 
 pub(super) async fn occurrences_that_all_passed_use_up_no_execution(bench: &mut Bench) {

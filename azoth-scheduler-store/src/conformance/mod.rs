@@ -191,6 +191,7 @@ cases! { ($)
         an_offer_is_answered_with_no_more_claims_than_it_has_ids,
         no_offer_is_answered_with_more_than_the_limit,
         what_a_batch_schedules_it_also_claims,
+        the_next_instant_follows_what_happens_between_two_claims,
         occurrences_that_all_passed_use_up_no_execution,
         an_unregistered_or_ended_worker_claims_nothing,
         one_run_stands_for_all_that_an_outage_missed,

@@ -13,7 +13,7 @@ use azoth_scheduler_core::time::Timestamp;
 use rusqlite::Connection;
 
 use super::cell;
-use super::due::{Lanes, Reach};
+use super::due::{Due, Lanes, Reach};
 use super::entry::Entry;
 use super::gate::{self, Gates};
 use super::group::Group;
@@ -29,12 +29,10 @@ const PASSED_MAX: usize = 256;
 
 /// Claims due tasks for an offer.
 pub(super) fn claim(group: &mut Group<'_>, offer: &ClaimOffer, now: Timestamp) -> Result<Claims, StoreError> {
-    group.flush()?;
     if !worker::is_live(group.conn(), offer.worker)? {
         return Ok(Claims { worker_ended: true, ..Claims::default() });
     }
     gate::end_pauses(group, now)?;
-    group.flush()?;
     Claim::new(group, offer, now)?.make()
 }
 
@@ -54,7 +52,8 @@ impl<'a, 'g> Claim<'a, 'g> {
         let gates = Gates::of(group, &offer.task_types, now)?;
         let ahead = |name| offer.ahead.as_ref().is_some_and(|ahead| ahead.task_types.contains(name));
         let types: Vec<_> = gates.types().map(|(key, name)| (key, ahead(name))).collect();
-        let lanes = Lanes::new(&types, now);
+        let mut lanes = Lanes::new(&types, now);
+        lanes.foresee(group.conn(), group.memory())?;
         Ok(Self { group, offer, now, gates, lanes, passes: PASSED_MAX })
     }
 
@@ -71,9 +70,10 @@ impl<'a, 'g> Claim<'a, 'g> {
             Suspects::Refused => self.take_all()?,
         };
         self.group.flush()?;
-        let conn = self.group.conn();
-        let next_due = self.gates.next_due(conn, &self.lanes)?;
-        let next_suspect = suspect::next_due(conn, self.gates.open())?;
+        self.lanes.note(&mut self.group.memory().outlook);
+        let next_due = self.gates.next_due(self.group, &self.lanes)?;
+        let next_suspect = self.first_suspect()?;
+        let next_suspect = next_suspect.as_ref().map(Due::instant).transpose()?;
         let seen = LogPosition::from_number(self.group.head().position);
         let ahead = self.offer.ahead.is_some();
         let held_back = if ahead { self.gates.held_back(&self.offer.task_types) } else { Vec::new() };
@@ -132,8 +132,9 @@ impl<'a, 'g> Claim<'a, 'g> {
         let Some(execution) = self.offer.executions.first().copied() else { return Ok(Vec::new()) };
         while self.passes > 0 {
             self.group.flush()?;
-            let first = suspect::first(self.group.conn(), self.gates.open())?;
-            let Some(due) = first.filter(|due| due.ready <= self.now.unix_ms()) else { break };
+            let Some(due) = self.first_suspect()?.filter(|due| due.ready <= self.now.unix_ms()) else {
+                break;
+            };
             let task = due.task()?;
             // Others of its key may have their turn now.
             self.lanes.something_moved();
@@ -147,6 +148,20 @@ impl<'a, 'g> Claim<'a, 'g> {
             }
         }
         Ok(Vec::new())
+    }
+
+    /// The suspect of an open type that is due first. All rows are written.
+    fn first_suspect(&mut self) -> Result<Option<Due>, StoreError> {
+        let conn = self.group.conn();
+        let outlook = &mut self.group.memory().outlook;
+        if outlook.has_no_suspects() {
+            return Ok(None);
+        }
+        if !suspect::are_any(conn)? {
+            outlook.saw_no_suspects();
+            return Ok(None);
+        }
+        suspect::first(conn, self.gates.open())
     }
 
     /// Starts an execution of a task that stands in an index of due ones. `false`: its occurrences have all passed, and it
@@ -215,6 +230,9 @@ fn keys_of(group: &mut Group<'_>, names: &[TaskType]) -> Result<Vec<u64>, StoreE
 fn claimed_task(group: &mut Group<'_>, task: TaskId, execution: ExecutionId) -> Result<Claimed, StoreError> {
     let conn = group.conn();
     let payload = group.memory().payload(&task).cloned();
+    if payload.is_none() {
+        group.flush_payloads()?;
+    }
     let entry = group.memory().task(conn, &task)?;
     let entry = entry.ok_or_else(|| cell::corrupt(format!("claimed task {task:?} is not there")))?;
     let running = entry.state.running().filter(|running| running.execution == execution);

@@ -17,6 +17,7 @@ use azoth_scheduler_core::time::Timestamp;
 use azoth_scheduler_faults::{Call, FaultyVfs, Part};
 use rusqlite::Connection;
 
+use super::claim::{Standing, claim_for_standing};
 use super::group::Group;
 use super::head::Head;
 use super::memory::Memory;
@@ -52,22 +53,39 @@ impl Bench {
         Self { conn, memory: Memory::default() }
     }
 
-    /// Applies a batch in a transaction as the writer does. What was claimed, and how many statements ran between begin
-    /// and commit.
-    fn apply(&mut self, batch: &Batch) -> (Vec<Claimed>, usize) {
+    /// Does something in a transaction as the writer does, and counts the statements between begin and commit.
+    fn within<T>(&mut self, work: impl FnOnce(&mut Group<'_>) -> T) -> (T, usize) {
         self.conn.execute_batch("BEGIN IMMEDIATE").unwrap();
         STATEMENTS.set(0);
         self.trace(Some(count));
         let head = Head::read(&self.conn).unwrap();
         let mut group = Group::new(&self.conn, &mut self.memory, head).unwrap();
-        let applied = group.apply(batch).unwrap();
+        let done = work(&mut group);
         let head = group.finish().unwrap();
         let statements = STATEMENTS.get();
         self.trace(None);
         self.conn.execute_batch("COMMIT").unwrap();
         self.memory.keep(&head);
+        (done, statements)
+    }
+
+    /// Applies a batch. What was claimed, and how many statements ran.
+    fn apply(&mut self, batch: &Batch) -> (Vec<Claimed>, usize) {
+        let (applied, statements) = self.within(|group| group.apply(batch).unwrap());
         assert!(applied.answers.iter().all(Result::is_ok), "{:?}", applied.answers);
         (applied.claims.map(|claims| claims.claimed).unwrap_or_default(), statements)
+    }
+
+    /// Applies a batch while an offer stands. What it has brought, and how many statements ran.
+    fn apply_beside(&mut self, offer: &ClaimOffer, batch: &Batch) -> (Vec<Claimed>, usize) {
+        let (standing, statements) = self.within(|group| {
+            group.apply(batch).unwrap();
+            claim_for_standing(group, offer).unwrap()
+        });
+        match standing {
+            Standing::Brought(claims) => (claims.claimed, statements),
+            Standing::Nothing { .. } | Standing::Unseen => (Vec::new(), statements),
+        }
     }
 
     #[allow(deprecated, reason = "the oldest driver of the range has no other")]
@@ -90,11 +108,19 @@ fn job(number: u32) -> TaskCommand {
 }
 
 fn job_with(number: u32, payload: &[u8]) -> TaskCommand {
+    job_of(number, payload, Schedule::immediate())
+}
+
+fn job_at(number: u32, instant: Timestamp) -> TaskCommand {
+    job_of(number, b"later", Schedule::one_time(instant))
+}
+
+fn job_of(number: u32, payload: &[u8], schedule: Schedule) -> TaskCommand {
     let payload = Payload::new(payload);
     let definition = TaskDefinition {
         task_type: TaskType::new("work").unwrap(),
         payload: payload.digest(),
-        schedule: Schedule::immediate(),
+        schedule,
         retry: RetryPolicy::default(),
         timeout_ms: NonZeroU64::new(60_000).unwrap(),
         priority: Priority::Normal,
@@ -177,6 +203,38 @@ fn a_claim_is_two_rows_for_each_task_and_a_look_for_bytes_that_are_many() {
     let (claimed, statements) = bench.apply(&Batch::claiming(offer(20), at(0)));
     assert!(claimed.len() == 20 && claimed.iter().all(|claimed| claimed.payload[..] == [7; 257]));
     assert!((3 * 20..=3 * 20 + 24).contains(&statements), "{statements}");
+}
+
+/// Claims what is there, so that it is known when the next task of the lanes is due.
+fn settled() -> Bench {
+    let mut bench = Bench::new();
+    bench.warm();
+    let (claimed, _) = bench.apply(&Batch::claiming(offer(10), at(0)));
+    bench.apply(&ends(&claimed));
+    bench
+}
+
+#[test]
+fn task_that_is_claimed_as_it_is_scheduled_costs_two_events_and_one_row() {
+    let mut bench = settled();
+    for number in 10..15 {
+        let (claimed, statements) = bench.apply_beside(&offer(16), &jobs(number..number + 1));
+        assert_eq!(claimed.len(), 1);
+        // The head is read and written, the worker looked at, the name looked up; its bytes, its events and its row.
+        assert_eq!(statements, 4 + 4);
+        bench.apply(&ends(&claimed));
+    }
+}
+
+#[test]
+fn lanes_in_which_nothing_is_due_are_not_read_while_others_wait_for_later() {
+    let mut bench = settled();
+    bench.apply(&Batch::new(vec![job_at(90, at(3_600))], at(0)));
+    let (claimed, statements) = bench.apply(&Batch::claiming(offer(16), at(0)));
+    // The head and the worker.
+    assert_eq!((claimed.len(), statements), (0, 2));
+    let (claimed, _) = bench.apply(&Batch::claiming(offer(16), at(3_600)));
+    assert_eq!(claimed.len(), 1);
 }
 
 /// All were forgotten together, and a claim read what had been written a moment before.

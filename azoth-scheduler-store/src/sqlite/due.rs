@@ -16,6 +16,8 @@ use rusqlite::{Connection, params};
 
 use super::cell;
 use super::gate::Gates;
+use super::memory::Memory;
+use super::outlook::{First, LaneKey, Outlook};
 use super::suspect;
 use super::task_row::priority_code;
 use crate::error::StoreError;
@@ -108,12 +110,21 @@ impl Due {
         Self { ready, key, id, losses: 0, has_key: false }
     }
 
+    /// One that was scheduled a moment ago, without a key and so without a loss.
+    fn fresh(ready: i64, key: u64, id: &TaskId) -> Self {
+        Self::new(ready, cell::int(key), id.to_string())
+    }
+
     pub(super) fn task(&self) -> Result<TaskId, StoreError> {
         TaskId::new(&self.id).map_err(|error| cell::corrupt(format!("azoth_p_tasks.id: {error}")))
     }
 
     pub(super) fn key(&self) -> Result<u64, StoreError> {
         cell::number(self.key, "azoth_p_tasks.key")
+    }
+
+    pub(super) fn instant(&self) -> Result<Timestamp, StoreError> {
+        instant(self.ready)
     }
 
     /// What waits for a slot when its process dies has lost an attempt without having run, so none has lost one before;
@@ -139,6 +150,40 @@ impl Lanes {
             })
         });
         Self { lanes: lanes.collect(), now, moved: false }
+    }
+
+    /// Takes over what is remembered, so that it need not be read: of lanes in which nothing is due when their first task is
+    /// ready, and tasks that stand in no row yet. Where the latter may not be all that is due, all rows are written.
+    pub(super) fn foresee(&mut self, conn: &Connection, memory: &mut Memory) -> Result<(), StoreError> {
+        let now = self.now.unix_ms();
+        let quiet =
+            |lane: &Lane| memory.outlook.first(lane.key()).is_some_and(|first| first.is_later_than(now));
+        let fresh = self.lanes.iter().all(quiet).then(|| memory.fresh()).flatten();
+        let fresh = fresh.map(|fresh| {
+            fresh.into_iter().map(|(turn, key, id)| (turn.lane, Due::fresh(turn.ready, key, id)))
+        });
+        let fresh: Option<Vec<(LaneKey, Due)>> = fresh.map(Iterator::collect);
+        if fresh.is_none() {
+            memory.flush(conn)?;
+        }
+        for lane in &mut self.lanes {
+            lane.foresee(conn, now, &mut memory.outlook)?;
+        }
+        for (key, due) in fresh.unwrap_or_default() {
+            if let Some(lane) = self.lanes.iter_mut().find(|lane| lane.key() == key) {
+                lane.add(due, now);
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps in mind how the lanes stand, once all rows are written.
+    pub(super) fn note(&self, outlook: &mut Outlook) {
+        for lane in self.lanes.iter().filter(|_| !self.moved) {
+            if let Some(first) = lane.known() {
+                outlook.saw(lane.key(), first);
+            }
+        }
     }
 
     /// Takes the task that this turn goes to, and the key of its type.
@@ -189,6 +234,45 @@ impl Lanes {
 }
 
 impl Lane {
+    fn key(&self) -> LaneKey {
+        (cell::int(self.type_key), priority_code(self.priority))
+    }
+
+    /// Nothing is read of a lane of which it is known that nothing is due.
+    fn foresee(&mut self, conn: &Connection, now: i64, outlook: &mut Outlook) -> Result<(), StoreError> {
+        let first = match outlook.first(self.key()).filter(|first| first.is_later_than(now)) {
+            None => return Ok(()),
+            Some(First::At(first)) => first,
+            Some(First::NotBefore(_)) => {
+                let first = self.sought(conn)?;
+                outlook.saw(self.key(), first);
+                first
+            }
+        };
+        (self.then, self.read) = (first, Read::All);
+        Ok(())
+    }
+
+    /// Adds a task that stands in no row yet to a lane of which everything else is known.
+    fn add(&mut self, due: Due, now: i64) {
+        debug_assert_eq!(self.read, Read::All, "nothing is left to be read behind it");
+        if due.ready <= now {
+            let at = self.ready.partition_point(|other| *other < due);
+            self.ready.insert(at, due);
+        } else {
+            self.then = earlier(self.then, Some(due.ready));
+        }
+    }
+
+    /// When the first task of the lane is ready, where that was read.
+    fn known(&self) -> Option<Option<i64>> {
+        match (self.ready.front(), self.read) {
+            (Some(first), _) => Some(Some(first.ready)),
+            (None, Read::All) => Some(self.then),
+            (None, Read::Nothing | Read::Pages) => None,
+        }
+    }
+
     /// The first task of the lane that may be claimed.
     fn first(&mut self, conn: &Connection, now: Timestamp, reach: Reach) -> Result<Option<&Due>, StoreError> {
         if reach == Reach::Ahead && !self.ahead {
@@ -227,11 +311,7 @@ impl Lane {
 
     /// When the first task of the lane is ready: it was read, or it is one seek.
     fn earliest(&self, conn: &Connection) -> Result<Option<i64>, StoreError> {
-        match (self.ready.front(), self.read) {
-            (Some(first), _) => Ok(Some(first.ready)),
-            (None, Read::All) => Ok(self.then),
-            (None, Read::Nothing | Read::Pages) => self.sought(conn),
-        }
+        self.known().map_or_else(|| self.sought(conn), Ok)
     }
 
     fn sought(&self, conn: &Connection) -> Result<Option<i64>, StoreError> {

@@ -16,6 +16,7 @@ use rusqlite::{Connection, params};
 use super::cell;
 use super::due::Lanes;
 use super::group::Group;
+use super::outlook::Outlook;
 use super::scope_row;
 use crate::error::StoreError;
 
@@ -110,8 +111,13 @@ impl Gates {
     }
 
     /// When to ask again: for the next task that no gate holds back, when a gate opens by itself, or when a pause ends.
-    pub(super) fn next_due(&self, conn: &Connection, lanes: &Lanes) -> Result<Option<Timestamp>, StoreError> {
-        let mut earliest = next_pause_end(conn)?;
+    pub(super) fn next_due(
+        &self,
+        group: &mut Group<'_>,
+        lanes: &Lanes,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let conn = group.conn();
+        let mut earliest = remembered_pause_end(conn, &mut group.memory().outlook)?;
         for (type_key, (_, held)) in &self.types {
             let opens = match self.everything.and(*held).gate {
                 Gate::Shut => continue,
@@ -182,6 +188,13 @@ pub(super) fn holds_back(group: &mut Group<'_>, task: &TaskId, now: Timestamp) -
 
 /// Ends the pauses whose instant has come, those of scopes and those of single tasks; at most [`PAUSES_MAX`] of each.
 pub(super) fn end_pauses(group: &mut Group<'_>, now: Timestamp) -> Result<(), StoreError> {
+    if group.memory().fresh().is_none() {
+        group.flush()?;
+    }
+    if group.memory().outlook.has_no_pauses() {
+        return Ok(());
+    }
+    group.flush()?;
     for scope in scope_row::pauses_over(group.conn(), now, PAUSES_MAX)? {
         let command = ScopeCommand { scope, wish: ScopeWish::EndPause };
         group.scope_command(&command, now)?.map_err(|rejection| cell::corrupt(rejection.to_string()))?;
@@ -211,6 +224,18 @@ fn end_pause(group: &mut Group<'_>, task: &str, now: Timestamp) -> Result<(), St
 pub(super) fn next_pause_end(conn: &Connection) -> Result<Option<Timestamp>, StoreError> {
     let until: Option<i64> = conn.prepare_cached(NEXT_PAUSE_END)?.query_row([], |row| row.get(0))?;
     until.map(|cell| cell::instant(cell, "paused_until_ms")).transpose()
+}
+
+/// The same; where none does, that is known without asking from then on.
+fn remembered_pause_end(conn: &Connection, outlook: &mut Outlook) -> Result<Option<Timestamp>, StoreError> {
+    if outlook.has_no_pauses() {
+        return Ok(None);
+    }
+    let until = next_pause_end(conn)?;
+    if until.is_none() {
+        outlook.saw_no_pauses();
+    }
+    Ok(until)
 }
 
 fn running(conn: &Connection, type_key: Option<u64>, limit: u32) -> Result<u64, StoreError> {

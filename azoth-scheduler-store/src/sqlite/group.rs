@@ -71,7 +71,8 @@ impl<'a> Group<'a> {
         Ok(Self { conn, memory, found: head.clone(), head, pending, payloads, moved, opened })
     }
 
-    /// Decides and records a batch, then claims for its offer. One append to the chain.
+    /// Decides and records a batch, then claims for its offer. One append to the chain. The rows of its tasks are written by
+    /// whoever asks for them next, or with the end of the group: what is claimed as soon as it is scheduled is written once.
     pub(super) fn apply(&mut self, batch: &Batch) -> Result<Applied, StoreError> {
         let mut answers = Vec::with_capacity(batch.commands.len());
         for command in &batch.commands {
@@ -168,10 +169,16 @@ impl<'a> Group<'a> {
 
     /// Writes the rows of all tasks that changed so far, and the bytes that they were given, so that queries see them.
     pub(super) fn flush(&mut self) -> Result<(), StoreError> {
+        self.flush_payloads()?;
+        self.memory.flush(self.conn)
+    }
+
+    /// Writes the bytes that tasks were given so far, so that queries see them.
+    pub(super) fn flush_payloads(&mut self) -> Result<(), StoreError> {
         let payloads = self.payloads.iter().map(|(position, payload)| (*position, &payload.bytes()[..]));
         log::put_payloads(self.conn, payloads)?;
         self.payloads.clear();
-        self.memory.flush(self.conn)
+        Ok(())
     }
 
     /// Ends the group: the head row is written where it moved. Gives it back for the one who commits.
@@ -288,7 +295,6 @@ impl<'a> Group<'a> {
 
     /// Appends what is pending under one link of the chain.
     pub(super) fn append(&mut self) -> Result<(), StoreError> {
-        self.flush()?;
         if self.pending.is_empty() {
             return Ok(());
         }

@@ -14,6 +14,7 @@ use rusqlite::Connection;
 use super::chain::Hash;
 use super::entry::Entry;
 use super::head::Head;
+use super::outlook::{Outlook, Turn};
 use super::row_writer::{RowWriter, Updates};
 use super::scopes::Scopes;
 use super::task_row::{self, Cells};
@@ -38,6 +39,7 @@ pub(super) struct Memory {
     updates: Updates,
     types: HashMap<TaskType, u64>,
     pub(super) scopes: Scopes,
+    pub(super) outlook: Outlook,
     left: Option<Mark>,
     /// Workers that were registered through this store, so that those of others can be told. Never forgotten.
     pub(super) own_workers: BTreeSet<WorkerId>,
@@ -140,6 +142,7 @@ impl Memory {
         self.anybody_waits = None;
         self.types.clear();
         self.scopes.forget();
+        self.outlook.forget();
         self.left = None;
     }
 
@@ -228,7 +231,9 @@ impl Memory {
         for Unwritten { id, row } in self.unwritten.drain(..) {
             let Some(slot) = self.tasks.get_mut(&id) else { continue };
             let Some(entry) = &slot.entry else { continue };
-            rows.write(row.and_then(|row| self.rows.get(row)), &Cells::of(entry))?;
+            let (before, after) = (row.and_then(|row| self.rows.get(row)), Cells::of(entry));
+            rows.write(before, &after)?;
+            self.outlook.wrote(before, &after);
             let waits = !entry.state.waits_for.is_empty();
             if slot.has_waits || waits {
                 wait_row::write(conn, entry)?;
@@ -239,7 +244,31 @@ impl Memory {
         }
         self.rows.clear();
         self.has_unwritten_waits = false;
-        self.scopes.flush(conn)
+        if self.scopes.flush(conn)? {
+            self.outlook.forget();
+        }
+        Ok(())
+    }
+
+    /// The tasks that are new in this transaction and stand in no row yet, if nothing else is unwritten and they are few: those
+    /// of them that can be claimed, now or later.
+    pub(super) fn fresh(&self) -> Option<Vec<(Turn, u64, &TaskId)>> {
+        if self.unwritten.len() > FRESH_MAX || self.scopes.is_unwritten() {
+            return None;
+        }
+        let mut fresh = Vec::new();
+        for Unwritten { id, row } in &self.unwritten {
+            let entry = self.tasks.get(id)?.entry.as_ref()?;
+            if row.is_some() {
+                return None;
+            }
+            let cells = Cells::of(entry);
+            if cells.paused_until.is_some() {
+                return None;
+            }
+            fresh.extend(Turn::of(&cells).map(|turn| (turn, entry.key, id)));
+        }
+        Some(fresh)
     }
 
     /// Those that wait for a task, the oldest first. Where nobody waits for anything, that is known without asking.
@@ -309,6 +338,8 @@ impl Mark {
     }
 }
 
+/// So many new tasks are claimed without a row; where there are more, all get theirs first.
+const FRESH_MAX: usize = 64;
 /// The writer remembers no more tasks than this that wait.
 const TASKS_MAX: usize = 8_192;
 /// And no more of those that run, and of those that were read and did not change.

@@ -20,7 +20,7 @@
 //! | `integrity`, `vitals` | a first look for damage, and whether to go on after errors of the disk |
 //! | `checkpoint` | copying the write-ahead log into the file, and how long it may become |
 //! | `log`, `chain`, `head` | the canonical log, the hash chain over it, where it ends |
-//! | `entry`, `task_row`, `row_writer`, `type_row`, `scope_row`, `scopes`, `wait_row`, `line`, `gate`, `due`, `suspect`, `claim` | the projection: folding, rows, due tasks |
+//! | `entry`, `task_row`, `row_writer`, `type_row`, `scope_row`, `scopes`, `wait_row`, `line`, `gate`, `due`, `suspect`, `outlook`, `claim` | the projection: folding, rows, due tasks |
 //! | `worker`, `consumer` | operational tables: signs of life, who handles what, cursors, dead letters |
 //! | `readers`, `read`, `stats` | reads, each in one snapshot, on threads of the store's own |
 //! | `fold`, `scratch`, `shadow`, `upkeep` | the whole log page by page: into tables beside the file, and from there into it |
@@ -81,6 +81,7 @@ mod meter;
 mod migrate;
 mod open;
 mod options;
+mod outlook;
 mod partial;
 mod past;
 #[cfg(test)]

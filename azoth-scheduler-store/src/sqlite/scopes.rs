@@ -84,8 +84,9 @@ impl Scopes {
     }
 
     /// Writes the rows of all scopes that changed, then lets into the due index who may be claimed now. The rows of the
-    /// tasks stand there by then.
-    pub(super) fn flush(&mut self, conn: &Connection) -> Result<(), StoreError> {
+    /// tasks stand there by then. Whether there was anything to be written.
+    pub(super) fn flush(&mut self, conn: &Connection) -> Result<bool, StoreError> {
+        let some = self.is_unwritten();
         for scope in self.unwritten.drain(..) {
             let Some(slot) = self.met.get_mut(&scope).filter(|slot| !slot.written) else { continue };
             if let Some(entry) = &slot.entry {
@@ -99,7 +100,12 @@ impl Scopes {
         for key in std::mem::take(&mut self.lines) {
             line::settle(conn, self, &key)?;
         }
-        Ok(())
+        Ok(some)
+    }
+
+    /// Whether there is anything to be written.
+    pub(super) fn is_unwritten(&self) -> bool {
+        self.all_lines || !self.unwritten.is_empty() || !self.lines.is_empty()
     }
 
     /// Keeps memory bounded, once all is written.

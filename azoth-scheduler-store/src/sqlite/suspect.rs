@@ -22,8 +22,15 @@ pub(super) fn next_due(
     conn: &Connection,
     types: impl IntoIterator<Item = u64>,
 ) -> Result<Option<Timestamp>, StoreError> {
-    let first = first(conn, types)?;
-    first.map(|due| cell::instant(due.ready, "azoth_p_tasks.ready_ms")).transpose()
+    if !are_any(conn)? {
+        return Ok(None);
+    }
+    first(conn, types)?.as_ref().map(Due::instant).transpose()
+}
+
+/// Whether any task is a suspect and waits.
+pub(super) fn are_any(conn: &Connection) -> Result<bool, StoreError> {
+    Ok(conn.prepare_cached(ANY)?.query_row([], |row| row.get(0))?)
 }
 
 /// The suspect among these types that is due first.
@@ -31,9 +38,6 @@ pub(super) fn first(
     conn: &Connection,
     types: impl IntoIterator<Item = u64>,
 ) -> Result<Option<Due>, StoreError> {
-    if !conn.prepare_cached(ANY)?.query_row([], |row| row.get::<_, bool>(0))? {
-        return Ok(None);
-    }
     let mut statement = conn.prepare_cached(FIRST)?;
     let mut first: Option<Due> = None;
     for type_key in types {

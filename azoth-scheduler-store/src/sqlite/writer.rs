@@ -261,6 +261,8 @@ impl WriterThread {
         loop {
             while let Some(job) = jobs.get_mut(next) {
                 if !job.is_abandoned() {
+                    // Whoever comes next finds the rows of those before him.
+                    group.flush()?;
                     job.run(&mut group)?;
                 }
                 next += 1;
