@@ -134,7 +134,6 @@ impl Watcher {
             match vigil.next(self.wake.writer()) {
                 Next::Sleep(span) => thread::park_timeout(span),
                 Next::Listen(span) => hinted = hints.wait_at_most(span)?,
-                Next::AwaitOwn(span) => self.wake.wait_for_commit(span, || self.stops()),
                 Next::Rest => break,
             }
         }

@@ -64,10 +64,13 @@ mod linux {
             let mut any = false;
             loop {
                 match self.system.read_events(&mut buffer) {
-                    Ok(events) => match take_in(&self.system, &self.file, events) {
-                        true => any = true,
-                        false => return Ok(any),
-                    },
+                    Ok(events) => {
+                        let some = take_in(&self.system, &self.file, events);
+                        any |= some > 0;
+                        if some < FEW {
+                            return Ok(any);
+                        }
+                    }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(any),
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                     Err(error) => return Err(error),
@@ -84,12 +87,12 @@ mod linux {
         }
     }
 
-    /// Whether there was an event. A file that was made is watched from now on.
-    fn take_in(system: &Inotify, file: &Path, events: Events<'_>) -> bool {
+    /// How many events there were. A file that was made is watched from now on.
+    fn take_in(system: &Inotify, file: &Path, events: Events<'_>) -> usize {
         let named = EventMask::CREATE | EventMask::MOVED_TO;
-        let (mut some, mut made) = (false, false);
+        let (mut some, mut made) = (0, false);
         for event in events {
-            some = true;
+            some += 1;
             made |= event.mask.intersects(named);
         }
         if made {
@@ -112,6 +115,8 @@ mod linux {
 
     /// Room for events; more of them come with the next read.
     const BUFFER: usize = 4096;
+    /// Where fewer come at once there are no more: so many have room, however long the names are that they tell.
+    const FEW: usize = 8;
 }
 
 #[cfg(not(target_os = "linux"))]

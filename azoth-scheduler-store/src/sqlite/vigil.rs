@@ -39,8 +39,6 @@ pub(super) enum Next {
     Sleep(Duration),
     /// Sleep until a hint comes, but no longer than this.
     Listen(Duration),
-    /// Sleep until the writer of this process has committed, but no longer than this: nobody else can meanwhile.
-    AwaitOwn(Duration),
     /// Everything that there was a hint of is told.
     Rest,
 }
@@ -70,8 +68,9 @@ impl Vigil {
                 (self.pauses, self.step) = (Pauses::Soon, 0);
             }
         }
-        // The hint is most likely of our own, and our own commit tells of all that others committed before it.
-        !(hinted && (own_committed || own.committing))
+        // The hint is most likely of our own, and our own commit tells of all that others committed before it; nobody else can
+        // commit meanwhile.
+        !(hinted && (own_committed || own.committing)) && !(self.based && own.committing)
     }
 
     /// It was looked, and something was new or not.
@@ -94,7 +93,7 @@ impl Vigil {
         let step = self.step;
         self.step += 1;
         if own.committing && self.based {
-            return if step < OWN_STEPS { Next::AwaitOwn(OWN) } else { Next::Rest };
+            return if step < OWN_STEPS { Next::Sleep(OWN) } else { Next::Rest };
         }
         let (short, long): (&[_], &[_]) = match self.pauses {
             Pauses::Soon => (&SOON, &LATE),
@@ -139,9 +138,10 @@ const LATE: [Duration; 4] = [ms(20), ms(40), ms(80), ms(160)];
 /// After a commit that may have been the only one.
 const CALM: [Duration; 1] = [ms(1)];
 const CALM_LATE: [Duration; 4] = [ms(4), ms(15), ms(50), ms(150)];
-/// The writer of this process is waited for so long and so often; how its commit ends is told by itself.
-const OWN: Duration = ms(20);
-const OWN_STEPS: usize = SOON.len() + LATE.len();
+/// While the writer of this process commits it is waited for so long and so often. It wakes nobody when it is done: those who
+/// wait for its answers come first, and it tells itself of how its commit ends.
+const OWN: Duration = ms(2);
+const OWN_STEPS: usize = 160;
 
 #[cfg(test)]
 mod tests {
@@ -158,7 +158,10 @@ mod tests {
         assert_eq!(vigil.next(COMMITTING), Next::Sleep(us(250)));
         assert!(vigil.wants_look(false, COMMITTING));
         vigil.looked(false);
-        assert_eq!(vigil.next(COMMITTING), Next::AwaitOwn(OWN));
+        for _ in 0..10 {
+            assert_eq!(vigil.next(COMMITTING), Next::Sleep(OWN));
+            assert!(!vigil.wants_look(false, COMMITTING), "nothing can be new");
+        }
         assert!(vigil.wants_look(false, COMMITTED));
         vigil.looked(true);
         assert_eq!(vigil.next(COMMITTED), Next::Rest);
@@ -202,7 +205,7 @@ mod tests {
             }
             hinted = false;
             match vigil.next(IDLE) {
-                Next::Sleep(span) | Next::Listen(span) | Next::AwaitOwn(span) => spent += span,
+                Next::Sleep(span) | Next::Listen(span) => spent += span,
                 Next::Rest => break,
             }
         }
@@ -214,6 +217,8 @@ mod tests {
         locked: u64,
         frames: Vec<u64>,
         visible: u64,
+        /// How much later our own writer says that it is over.
+        said: u64,
         own: bool,
     }
 
@@ -240,7 +245,8 @@ mod tests {
             }
             // A sync, which takes as long as it likes.
             now += 1 + [dice.roll(40), dice.roll(5_000), dice.roll(120_000)][dice.roll(3) as usize];
-            Commit { locked, frames, visible: now, own: dice.roll(2) == 0 }
+            let said = 1 + [dice.roll(10), dice.roll(3_000)][dice.roll(2) as usize];
+            Commit { locked, frames, visible: now, said, own: dice.roll(2) == 0 }
         });
         commits.collect()
     }
@@ -249,15 +255,15 @@ mod tests {
     fn watched(history: &[Commit], dice: &mut Dice) -> (usize, usize) {
         let hints: Vec<u64> = history.iter().flat_map(|commit| commit.frames.iter().copied()).collect();
         let visible = |now| history.iter().filter(|commit| commit.visible <= now).count();
-        // The writer says so a little before and after.
+        let over = |commit: &Commit| commit.visible + commit.said;
         let own = |now| OwnWriter {
-            rounds: history.iter().filter(|commit| commit.own && commit.visible + 7 <= now).count() as u64,
+            rounds: history.iter().filter(|commit| commit.own && over(commit) <= now).count() as u64,
             committing: history
                 .iter()
-                .any(|commit| commit.own && (commit.locked..commit.visible + 3).contains(&now)),
+                .any(|commit| commit.own && (commit.locked..over(commit)).contains(&now)),
         };
         let told_by_own = |now| {
-            let own = history.iter().rposition(|commit| commit.own && commit.visible + 7 <= now);
+            let own = history.iter().rposition(|commit| commit.own && over(commit) <= now);
             own.map_or(0, |last| last + 1)
         };
         let (mut now, mut heard, mut version, mut rounds) = (0, 0, 0, 0);
@@ -285,15 +291,11 @@ mod tests {
                         Some(hint) => until(span).min(now.max(*hint)) + dice.roll(100),
                         None => until(span),
                     },
-                    Next::AwaitOwn(span) => {
-                        let over = history.iter().find(|commit| commit.own && commit.visible + 3 > now);
-                        over.map_or(now, |commit| commit.visible + 3).min(until(span)) + dice.roll(60)
-                    }
                 };
             }
         }
         // Our own writer tells in any case.
-        let end = now.max(history.last().map_or(0, |commit| commit.visible + 7));
+        let end = now.max(history.last().map_or(0, over));
         (version.max(told_by_own(end)), history.len())
     }
 

@@ -1,6 +1,6 @@
 //! Waking whoever waits for the log to grow: threads here, tasks through a watch.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -22,8 +22,12 @@ struct Known {
     writer: OwnWriter,
 }
 
-/// A commit of the writer that is under way.
-pub(super) struct UnderWay<'a>(&'a Wake);
+/// A commit of the writer that is under way, until this is dropped.
+pub(super) struct UnderWay {
+    wake: Arc<Wake>,
+    /// Where the log ends since the commit; `None` where nothing came of it.
+    head: Option<LogPosition>,
+}
 
 impl Wake {
     /// The log ends here for now.
@@ -34,26 +38,22 @@ impl Wake {
 
     /// The log has grown up to here.
     pub(super) fn publish(&self, head: LogPosition) {
-        self.tell(head, 0);
+        self.tell_threads(|known| known.head = head.max(known.head));
+        self.tell_tasks(head);
     }
 
     /// The writer, which holds the lock, begins to commit.
-    pub(super) fn committing(&self) -> UnderWay<'_> {
+    pub(super) fn committing(self: &Arc<Self>) -> UnderWay {
         self.lock().writer.committing = true;
-        UnderWay(self)
+        UnderWay { wake: Arc::clone(self), head: None }
     }
 
-    /// The writer has committed, and the log went up to here.
-    pub(super) fn committed(&self, head: LogPosition) {
-        self.tell(head, 1);
-    }
-
-    fn tell(&self, head: LogPosition, rounds: u64) {
-        let mut known = self.lock();
-        known.head = head.max(known.head);
-        known.writer.rounds += rounds;
-        drop(known);
+    fn tell_threads(&self, news: impl FnOnce(&mut Known)) {
+        news(&mut self.lock());
         self.moved.notify_all();
+    }
+
+    fn tell_tasks(&self, head: LogPosition) {
         self.told.send_if_modified(|told| {
             let newer = head > *told;
             *told = head.max(*told);
@@ -84,11 +84,6 @@ impl Wake {
         self.wait_while(at_most, |known| known.head <= seen && !stopped());
     }
 
-    /// Sleeps until the commit of the writer that is under way is over, `stopped` says so, or the time is up.
-    pub(super) fn wait_for_commit(&self, at_most: Duration, stopped: impl Fn() -> bool) {
-        self.wait_while(at_most, |known| known.writer.committing && !stopped());
-    }
-
     /// Sleeps until `stopped` says so, or the time is up.
     pub(super) fn wait(&self, at_most: Duration, stopped: impl Fn() -> bool) {
         self.wait_while(at_most, |_| !stopped());
@@ -104,9 +99,24 @@ impl Wake {
     }
 }
 
-impl Drop for UnderWay<'_> {
+impl UnderWay {
+    /// The log goes up to here now. Tasks hear of it at once; threads, which have to be woken one by one, when this is dropped:
+    /// whoever waits for an answer comes first.
+    pub(super) fn succeeded(&mut self, head: LogPosition) {
+        self.head = Some(head);
+        self.wake.tell_tasks(head);
+    }
+}
+
+impl Drop for UnderWay {
     fn drop(&mut self) {
-        self.0.lock().writer.committing = false;
-        self.0.moved.notify_all();
+        let head = self.head;
+        self.wake.tell_threads(|known| {
+            known.writer.committing = false;
+            if let Some(head) = head {
+                known.head = head.max(known.head);
+                known.writer.rounds += 1;
+            }
+        });
     }
 }

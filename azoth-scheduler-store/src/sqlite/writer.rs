@@ -36,7 +36,7 @@ use super::job::{Job, Request};
 use super::memory::Memory;
 use super::meter;
 use super::open::{Place, run};
-use super::wake::Wake;
+use super::wake::{UnderWay, Wake};
 use super::worker;
 use crate::error::StoreError;
 use crate::record::LogPosition;
@@ -82,6 +82,7 @@ impl Writer {
             wake: Arc::clone(&wake),
             standing: Arc::clone(&standing),
             claims_for_standing: false,
+            under_way: None,
             yields_since: None,
             stopping: Arc::clone(&stopping),
             counters: Arc::clone(&counters),
@@ -149,6 +150,8 @@ struct WriterThread {
     standing: Arc<StandingOffers>,
     /// What is done at the moment is done for offers that stand, not for a job.
     claims_for_standing: bool,
+    /// The last commit, until those who wait for it have their answers.
+    under_way: Option<UnderWay>,
     /// When the last transaction was committed, if other processes work on the file and the lock is to be left to them.
     yields_since: Option<Instant>,
     stopping: Arc<AtomicBool>,
@@ -169,6 +172,7 @@ impl WriterThread {
             if let Err(panic) = round {
                 // Those whose jobs are gone learn that it is not known what became of them.
                 defect(panic.as_ref());
+                self.under_way = None;
                 self.memory.forget();
                 self.conn = None;
             }
@@ -183,16 +187,24 @@ impl WriterThread {
                 for job in jobs {
                     let mut alone = vec![job];
                     let outcome = self.watched(&mut alone, None);
-                    answer(alone, outcome);
-                    self.leave_gap();
+                    self.answer(alone, outcome);
                 }
             }
-            outcome => answer(jobs, outcome),
+            outcome => self.answer(jobs, outcome),
         }
-        self.leave_gap();
         if self.place.wal.take_rest() {
             self.copy_rest();
         }
+    }
+
+    /// Tells those who wait for a transaction what came of it, then everybody else; and leaves others the lock for a while.
+    fn answer(&mut self, jobs: Vec<Box<dyn Job>>, outcome: Result<(), Failure>) {
+        let outcome = outcome.map_err(|failure| failure.error);
+        for job in jobs {
+            job.answer(outcome.clone());
+        }
+        self.under_way = None;
+        self.leave_gap();
     }
 
     /// A transaction, unless too many have failed; how it ends is noted.
@@ -290,9 +302,8 @@ impl WriterThread {
 
     fn commit(&mut self, conn: Connection, filled: Filled) -> Result<(), Failure> {
         let begun = Instant::now();
-        let under_way = self.wake.committing();
+        let mut under_way = self.wake.committing();
         let committed = run(&conn, "COMMIT");
-        drop(under_way);
         if let Err(error) = committed {
             self.memory.forget();
             let error = self.commit_failed(conn, &error);
@@ -324,7 +335,8 @@ impl WriterThread {
                 Standing::Unseen => {}
             }
         }
-        self.wake.committed(head);
+        under_way.succeeded(head);
+        self.under_way = Some(under_way);
         self.yields_since = filled.others.then(Instant::now);
         Ok(())
     }
@@ -401,13 +413,6 @@ fn put_down(offers: Vec<(OfferInHand, Standing)>, error: &StoreError) {
         if error.is_unknown() && matches!(standing, Standing::Brought(_)) {
             in_hand.fail(error.clone());
         }
-    }
-}
-
-fn answer(jobs: Vec<Box<dyn Job>>, outcome: Result<(), Failure>) {
-    let outcome = outcome.map_err(|failure| failure.error);
-    for job in jobs {
-        job.answer(outcome.clone());
     }
 }
 
