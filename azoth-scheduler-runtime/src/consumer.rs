@@ -96,17 +96,21 @@ pub(crate) struct Reader {
     cursor: LogPosition,
     head: HeadWatch,
     nudge: watch::Receiver<u64>,
+    /// Something may have been requeued, which no commit to the log tells of: whoever does it here says so by a nudge.
+    may_be_requeued: bool,
 }
 
 impl Reader {
     /// Serves the event handler until a shutdown is asked for.
     pub(crate) async fn run(shared: Arc<Shared>, party: usize, consumer: Consumer) {
         let (head, nudge) = (HeadWatch::new(&shared), shared.listen_for_nudges());
-        let mut reader = Self { shared, consumer, party, cursor: LogPosition::START, head, nudge };
+        let (cursor, may_be_requeued) = (LogPosition::START, true);
+        let mut reader = Self { shared, consumer, party, cursor, head, nudge, may_be_requeued };
         let mut failures: u32 = 0;
-        let mut opened = false;
+        let (mut opened, mut heard) = (false, 0);
         while !reader.shared.shutdown.is_requested() {
             let ticket = *reader.nudge.borrow_and_update();
+            reader.may_be_requeued |= std::mem::replace(&mut heard, ticket) != ticket;
             reader.head.mark_seen();
             let read = if opened { reader.read_page().await } else { reader.open().await };
             match read {
@@ -142,7 +146,7 @@ impl Reader {
     async fn read_page(&mut self) -> Result<bool, StoreError> {
         let events = self.shared.in_time(self.shared.store.events(self.cursor, PAGE)).await?;
         if events.is_empty() {
-            return self.handle_again().await;
+            return if self.may_be_requeued { self.handle_again().await } else { Ok(false) };
         }
         self.shared.pulse(self.party, 0, false, None);
         let mut reached = self.cursor;
@@ -158,7 +162,8 @@ impl Reader {
             }
         }
         self.move_to(reached, None).await?;
-        Ok(true)
+        let knows_all = events.len() < PAGE && self.shared.store.hears_every_commit();
+        Ok(!knows_all || self.may_be_requeued || self.head.goes_beyond(self.cursor))
     }
 
     /// Handles what had been given up and was requeued, where there is nothing new. Whether there was something.
@@ -166,6 +171,7 @@ impl Reader {
         let (shared, name) = (Arc::clone(&self.shared), self.consumer.name.clone());
         let letters = shared.in_time(shared.store.requeued(&name, PAGE)).await?;
         let any = !letters.is_empty();
+        self.may_be_requeued = any;
         for letter in letters {
             self.shared.pulse(self.party, 0, false, None);
             let before = LogPosition::from_number(letter.position.number().saturating_sub(1));
@@ -223,14 +229,13 @@ impl Reader {
         DeadLetter { position: event.position, attempts, error, at: self.shared.clock().now() }
     }
 
-    /// Waits for a commit, a nudge or the poll interval.
+    /// Waits for a commit, a nudge, or until it is time to look whether anything was missed.
     async fn wait(&mut self) {
-        let poll = self.shared.config.poll_interval;
         tokio::select! {
             biased;
             _ = self.head.moved() => {}
             _ = self.nudge.changed() => {}
-            () = sleep_or_shutdown(&self.shared, poll) => {}
+            () = sleep_or_shutdown(&self.shared, self.shared.look_interval()) => self.may_be_requeued = true,
         }
     }
 

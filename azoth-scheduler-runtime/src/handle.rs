@@ -76,7 +76,9 @@ impl TaskHandle {
     /// A recurring task ends with each run that succeeds: its first success after this was called is the answer, or its
     /// end.
     ///
-    /// It looks again after commits that this process knows of, and else once a poll interval.
+    /// It looks again after commits to the task that this process hears of. Where the store does not hear of every commit
+    /// ([`Store::hears_every_commit`](azoth_scheduler_store::Store::hears_every_commit)) it also looks once a poll interval, else
+    /// twice a minute.
     ///
     /// # Errors
     /// [`SchedulerError::TaskNotFound`] when there is no such task (any more), [`SchedulerError::Handler`] for an event
@@ -112,16 +114,16 @@ impl TaskHandle {
     /// # Errors
     /// As [`wait`](Self::wait), but for an event that does not fit.
     pub async fn wait_raw(&self) -> Result<TaskOutcome<Vec<u8>>> {
-        let mut head = HeadWatch::new(&self.shared);
+        let mut touched = HeadWatch::of_task(&self.shared, &self.task);
         let since = self.shared.store.head().await?;
         loop {
-            head.mark_seen();
+            touched.mark_seen();
             if let Some(outcome) = self.outcome(since).await? {
                 return Ok(outcome);
             }
             tokio::select! {
-                _ = head.moved() => {}
-                () = self.shared.clock().sleep(self.shared.config.poll_interval) => {}
+                _ = touched.moved() => {}
+                () = self.shared.clock().sleep(self.shared.look_interval()) => {}
             }
         }
     }

@@ -1,12 +1,13 @@
 //! Hearing that the log has grown, from whoever commits.
 
+use azoth_scheduler_core::id::TaskId;
 use azoth_scheduler_store::LogPosition;
 use tokio::sync::watch;
 
 use crate::shared::Shared;
 
-/// The end of the log, as this process hears of it. Whoever waits for it also looks once a poll interval: a store may not
-/// tell of others' commits.
+/// The end of the log, or the newest event of one task, as this process hears of it. Whoever waits for it also looks [now and
+/// then](Shared::look_interval): a store may not tell of others' commits.
 pub(crate) struct HeadWatch {
     /// `None` once the store's side is gone.
     told: Option<watch::Receiver<LogPosition>>,
@@ -15,6 +16,16 @@ pub(crate) struct HeadWatch {
 impl HeadWatch {
     pub(crate) fn new(shared: &Shared) -> Self {
         Self { told: Some(shared.store.watch_head()) }
+    }
+
+    /// The same for what may be about one task.
+    pub(crate) fn of_task(shared: &Shared, task: &TaskId) -> Self {
+        Self { told: Some(shared.store.watch_task(task)) }
+    }
+
+    /// Whether the log goes on behind a position that was read, as far as that was told. What was told so far is known.
+    pub(crate) fn goes_beyond(&mut self, position: LogPosition) -> bool {
+        self.told.as_mut().is_some_and(|told| *told.borrow_and_update() > position)
     }
 
     /// What was told so far is known. Said before the log is read, so that what comes meanwhile is heard behind it.

@@ -193,6 +193,12 @@ impl Shared {
         self.config.poll_interval.min(SLEEP_MAX)
     }
 
+    /// How long somebody waits at most for what he hears of, before he looks whether anything was missed.
+    pub(crate) fn look_interval(&self) -> Duration {
+        let poll_interval = self.config.poll_interval;
+        if self.store.hears_every_commit() { poll_interval.max(SLEEP_MAX) } else { poll_interval }
+    }
+
     /// What a party tells of itself.
     pub(crate) fn pulse(&self, party: usize, ticket: u64, quiet: bool, due_at: Option<Duration>) {
         if let Some(pulse) = self.pulses.get(party) {

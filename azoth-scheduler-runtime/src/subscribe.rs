@@ -1,7 +1,6 @@
 //! Reading the log as it grows.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use azoth_scheduler_store::{LogPosition, RecordedEvent};
 
@@ -53,16 +52,16 @@ impl Subscription {
             self.head.mark_seen();
             self.page = self.shared.store.events(self.position, PAGE).await?.into();
             if self.page.is_empty() {
-                self.wait(self.shared.config.poll_interval).await;
+                self.wait().await;
             }
         }
     }
 
-    async fn wait(&mut self, poll: Duration) {
+    async fn wait(&mut self) {
         tokio::select! {
             biased;
             _ = self.head.moved() => {}
-            () = self.shared.clock().sleep(poll) => {}
+            () = self.shared.clock().sleep(self.shared.look_interval()) => {}
         }
     }
 }

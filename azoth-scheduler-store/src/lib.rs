@@ -25,6 +25,7 @@ pub mod report;
 pub mod sqlite;
 pub mod standing;
 pub mod store;
+mod touched;
 
 pub use error::StoreError;
 pub use filter::TaskFilter;

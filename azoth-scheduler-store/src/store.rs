@@ -71,6 +71,14 @@ pub trait Store: Send + Sync + 'static {
     /// waits, the store is then asked.
     fn watch_head(&self) -> watch::Receiver<LogPosition>;
 
+    /// The position of the newest event that may be about one task, updated as [`watch_head`](Self::watch_head) is: whoever waits
+    /// for what becomes of the task looks at it after each update, and once before he waits. A store that knows which tasks a
+    /// commit touched tells of no others. By default each commit may be about any task.
+    fn watch_task(&self, id: &TaskId) -> watch::Receiver<LogPosition> {
+        let _ = id;
+        self.watch_head()
+    }
+
     /// Whether [`watch_head`](Self::watch_head) is told of every commit within moments, those of other processes too. Where it is
     /// not, or is not known to be yet, whoever waits for the log to grow also asks for its [`head`](Self::head) now and then. By
     /// default it is not.

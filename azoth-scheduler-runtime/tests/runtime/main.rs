@@ -10,6 +10,7 @@ mod event_handlers;
 mod idling;
 mod leases;
 mod limits;
+mod listening;
 mod noting;
 mod observing;
 mod operating;

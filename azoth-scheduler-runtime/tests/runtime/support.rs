@@ -213,6 +213,7 @@ pub(crate) struct FaultyStore {
     pub(crate) inner: MemoryStore,
     applies: Arc<AtomicUsize>,
     reads: Arc<AtomicUsize>,
+    looks: Arc<AtomicUsize>,
     deaf: Option<watch::Sender<LogPosition>>,
     /// Where offers stand, unless the commits of others take them up.
     apart: Option<Arc<StandingOffers>>,
@@ -249,6 +250,15 @@ impl FaultyStore {
     /// How often the end of the log, workers and what they hold were read.
     pub(crate) fn reads(&self) -> usize {
         self.reads.load(Ordering::SeqCst)
+    }
+
+    /// How often tasks, the log and what was requeued were read.
+    pub(crate) fn looks(&self) -> usize {
+        self.looks.load(Ordering::SeqCst)
+    }
+
+    fn count_look(&self) {
+        self.looks.fetch_add(1, Ordering::SeqCst);
     }
 
     fn count_read(&self) {
@@ -304,6 +314,7 @@ impl Store for FaultyStore {
     }
 
     async fn task(&self, id: &TaskId) -> Result<Option<StoredTask>, StoreError> {
+        self.count_look();
         self.inner.task(id).await
     }
 
@@ -316,6 +327,7 @@ impl Store for FaultyStore {
     }
 
     async fn events(&self, after: LogPosition, limit: usize) -> Result<Vec<RecordedEvent>, StoreError> {
+        self.count_look();
         let mut events = self.inner.events(after, limit).await?;
         let hidden = *self.hidden.lock().unwrap();
         events.retain(|event| Some(event.position) != hidden);
@@ -328,6 +340,7 @@ impl Store for FaultyStore {
         before: Option<LogPosition>,
         limit: usize,
     ) -> Result<Vec<RecordedEvent>, StoreError> {
+        self.count_look();
         self.inner.history(task, before, limit).await
     }
 
@@ -338,6 +351,10 @@ impl Store for FaultyStore {
 
     fn watch_head(&self) -> watch::Receiver<LogPosition> {
         self.deaf.as_ref().map_or_else(|| self.inner.watch_head(), watch::Sender::subscribe)
+    }
+
+    fn watch_task(&self, id: &TaskId) -> watch::Receiver<LogPosition> {
+        self.deaf.as_ref().map_or_else(|| self.inner.watch_task(id), watch::Sender::subscribe)
     }
 
     fn hears_every_commit(&self) -> bool {
@@ -394,6 +411,7 @@ impl Store for FaultyStore {
     }
 
     async fn requeued(&self, name: &ConsumerName, limit: usize) -> Result<Vec<DeadLetter>, StoreError> {
+        self.count_look();
         self.inner.requeued(name, limit).await
     }
 

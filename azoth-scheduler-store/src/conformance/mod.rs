@@ -302,6 +302,7 @@ cases! { ($)
         payloads_are_kept_byte_for_byte,
         instants_are_kept_as_given_and_ordered_beside,
         the_head_is_watched,
+        whoever_waits_for_a_task_is_told_of_all_that_happens_to_it,
         counts_are_those_of_the_tasks,
         commits_and_their_sizes_are_counted,
         nothing_is_found_where_nothing_is,

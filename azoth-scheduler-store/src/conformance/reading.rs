@@ -1,13 +1,19 @@
 //! Questions, and answers in pages.
 
+use std::time::Duration;
+
 use azoth_scheduler_core::command::OnConflict;
 use azoth_scheduler_core::decide::Answer;
+use azoth_scheduler_core::dependency::{After, OnDependencyFailure};
 use azoth_scheduler_core::payload::PayloadDigest;
+use azoth_scheduler_core::retention::RetentionPolicy;
 use azoth_scheduler_core::schedule::Schedule;
 use azoth_scheduler_core::state::PhaseKind;
 use azoth_scheduler_core::testing::{at, group, succeeded, task_id, task_type};
 
-use super::bench::{Bench, every, ok, some, want, want_bytes, want_with};
+use tokio::sync::watch;
+
+use super::bench::{Bench, ends, every, ok, some, want, want_bytes, want_with};
 use super::cancelling::cancel;
 use crate::filter::TaskFilter;
 use crate::record::{LogPosition, RecordedPayload, Subject};
@@ -170,6 +176,36 @@ pub(super) async fn the_head_is_watched(bench: &mut Bench) {
     bench.does(want("task", Schedule::immediate()), at(0)).await;
     assert_eq!(*watched.borrow_and_update(), head, "nothing was recorded");
     assert_eq!(*bench.store().watch_head().borrow(), head, "whoever comes later sees it too");
+}
+
+pub(super) async fn whoever_waits_for_a_task_is_told_of_all_that_happens_to_it(bench: &mut Bench) {
+    let worker = bench.worker(at(0)).await;
+    let mut waits = bench.store().watch_task(&task_id("task"));
+    let mut waits_too = bench.store().watch_task(&task_id("child"));
+    bench.does(want("task", every(60)), at(0)).await;
+    is_told(bench, &mut waits).await;
+    bench.does(want("task", Schedule::immediate()), at(1)).await;
+    is_told(bench, &mut waits).await;
+    let after = Some(ok(After::new([task_id("task")], OnDependencyFailure::Cancel)));
+    let child = want_with("child", Schedule::immediate(), OnConflict::Redefine, |new| new.after = after);
+    bench.does(child, at(1)).await;
+    is_told(bench, &mut waits_too).await;
+    let claimed = bench.claim_one(worker, at(2)).await;
+    is_told(bench, &mut waits).await;
+    bench.does(ends(&claimed, succeeded()), at(3)).await;
+    is_told(bench, &mut waits).await;
+    is_told(bench, &mut waits_too).await;
+    bench.does(cancel("child"), at(3)).await;
+    is_told(bench, &mut waits_too).await;
+    let policy = RetentionPolicy::new().keep_finished_for(Duration::ZERO);
+    assert_eq!(ok(bench.store().retain(&policy, at(10)).await).tasks, 1);
+    is_told(bench, &mut waits).await;
+}
+
+/// What happened last is told, though it may come a moment later: it happened to the task.
+async fn is_told(bench: &Bench, waits: &mut watch::Receiver<LogPosition>) {
+    let head = ok(bench.store().head().await);
+    assert_eq!(*ok(waits.wait_for(|told| *told >= head).await), head);
 }
 
 pub(super) async fn counts_are_those_of_the_tasks(bench: &mut Bench) {

@@ -39,8 +39,9 @@ impl MemoryStore {
     /// [`StoreError::Corrupt`] where anything is wrong with the store: nothing is cut then.
     pub async fn cut_log(&self, through: LogPosition, now: Timestamp) -> Result<CutReport, StoreError> {
         let mut tables = self.tables();
+        let before = tables.head();
         let report = tables.cut(through, now)?;
-        self.tell(&tables);
+        self.tell(&tables, before);
         Ok(report)
     }
 }

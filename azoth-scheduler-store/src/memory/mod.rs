@@ -40,6 +40,7 @@ use crate::store::{
     Applied, AsOf, Batch, ClaimOffer, DeadLetter, Orphan, Past, Renewal, StartFrom, Store, StoredTask,
     WorkerInfo, WorkerRow,
 };
+use crate::touched::Touched;
 
 /// A store in memory. Clones share it; it is gone with the last of them.
 ///
@@ -62,6 +63,7 @@ struct Shared {
     tables: Mutex<Tables>,
     standing: StandingOffers,
     head: watch::Sender<LogPosition>,
+    touched: Touched,
 }
 
 impl MemoryStore {
@@ -69,13 +71,21 @@ impl MemoryStore {
     pub fn new() -> Self {
         let head = watch::Sender::new(LogPosition::START);
         Self {
-            shared: Arc::new(Shared { tables: Mutex::default(), standing: StandingOffers::default(), head }),
+            shared: Arc::new(Shared {
+                tables: Mutex::default(),
+                standing: StandingOffers::default(),
+                head,
+                touched: Touched::default(),
+            }),
         }
     }
 
-    /// Tells who waits for it how far the log goes.
-    fn tell(&self, tables: &Tables) {
+    /// Tells who waits for it how far the log goes, and what happened since it went up to `before`.
+    fn tell(&self, tables: &Tables, before: LogPosition) {
         let head = tables.head();
+        if self.shared.touched.is_watched() {
+            self.shared.touched.tell(Some(&tables.touched_since(before)), head);
+        }
         self.shared.head.send_if_modified(|seen| std::mem::replace(seen, head) != head);
     }
 
@@ -106,7 +116,7 @@ impl Store for MemoryStore {
         let applied = tables.apply(&batch)?;
         tables.take_up(&self.shared.standing, before, batch.now);
         tables.end_transaction();
-        self.tell(&tables);
+        self.tell(&tables, before);
         Ok(applied)
     }
 
@@ -145,6 +155,10 @@ impl Store for MemoryStore {
 
     fn watch_head(&self) -> watch::Receiver<LogPosition> {
         self.shared.head.subscribe()
+    }
+
+    fn watch_task(&self, id: &TaskId) -> watch::Receiver<LogPosition> {
+        self.shared.touched.listen(id, *self.shared.head.borrow())
     }
 
     /// There are no others.
@@ -224,8 +238,9 @@ impl Store for MemoryStore {
 
     async fn retain(&self, policy: &RetentionPolicy, now: Timestamp) -> Result<RetentionReport, StoreError> {
         let mut tables = self.tables();
+        let before = tables.head();
         let report = tables.retain(policy, now)?;
-        self.tell(&tables);
+        self.tell(&tables, before);
         Ok(report)
     }
 

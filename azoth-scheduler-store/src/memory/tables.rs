@@ -21,6 +21,7 @@ use crate::error::StoreError;
 use crate::record::{LogPosition, RecordedEvent, RecordedPayload, Subject};
 use crate::report::{ConsumerLag, StoreStats, UnhandledType};
 use crate::store::{Applied, Batch, EVENTS_PAGE_MAX};
+use crate::touched;
 
 /// All that a store holds. `projection` follows from `log`; workers and consumers do not, and survive a rebuild.
 #[derive(Debug, Default)]
@@ -173,6 +174,20 @@ impl Tables {
         }
         let readable = positions.get(cut..asked.max(cut)).unwrap_or_default().iter().rev();
         Ok(readable.take(limit).filter_map(|position| self.event(*position)).cloned().collect())
+    }
+
+    /// The tasks to which something happened behind a position.
+    pub(super) fn touched_since(&self, before: LogPosition) -> Vec<TaskId> {
+        let skipped = usize::try_from(before.number()).unwrap_or(usize::MAX);
+        let mut tasks = Vec::new();
+        for recorded in self.log.iter().skip(skipped) {
+            match &recorded.subject {
+                Subject::Task(task) => tasks.push(task.clone()),
+                Subject::Log => tasks.extend_from_slice(touched::leaving(&recorded.event)),
+                Subject::Scope(_) => {}
+            }
+        }
+        tasks
     }
 
     fn event(&self, position: LogPosition) -> Option<&RecordedEvent> {

@@ -17,6 +17,7 @@ use super::head::Head;
 use super::hints::{Bell, Hints};
 use super::open::Place;
 use super::readers;
+use super::touched;
 use super::vigil::{Next, Vigil};
 use super::wake::Wake;
 use crate::error::StoreError;
@@ -167,7 +168,10 @@ impl Watcher {
             return Ok(false);
         }
         let head = Head::read(&eye.conn)?;
-        self.wake.publish(LogPosition::from_number(head.position));
+        let find = |after: LogPosition, through: LogPosition| {
+            touched::between(&eye.conn, after.number(), through.number()).unwrap_or(None)
+        };
+        self.wake.publish(LogPosition::from_number(head.position), find);
         Ok(true)
     }
 }

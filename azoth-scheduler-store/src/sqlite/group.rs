@@ -30,6 +30,7 @@ use super::task_row;
 use crate::codec::{self, EventKind};
 use crate::error::StoreError;
 use crate::store::{Applied, Batch};
+use crate::touched::leaving;
 
 /// A write transaction that others share.
 pub(super) struct Group<'a> {
@@ -42,6 +43,8 @@ pub(super) struct Group<'a> {
     found: Head,
     moved: bool,
     opened: Opened,
+    /// The tasks to which something happened, where somebody wants to know.
+    touched: Option<Vec<TaskId>>,
 }
 
 /// What a transaction gives to be claimed.
@@ -68,7 +71,18 @@ impl<'a> Group<'a> {
         }
         let opened = Opened { waiting: BTreeMap::new(), now: None, by_scheduling_alone: true };
         let (pending, payloads) = (Vec::new(), Vec::new());
-        Ok(Self { conn, memory, found: head.clone(), head, pending, payloads, moved, opened })
+        let (found, touched) = (head.clone(), None);
+        Ok(Self { conn, memory, found, head, pending, payloads, moved, opened, touched })
+    }
+
+    /// Notes from now on which tasks are touched.
+    pub(super) fn note_touched(&mut self) {
+        self.touched.get_or_insert_default();
+    }
+
+    /// The tasks that were touched, if that was noted.
+    pub(super) fn take_touched(&mut self) -> Option<Vec<TaskId>> {
+        self.touched.take()
     }
 
     /// Decides and records a batch, then claims for its offer. One append to the chain. The rows of its tasks are written by
@@ -154,6 +168,9 @@ impl<'a> Group<'a> {
         if let Event::TasksForgotten { horizon, tasks } = event {
             log_row::forget(self.conn, *horizon, tasks)?.map_err(cell::corrupt)?;
             self.memory.leave(tasks);
+        }
+        if let Some(touched) = &mut self.touched {
+            touched.extend_from_slice(leaving(event));
         }
         entry.write(self.conn)?;
         self.push(event, entry.key, before.map(|before| before.last), now)?;
@@ -345,6 +362,9 @@ impl Ground for Group<'_> {
         payload: Option<&Payload>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        if let Some(touched) = &mut self.touched {
+            touched.push(task.clone());
+        }
         let mut slot = self.memory.take(self.conn, task)?;
         let has_key = |slot: &Slot| {
             slot.entry.as_ref().is_some_and(|entry| entry.state.definition.concurrency_key.is_some())

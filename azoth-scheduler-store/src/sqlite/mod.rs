@@ -30,7 +30,7 @@
 //! | `backup`, `export`, `import`, `lines`, `partial` | copies of the file, and the log as lines of JSON |
 //! | `salvage`, `survey` | what can still be read of a damaged log |
 //! | [`TransactionalEventHandler`], `delivery`, `fence` | application code in the transaction of its cursor |
-//! | `wake`, `commits`, `hints`, `vigil` | who waits for the log to grow, and how commits of other processes are noticed |
+//! | `wake`, `commits`, `hints`, `vigil`, `touched` | who waits for the log to grow, or for one task, and how commits of other processes are noticed |
 //!
 //! The file may be the application's own database: our tables begin with `azoth_`, nothing else is touched, neither
 //! `user_version` nor `application_id`. The file is switched to a write-ahead log.
@@ -101,6 +101,7 @@ mod stats;
 mod survey;
 mod suspect;
 mod task_row;
+mod touched;
 mod type_row;
 mod upkeep;
 mod verify;
@@ -309,6 +310,10 @@ impl Store for SqliteStore {
 
     fn watch_head(&self) -> watch::Receiver<LogPosition> {
         self.wake().listen()
+    }
+
+    fn watch_task(&self, id: &TaskId) -> watch::Receiver<LogPosition> {
+        self.wake().listen_for(id)
     }
 
     fn hears_every_commit(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, StatementStatus, params_from_iter};
 
-use super::{due, gate, line, log, open, read, schema, suspect, task_row, wait_row, worker};
+use super::{due, gate, line, log, open, read, schema, suspect, task_row, touched, wait_row, worker};
 
 fn plan(sql: &str) -> String {
     let conn = Connection::open_in_memory().unwrap();
@@ -23,6 +23,14 @@ fn due_tasks_are_one_seek_in_the_due_index_without_sorting() {
     // Where a page begins is looked up; it is read as far as tasks are due.
     assert!(plan.contains("ready_ms>?"), "{plan}");
     assert!(!plan.contains("TEMP B-TREE"), "{plan}");
+}
+
+#[test]
+fn tasks_that_a_commit_touched_are_found_by_the_primary_keys() {
+    assert_eq!(plan(touched::FOUND), "SEARCH azoth_log USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)");
+    let plan = plan(touched::TASKS);
+    assert!(plan.starts_with("SEARCH azoth_p_tasks USING INTEGER PRIMARY KEY (rowid=?)"), "{plan}");
+    assert!(plan.contains("SEARCH azoth_log USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"), "{plan}");
 }
 
 #[test]

@@ -3,10 +3,12 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use azoth_scheduler_core::id::TaskId;
 use tokio::sync::watch;
 
 use super::vigil::OwnWriter;
 use crate::record::LogPosition;
+use crate::touched::Touched;
 
 /// The newest position that this process knows of, told by the writer and by the [`Watch`](super::commits::Watch).
 #[derive(Debug)]
@@ -14,11 +16,14 @@ pub(super) struct Wake {
     known: Mutex<Known>,
     moved: Condvar,
     told: watch::Sender<LogPosition>,
+    touched: Touched,
 }
 
 #[derive(Debug)]
 struct Known {
     head: LogPosition,
+    /// Up to here it was told which tasks were touched.
+    told_tasks: LogPosition,
     writer: OwnWriter,
 }
 
@@ -32,12 +37,25 @@ pub(super) struct UnderWay {
 impl Wake {
     /// The log ends here for now.
     pub(super) fn new(head: LogPosition) -> Self {
-        let known = Known { head, writer: OwnWriter::default() };
-        Self { known: Mutex::new(known), moved: Condvar::new(), told: watch::Sender::new(head) }
+        let known = Known { head, told_tasks: head, writer: OwnWriter::default() };
+        let (moved, told, touched) = (Condvar::new(), watch::Sender::new(head), Touched::default());
+        Self { known: Mutex::new(known), moved, told, touched }
     }
 
-    /// The log has grown up to here.
-    pub(super) fn publish(&self, head: LogPosition) {
+    /// The log has grown up to here, by whomever. `find` looks which tasks were touched between two positions.
+    pub(super) fn publish(
+        &self,
+        head: LogPosition,
+        find: impl FnOnce(LogPosition, LogPosition) -> Option<Vec<TaskId>>,
+    ) {
+        let told_tasks = self.lock().told_tasks;
+        if head > told_tasks {
+            if self.is_watched() {
+                self.touched.tell(find(told_tasks, head).as_deref(), head);
+            }
+            let mut known = self.lock();
+            known.told_tasks = head.max(known.told_tasks);
+        }
         self.tell_threads(|known| known.head = head.max(known.head));
         self.tell_tasks(head);
     }
@@ -46,6 +64,29 @@ impl Wake {
     pub(super) fn committing(self: &Arc<Self>) -> UnderWay {
         self.lock().writer.committing = true;
         UnderWay { wake: Arc::clone(self), head: None }
+    }
+
+    /// The writer has committed: the log went on from `began_at` up to here, and these tasks were touched.
+    fn committed(&self, began_at: LogPosition, head: LogPosition, touched: Option<&[TaskId]>) {
+        if head > began_at {
+            self.touched.tell(touched, head);
+            let mut known = self.lock();
+            // What others did before it is yet to be looked for.
+            if known.told_tasks == began_at {
+                known.told_tasks = head;
+            }
+        }
+        self.tell_tasks(head);
+    }
+
+    /// Whether anybody waits for a task.
+    pub(super) fn is_watched(&self) -> bool {
+        self.touched.is_watched()
+    }
+
+    /// The newest position of a task, for those who wait without a thread.
+    pub(super) fn listen_for(&self, task: &TaskId) -> watch::Receiver<LogPosition> {
+        self.touched.listen(task, *self.told.borrow())
     }
 
     fn tell_threads(&self, news: impl FnOnce(&mut Known)) {
@@ -100,11 +141,11 @@ impl Wake {
 }
 
 impl UnderWay {
-    /// The log goes up to here now. Tasks hear of it at once; threads, which have to be woken one by one, when this is dropped:
+    /// The log went on from `began_at` up to here, and these tasks of it were touched. Tasks of the runtime hear of it at once; threads, which have to be woken one by one, when this is dropped:
     /// whoever waits for an answer comes first.
-    pub(super) fn succeeded(&mut self, head: LogPosition) {
+    pub(super) fn succeeded(&mut self, began_at: LogPosition, head: LogPosition, touched: Option<&[TaskId]>) {
         self.head = Some(head);
-        self.wake.tell_tasks(head);
+        self.wake.committed(began_at, head, touched);
     }
 }
 

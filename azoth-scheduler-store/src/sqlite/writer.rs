@@ -20,6 +20,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use azoth_scheduler_core::id::TaskId;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{mpsc, oneshot};
@@ -269,6 +270,9 @@ impl WriterThread {
             )));
         }
         let mut group = Group::new(conn, &mut self.memory, head)?;
+        if self.wake.is_watched() {
+            group.note_touched();
+        }
         let mut next = 0;
         loop {
             while let Some(job) = jobs.get_mut(next) {
@@ -297,7 +301,8 @@ impl WriterThread {
         }
         let others = group.others_wrote() || worker::living(conn)? > group.memory().own_workers.len();
         let (events, began_at) = (group.events(), LogPosition::from_number(group.began_at()));
-        Ok(Filled { events, others, offers, began_at, head: group.finish()? })
+        let touched = group.take_touched();
+        Ok(Filled { events, others, offers, began_at, touched, head: group.finish()? })
     }
 
     fn commit(&mut self, conn: Connection, filled: Filled) -> Result<(), Failure> {
@@ -335,7 +340,7 @@ impl WriterThread {
                 Standing::Unseen => {}
             }
         }
-        under_way.succeeded(head);
+        under_way.succeeded(filled.began_at, head, filled.touched.as_deref());
         self.under_way = Some(under_way);
         self.yields_since = filled.others.then(Instant::now);
         Ok(())
@@ -398,6 +403,7 @@ struct Filled {
     events: u64,
     others: bool,
     began_at: LogPosition,
+    touched: Option<Vec<TaskId>>,
     offers: Vec<(OfferInHand, Standing)>,
 }
 

@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use azoth_scheduler_core::command::{TaskCommand, Wish};
+use azoth_scheduler_core::execution::ErrorText;
+use azoth_scheduler_core::retention::RetentionPolicy;
+use azoth_scheduler_core::state::PhaseKind;
 use azoth_scheduler_store::{LogPosition, Store};
 use tokio::sync::watch;
 
@@ -46,6 +50,37 @@ async fn commits_are_told_also_once_the_write_ahead_log_was_cut_to_nothing() {
     folder.raw().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
     apply(&there, at(0), [job("b")]).await;
     until(&mut head, 2).await;
+}
+
+#[tokio::test]
+async fn who_waits_for_a_task_hears_what_another_handle_does_to_it_and_to_no_other() {
+    let folder = Folder::new();
+    let (here, there) = (folder.open(), folder.open());
+    apply(&there, at(0), [job("a"), job("b")]).await;
+    let mut head = here.watch_head();
+    until(&mut head, 2).await;
+    let mut waits = here.watch_task(&id("a"));
+    for number in 0..10 {
+        apply(&there, at(1), [job(&format!("task-{number}"))]).await;
+        until(&mut head, 3 + number).await;
+    }
+    assert!(!waits.has_changed().unwrap(), "tasks are told of before the head is");
+    // A commit of this handle's own comes behind one of the other's that it may not have heard of yet.
+    apply(&there, at(2), [cancel("a")]).await;
+    apply(&here, at(2), [cancel("b")]).await;
+    until(&mut waits, 13).await;
+    assert!(here.task(&id("a")).await.unwrap().unwrap().state.phase.kind() == PhaseKind::Cancelled);
+    until(&mut head, 14).await;
+    let policy = RetentionPolicy::new().keep_cancelled_for(Duration::ZERO);
+    assert_eq!(there.retain(&policy, at(9)).await.unwrap().tasks, 2);
+    until(&mut waits, 15).await;
+    assert!(here.task(&id("a")).await.unwrap().is_none(), "it has left");
+    assert_sound(&here).await;
+}
+
+fn cancel(name: &str) -> TaskCommand {
+    let wish = Wish::Cancel { reason: ErrorText::new("enough"), by: actor() };
+    TaskCommand { task: id(name), wish }
 }
 
 #[tokio::test]
