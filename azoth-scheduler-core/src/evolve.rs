@@ -51,64 +51,70 @@ impl core::fmt::Display for Found {
 /// # Errors
 /// [`OutOfOrder`] where no decision could have led from this state to this event. That is damage, never a refusal.
 pub fn evolve(state: Option<TaskState>, event: &Event, at: Timestamp) -> Result<TaskState, OutOfOrder> {
-    if let Event::TaskScheduled { .. } = event {
-        return scheduled(state, event, at);
-    }
-    let mut state = state.ok_or(OutOfOrder { event: event.name(), found: Found::NoTask })?;
+    let Some(mut state) = state else { return created(event, at) };
+    apply(&mut state, event, at)?;
+    Ok(state)
+}
+
+/// What [`evolve`] does, to a state where it stands: a replay of a long log moves none.
+///
+/// # Errors
+/// As [`evolve`]; the state is as it was then.
+pub fn apply(state: &mut TaskState, event: &Event, at: Timestamp) -> Result<(), OutOfOrder> {
     match event {
-        Event::TaskScheduled { .. } => unreachable!("handled above"),
-        Event::ExecutionStarted { .. } => started(&mut state, event, at)?,
+        Event::TaskScheduled { .. } => scheduled_again(state, event, at)?,
+        Event::ExecutionStarted { .. } => started(state, event, at)?,
         Event::TaskExecuted { execution, then, progress, .. }
         | Event::ExecutionAbandoned { execution, then, progress, .. } => {
-            holds(&state, *execution, event)?;
-            move_on(&mut state, then, *progress, at);
+            holds(state, *execution, event)?;
+            move_on(state, then, *progress, at);
         }
         Event::TaskEventEmitted { .. } => {}
         Event::OccurrencesPassed { then, .. } => {
             if let Some(MovedOn { then, progress }) = then {
-                waits(&state, event)?;
-                move_on(&mut state, then, *progress, at);
+                waits(state, event)?;
+                move_on(state, then, *progress, at);
             }
         }
         Event::TaskCancelled { reason, by, .. } => {
-            lives(&state, event)?;
+            lives(state, event)?;
             state.checkpoint = None;
-            end(&mut state, TaskPhase::Cancelled { at, reason: reason.clone(), by: by.clone() });
+            end(state, TaskPhase::Cancelled { at, reason: reason.clone(), by: by.clone() });
         }
         Event::TaskPaused { reason, by, until } => {
-            lives(&state, event)?;
-            pause(&mut state, Pause { at, reason: reason.clone(), by: by.clone(), until: *until });
+            lives(state, event)?;
+            pause(state, Pause { at, reason: reason.clone(), by: by.clone(), until: *until });
         }
         Event::TaskResumed { then, .. } => {
-            lives(&state, event)?;
-            resume(&mut state, then.as_ref(), at);
+            lives(state, event)?;
+            resume(state, then.as_ref(), at);
         }
         Event::TaskDisabled { reason, by } => {
-            lives(&state, event)?;
+            lives(state, event)?;
             let said = DisabledReason::Said { by: by.clone(), reason: reason.clone() };
-            disable(&mut state, said, at);
+            disable(state, said, at);
         }
         Event::ProgressReported { execution, headway } => {
-            let running = holder(&mut state, *execution, event)?;
+            let running = holder(state, *execution, event)?;
             running.reported = Some(Reported { headway: headway.clone(), at });
         }
         Event::CheckpointSaved { execution, checkpoint } => {
-            holder(&mut state, *execution, event)?;
+            holder(state, *execution, event)?;
             state.checkpoint = Some(Checkpoint { payload: *checkpoint, at });
         }
-        Event::DependencyEnded { .. } => dependency_ended(&mut state, event, at)?,
-        Event::RunRequested { .. } => run_requested(&mut state, event, at)?,
+        Event::DependencyEnded { .. } => dependency_ended(state, event, at)?,
+        Event::RunRequested { .. } => run_requested(state, event, at)?,
         Event::TaskRetried { then: MovedOn { then, progress }, .. } => {
             if state.phase.kind() != PhaseKind::Disabled {
                 return Err(OutOfOrder { event: event.name(), found: Found::Phase(state.phase.kind()) });
             }
-            move_on(&mut state, then, *progress, at);
+            move_on(state, then, *progress, at);
         }
         Event::ClockCorrected { defined_at, then, progress, .. } => {
-            lives(&state, event)?;
+            lives(state, event)?;
             state.defined_at = *defined_at;
             match then {
-                Some(then) => move_on(&mut state, then, *progress, at),
+                Some(then) => move_on(state, then, *progress, at),
                 None => state.progress = *progress,
             }
         }
@@ -121,31 +127,23 @@ pub fn evolve(state: Option<TaskState>, event: &Event, at: Timestamp) -> Result<
             return Err(OutOfOrder { event: event.name(), found: Found::AnotherSubject });
         }
     }
-    Ok(state)
+    Ok(())
 }
 
-fn scheduled(state: Option<TaskState>, event: &Event, at: Timestamp) -> Result<TaskState, OutOfOrder> {
-    let Event::TaskScheduled { task, change, definition, work, progress, waits_for, trace } = event else {
-        unreachable!("only a `TaskScheduled` comes here, not {event:?}");
+fn created(event: &Event, at: Timestamp) -> Result<TaskState, OutOfOrder> {
+    let Event::TaskScheduled { task, change: Change::Created, definition, work, progress, waits_for, trace } =
+        event
+    else {
+        return Err(OutOfOrder { event: event.name(), found: Found::NoTask });
     };
-    let work = waiting(*work, waits_for);
-    let out_of_order = |found| OutOfOrder { event: "TaskScheduled", found };
-    let (created_at, phase) = match (change, state) {
-        (Change::Created, None) => (at, work),
-        (Change::Created, Some(state)) => return Err(out_of_order(Found::Phase(state.phase.kind()))),
-        (Change::Redefined | Change::Anew, None) => return Err(out_of_order(Found::NoTask)),
-        (Change::Redefined | Change::Anew, Some(state)) => (state.created_at, redefined(state.phase, work)),
-    };
-    let definition = definition.clone();
-    let counts = Counts::default();
     Ok(TaskState {
         id: task.clone(),
-        definition,
+        definition: definition.clone(),
         defined_at: at,
-        created_at,
-        phase,
+        created_at: at,
+        phase: waiting(*work, waits_for),
         progress: *progress,
-        counts,
+        counts: Counts::default(),
         runs: 0,
         moved_at: at,
         waits_for: waits_for.clone(),
@@ -153,6 +151,28 @@ fn scheduled(state: Option<TaskState>, event: &Event, at: Timestamp) -> Result<T
         off_schedule: None,
         trace: *trace,
     })
+}
+
+fn scheduled_again(state: &mut TaskState, event: &Event, at: Timestamp) -> Result<(), OutOfOrder> {
+    let Event::TaskScheduled { task, change, definition, work, progress, waits_for, trace } = event else {
+        return Ok(());
+    };
+    if let Change::Created = change {
+        return Err(OutOfOrder { event: event.name(), found: Found::Phase(state.phase.kind()) });
+    }
+    state.id = task.clone();
+    state.definition = definition.clone();
+    state.defined_at = at;
+    state.phase = redefined(state.phase.clone(), waiting(*work, waits_for));
+    state.progress = *progress;
+    state.counts = Counts::default();
+    state.runs = 0;
+    state.moved_at = at;
+    state.waits_for = waits_for.clone();
+    state.checkpoint = None;
+    state.off_schedule = None;
+    state.trace = *trace;
+    Ok(())
 }
 
 /// A running execution goes on under the old definition, a paused task stays paused, all else waits. What was to be

@@ -90,6 +90,31 @@ impl EventKind {
         Self::ALL.into_iter().find(|kind| kind.code() == code)
     }
 
+    /// Of what an event of this kind is.
+    #[cfg(feature = "sqlite")]
+    pub(crate) const fn subject(self) -> Subject {
+        match self {
+            EventKind::TaskScheduled
+            | EventKind::ExecutionStarted
+            | EventKind::TaskExecuted
+            | EventKind::TaskEventEmitted
+            | EventKind::ExecutionAbandoned
+            | EventKind::OccurrencesPassed
+            | EventKind::TaskCancelled
+            | EventKind::TaskPaused
+            | EventKind::TaskResumed
+            | EventKind::TaskDisabled
+            | EventKind::ClockCorrected
+            | EventKind::DependencyEnded
+            | EventKind::RunRequested
+            | EventKind::TaskRetried
+            | EventKind::ProgressReported
+            | EventKind::CheckpointSaved => Subject::Task,
+            EventKind::LimitsChanged | EventKind::ScopePaused | EventKind::ScopeResumed => Subject::Scope,
+            EventKind::TasksForgotten | EventKind::PayloadsDropped | EventKind::LogCut => Subject::Log,
+        }
+    }
+
     /// The code under which the kind is stored.
     pub(crate) const fn code(self) -> u8 {
         self as u8
@@ -122,6 +147,16 @@ impl EventKind {
             EventKind::CheckpointSaved => "CheckpointSaved",
         }
     }
+}
+
+/// What an event is of.
+#[cfg(feature = "sqlite")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Subject {
+    Task,
+    Scope,
+    /// The log itself.
+    Log,
 }
 
 impl std::fmt::Display for EventKind {

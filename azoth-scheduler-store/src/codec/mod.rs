@@ -24,6 +24,8 @@ use serde::Deserialize;
 pub(crate) use self::error::CodecError;
 pub(crate) use self::kind::EventKind;
 #[cfg(feature = "sqlite")]
+pub(crate) use self::kind::Subject;
+#[cfg(feature = "sqlite")]
 pub(crate) use self::scope::{decode_scope, encode_scope};
 use self::v1::{IntoEvent, Record};
 
@@ -58,6 +60,11 @@ pub(crate) fn readable(event: &Event) -> serde_json::Value {
 /// [`CodecError`] says why it holds none.
 pub(crate) fn decode(kind: u8, record: &[u8]) -> Result<Event, CodecError> {
     let kind = EventKind::from_code(kind).ok_or(CodecError::UnknownKind { code: kind })?;
+    decode_v1(kind, body(kind, record)?)
+}
+
+/// What stands behind the leading bytes, which say the version.
+fn body(kind: EventKind, record: &[u8]) -> Result<&[u8], CodecError> {
     let malformed = |detail: &str| CodecError::Malformed { kind, detail: detail.to_owned() };
     let bytes = record.len() as u64;
     if bytes > RECORD_BYTES_MAX {
@@ -69,10 +76,29 @@ pub(crate) fn decode(kind: u8, record: &[u8]) -> Result<Event, CodecError> {
     };
     match (format, version) {
         (FORMAT, 0) => Err(malformed("it has version 0, which was never written")),
-        (FORMAT, VERSION) => decode_v1(kind, body),
+        (FORMAT, VERSION) => Ok(body),
         (FORMAT, found) => Err(CodecError::NewerVersion { kind, found, supported: VERSION }),
         (found, _) => Err(CodecError::UnknownFormat { found }),
     }
+}
+
+/// The name of the task's type, where a record of this kind schedules one, and nothing else of it.
+///
+/// # Errors
+/// [`CodecError`] says why it has none. A record that has one need not be one that can be decoded.
+#[cfg(feature = "sqlite")]
+pub(crate) fn type_named(kind: u8, record: &[u8]) -> Result<Option<&str>, CodecError> {
+    let kind = EventKind::from_code(kind).ok_or(CodecError::UnknownKind { code: kind })?;
+    if kind != EventKind::TaskScheduled {
+        return Ok(None);
+    }
+    let body = body(kind, record)?;
+    let begin: v1::ScheduledBegin<'_> = options()
+        .with_limit(BODY_BYTES_MAX)
+        .allow_trailing_bytes()
+        .deserialize(body)
+        .map_err(|error| CodecError::Malformed { kind, detail: error.to_string() })?;
+    Ok(Some(begin.task_type))
 }
 
 fn decode_v1(kind: EventKind, body: &[u8]) -> Result<Event, CodecError> {

@@ -1,11 +1,12 @@
 //! Where the log begins: behind the first event, or behind a snapshot of what the events that were cut add up to.
 
 use azoth_scheduler_core::time::Timestamp;
-use rusqlite::Connection;
+use rusqlite::{Connection, params};
 
 use super::cell;
 use super::chain::Hash;
-use super::schema;
+use super::schema::{self, PROJECTION};
+use super::tables::Tables;
 use crate::error::StoreError;
 use crate::record::LogPosition;
 
@@ -49,29 +50,54 @@ impl Base {
         Err(StoreError::LogCut { asked, cut })
     }
 
-    /// Fills the derived tables of a scratch with the snapshot. Inside a transaction.
-    pub(super) fn load(&self, conn: &Connection) -> Result<(), StoreError> {
+    /// Fills empty derived tables with the snapshot. Inside a transaction.
+    pub(super) fn load(&self, tables: &dyn Tables) -> Result<(), StoreError> {
+        self.load_some(tables, 0, u32::MAX).map(drop)
+    }
+
+    /// The same for the next tasks behind this key, at most so many, and before the first of them for all else. Gives the last
+    /// key, if there may be more.
+    pub(super) fn load_some(
+        &self,
+        tables: &dyn Tables,
+        after: u64,
+        tasks: u32,
+    ) -> Result<Option<u64>, StoreError> {
         if self.position == 0 {
-            return Ok(());
+            return Ok(None);
         }
+        let sql = "SELECT max(key) FROM (SELECT key FROM azoth_s_tasks WHERE key > ?1 ORDER BY key LIMIT ?2)";
+        let mut statement = tables.conn().prepare_cached(sql)?;
+        let last: Option<i64> = statement.query_row(params![cell::int(after), tasks], |row| row.get(0))?;
         for object in schema::derived_tables() {
-            let snapshot = snapshot_name(object.name);
-            conn.execute_batch(&format!("INSERT INTO main.{} SELECT * FROM origin.{snapshot}", object.name))?;
+            let (snapshot, name) = (snapshot_name(object.name), object.name);
+            let copy = format!("INSERT INTO {name} SELECT * FROM {snapshot}");
+            let key = match name {
+                "azoth_p_tasks" => "key",
+                "azoth_p_waits" => "task",
+                _ if after == 0 => {
+                    tables.derived(&copy)?.execute([])?;
+                    continue;
+                }
+                _ => continue,
+            };
+            let copy = format!("{copy} WHERE {key} > ?1 AND {key} <= ?2 ORDER BY {key}");
+            tables.derived(&copy)?.execute(params![cell::int(after), last])?;
         }
-        Ok(())
+        last.map(|last| cell::number(last, "azoth_s_tasks.key")).transpose()
     }
 }
 
 /// The table in which the snapshot keeps the rows of a derived one.
 pub(super) fn snapshot_name(derived: &str) -> String {
-    derived.replacen("azoth_p_", "azoth_s_", 1)
+    derived.replacen(PROJECTION, "azoth_s_", 1)
 }
 
 /// The digest of a snapshot whose tables have these first letters: over every row of every table, in the order of their
 /// keys. Each value is led by its class and its length.
 pub(super) fn digest(conn: &Connection, database: &str, prefix: &str) -> Result<Hash, StoreError> {
     let mut hasher = blake3::Hasher::new_derive_key(CONTEXT);
-    let tables = schema::derived_tables().map(|object| object.name.replacen("azoth_p_", prefix, 1));
+    let tables = schema::derived_tables().map(|object| object.name.replacen(PROJECTION, prefix, 1));
     for table in tables.chain([format!("{prefix}kept")]) {
         hasher.update(table.trim_start_matches(prefix).as_bytes());
         let key = primary_key(conn, database, &table)?;

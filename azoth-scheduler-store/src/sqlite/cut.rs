@@ -1,8 +1,7 @@
 //! Cutting the oldest part of the log, behind a snapshot of what it adds up to.
 //!
 //! 1. Everything is verified, and the part is written to an archive in the form of an export.
-//! 2. It is folded into a scratch; its rows, and the events that they refer to, are copied into new snapshot tables in small
-//!    transactions.
+//! 2. It is folded into new snapshot tables, and the events that their rows refer to are copied, all in small transactions.
 //! 3. One transaction puts those in the place of the old ones, moves the beginning of the log and records `LogCut` with the
 //!    digest of the snapshot.
 //! 4. The rows of the part are deleted, some at a time. Triggers allow no other deletion.
@@ -20,15 +19,16 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::base::{self, Base};
 use super::chain::Hash;
-use super::fold::Replay;
+use super::error::of_file;
 use super::group::Group;
 use super::head::Head;
 use super::log_row::LogEntry;
+use super::making::{Making, written};
 use super::open::Place;
 use super::partial::Partial;
 use super::readers::{self, in_snapshot};
-use super::scratch::{Origin, Scratch};
-use super::shadow::Shadow;
+use super::shadow::{self, Shadow};
+use super::tables::Tables;
 use super::upkeep::{Upkeep, Work, in_background};
 use super::{SqliteStore, cell, consumer, export, guard, log, past, retain, schema, verify};
 use crate::codec::EventKind;
@@ -204,64 +204,43 @@ fn says_only_that_it_was_cut(conn: &Connection, position: i64) -> Result<bool, S
 
 /// Makes the tables of a new snapshot, and gives its digest.
 fn snapshot(place: &Place, position: u64) -> Result<Hash, StoreError> {
-    let scratch = Scratch::open(place, Origin::Writable)?;
-    Replay::start(&scratch)?.advance(&scratch, position, |_| ())?;
-    let conn = scratch.conn();
-    let shadow = written(place, conn, |conn| {
-        conn.execute_batch(&format!("DROP TABLE IF EXISTS origin.{KEPT_NEW}; {}", kept_sql()))?;
-        Shadow::create(conn, NEW)
+    let conn = place.connect().map_err(|error| of_file(error, &place.path))?;
+    let mut making = Making::start(place, &conn, NEW)?;
+    making.fold(position, |_| ())?;
+    let shadow = making.shadow;
+    written(place, &conn, || {
+        shadow.finish()?;
+        let made = schema::KEPT.replacen("azoth_s_kept", KEPT_NEW, 1);
+        Ok(conn.execute_batch(&format!("DROP TABLE IF EXISTS {KEPT_NEW}; {made}"))?)
     })?;
-    scratch.within(|conn| shadow.track(conn))?;
-    while written(place, conn, |conn| shadow.copy_some(conn))? {}
     let mut after = 0;
-    while let Some(next) = written(place, conn, |conn| keep_some(conn, after))? {
+    while let Some(next) = written(place, &conn, || keep_some(&conn, shadow, after))? {
         after = next;
     }
-    scratch.within(|conn| base::digest(conn, "origin", NEW))
-}
-
-fn kept_sql() -> String {
-    schema::KEPT.replacen("azoth_s_kept", &format!("origin.{KEPT_NEW}"), 1)
+    in_snapshot(&conn, |conn| base::digest(conn, "main", NEW))
 }
 
 /// Copies the events that the next tasks refer to: what created and defined them, what was said of them, and what they
 /// said. Gives the last of those tasks.
-fn keep_some(conn: &Connection, after: u64) -> Result<Option<u64>, StoreError> {
-    let sql =
-        "SELECT max(key) FROM (SELECT key FROM main.azoth_p_tasks WHERE key > ?1 ORDER BY key LIMIT ?2)";
+fn keep_some(conn: &Connection, tasks: Shadow<'_>, after: u64) -> Result<Option<u64>, StoreError> {
+    let sql = "SELECT max(key) FROM (SELECT key FROM azoth_p_tasks WHERE key > ?1 ORDER BY key LIMIT ?2)";
+    let mut statement = tasks.derived(sql)?;
     let last: Option<i64> =
-        conn.query_row(sql, params![cell::int(after), TASKS_AT_ONCE], |row| row.get(0))?;
+        statement.query_row(params![cell::int(after), TASKS_AT_ONCE], |row| row.get(0))?;
     let Some(last) = last else { return Ok(None) };
     for from in ["azoth_log", "azoth_s_kept"] {
-        conn.execute(
-            &format!(
-                "INSERT OR IGNORE INTO origin.{KEPT_NEW}
-                 SELECT position, at_ms, ordered_at_ms, subject, previous, kind, record FROM origin.{from}
-                 WHERE position IN (SELECT key FROM main.azoth_p_tasks WHERE key > ?1 AND key <= ?2
-                    UNION SELECT defined FROM main.azoth_p_tasks WHERE key > ?1 AND key <= ?2
-                    UNION SELECT said FROM main.azoth_p_tasks WHERE key > ?1 AND key <= ?2 AND said IS NOT NULL
-                    UNION SELECT reported FROM main.azoth_p_tasks WHERE key > ?1 AND key <= ?2 AND reported IS NOT NULL
-                    UNION SELECT checkpoint FROM main.azoth_p_tasks WHERE key > ?1 AND key <= ?2 AND checkpoint IS NOT NULL)"
-            ),
-            params![cell::int(after), last],
-        )?;
+        let sql = format!(
+            "INSERT OR IGNORE INTO {KEPT_NEW}
+             SELECT position, at_ms, ordered_at_ms, subject, previous, kind, record FROM {from}
+             WHERE position IN (SELECT key FROM azoth_p_tasks WHERE key > ?1 AND key <= ?2
+                UNION SELECT defined FROM azoth_p_tasks WHERE key > ?1 AND key <= ?2
+                UNION SELECT said FROM azoth_p_tasks WHERE key > ?1 AND key <= ?2 AND said IS NOT NULL
+                UNION SELECT reported FROM azoth_p_tasks WHERE key > ?1 AND key <= ?2 AND reported IS NOT NULL
+                UNION SELECT checkpoint FROM azoth_p_tasks WHERE key > ?1 AND key <= ?2 AND checkpoint IS NOT NULL)"
+        );
+        conn.execute(&tasks.renamed(&sql), params![cell::int(after), last])?;
     }
     cell::number(last, "azoth_p_tasks.key").map(Some)
-}
-
-fn written<T>(
-    place: &Place,
-    conn: &Connection,
-    work: impl FnOnce(&Connection) -> Result<T, StoreError>,
-) -> Result<T, StoreError> {
-    place.vitals.watch(|| {
-        place.begin(conn, || false)?;
-        // After an error the connection goes with the scratch, and what it began with it.
-        let done = work(conn)?;
-        conn.execute_batch("COMMIT")?;
-        place.committed(COMMIT_WEIGHT)?;
-        Ok(done)
-    })
 }
 
 /// Puts the new snapshot in the place of the old one, and says so in the log. `false`: a consumer would be passed.
@@ -271,14 +250,10 @@ fn adopt(group: &mut Group<'_>, cut: &Cut, now: Timestamp) -> Result<bool, Store
     if consumer::confirmed(conn)?.is_some_and(|confirmed| confirmed < base.position) {
         return Ok(false);
     }
-    conn.execute_batch("PRAGMA legacy_alter_table = ON")?;
-    let names = schema::derived_tables().map(|object| object.name.trim_start_matches("azoth_p_"));
+    let names = schema::derived_tables().map(|object| object.name.trim_start_matches(schema::PROJECTION));
     for name in names.chain(["kept"]) {
-        conn.execute_batch(&format!(
-            "DROP TABLE IF EXISTS azoth_s_{name}; ALTER TABLE {NEW}{name} RENAME TO azoth_s_{name};"
-        ))?;
+        shadow::replace(conn, &format!("{NEW}{name}"), &format!("azoth_s_{name}"))?;
     }
-    conn.execute_batch("PRAGMA legacy_alter_table = OFF")?;
     let state = LogEntry::read(conn)?.map_or_else(Default::default, |entry| entry.state);
     let event = retention::cut(&state, base.position, base.hash, base.snapshot);
     let event = event.ok_or_else(|| cell::corrupt("the log was cut there before"))?;
@@ -319,5 +294,3 @@ const KEPT_NEW: &str = "azoth_n_kept";
 const TASKS_AT_ONCE: i64 = 500;
 /// So many events are deleted in one transaction.
 const EVENTS_AT_ONCE: i64 = 1_000;
-/// What one transaction weighs for the checkpoints.
-const COMMIT_WEIGHT: u64 = 1_000;

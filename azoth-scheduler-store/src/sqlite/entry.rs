@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use azoth_scheduler_core::event::{Event, MovedOn, Then};
-use azoth_scheduler_core::evolve::{OutOfOrder, evolve};
+use azoth_scheduler_core::evolve::{OutOfOrder, apply, evolve};
 use azoth_scheduler_core::execution::ErrorText;
 use azoth_scheduler_core::headway::{Checkpoint, Reported};
 use azoth_scheduler_core::id::Actor;
@@ -44,40 +44,50 @@ pub(super) struct Place {
 impl Entry {
     /// The task after one more event: the one fold that the writer, a rebuild and a verification share.
     pub(super) fn after(entry: Option<Entry>, event: &Event, place: Place) -> Result<Entry, OutOfOrder> {
+        let Some(mut entry) = entry else { return Entry::first(event, place) };
+        entry.apply(event, place)?;
+        Ok(entry)
+    }
+
+    /// The task after its first event.
+    pub(super) fn first(event: &Event, place: Place) -> Result<Entry, OutOfOrder> {
         let Place { position, at, type_key } = place;
-        let defines = matches!(event, Event::TaskScheduled { .. });
-        let Some(Entry { key, type_key: old_type, defined, said, reported, checkpoint, state, last }) = entry
-        else {
-            let state = evolve(None, event, at)?;
-            return Ok(Entry {
-                key: position,
-                type_key,
-                defined: position,
-                last: position,
-                said: None,
-                reported: None,
-                checkpoint: None,
-                state,
-            });
-        };
-        debug_assert!(last < position, "events of a task are folded in their order");
-        let words_before = words(&state.phase).map(Words::into_owned);
-        let state = evolve(Some(state), event, at)?;
-        let words_after = words(&state.phase);
-        let said = match &words_after {
+        let state = evolve(None, event, at)?;
+        Ok(Entry {
+            key: position,
+            type_key,
+            defined: position,
+            last: position,
+            said: None,
+            reported: None,
+            checkpoint: None,
+            state,
+        })
+    }
+
+    /// One more event. After an error the task is as it was.
+    pub(super) fn apply(&mut self, event: &Event, place: Place) -> Result<(), OutOfOrder> {
+        let Place { position, at, type_key } = place;
+        debug_assert!(self.last < position, "events of a task are folded in their order");
+        let words_before = words(&self.state.phase).map(Words::into_owned);
+        apply(&mut self.state, event, at)?;
+        self.said = match words(&self.state.phase) {
             None => None,
-            Some(now) if words_before.as_ref() == Some(now) => said,
+            Some(now) if words_before.as_ref() == Some(&now) => self.said,
             Some(_) => Some(position),
         };
-        let type_key = if defines { type_key } else { old_type };
-        let defined = if defines { position } else { defined };
+        if let Event::TaskScheduled { .. } = event {
+            self.type_key = type_key;
+            self.defined = position;
+        }
         let reports = matches!(event, Event::ProgressReported { .. });
-        let reported = if reports { Some(position) } else { reported };
-        let reported = reported.filter(|_| reported_of(&state).is_some());
+        let reported = if reports { Some(position) } else { self.reported };
+        self.reported = reported.filter(|_| reported_of(&self.state).is_some());
         let saves = matches!(event, Event::CheckpointSaved { .. });
-        let checkpoint = if saves { Some(position) } else { checkpoint };
-        let checkpoint = checkpoint.filter(|_| state.checkpoint.is_some());
-        Ok(Entry { key, type_key, defined, last: position, said, reported, checkpoint, state })
+        let checkpoint = if saves { Some(position) } else { self.checkpoint };
+        self.checkpoint = checkpoint.filter(|_| self.state.checkpoint.is_some());
+        self.last = position;
+        Ok(())
     }
 }
 

@@ -4,61 +4,45 @@
 //! the others are in the tables. A row is written when its task has had no event for a while, so a task that came and ended
 //! within that is written once.
 
-use std::collections::{HashMap, HashSet, hash_map};
+use std::collections::{HashMap, HashSet};
 
-use azoth_scheduler_core::event::Event;
-use azoth_scheduler_core::id::{TaskId, TaskType};
-use azoth_scheduler_core::scope::Scope;
-use rusqlite::Connection;
-
-use super::base::Base;
 use super::entry::{Entry, Place};
-use super::log::{self, LogRow};
+use super::log::Stand;
 use super::log_row::{self, LogEntry};
 use super::row_writer::{RowWriter, Updates};
-use super::scope_row::ScopeEntry;
+use super::scope_row::{self, ScopeEntry};
 use super::scopes::Scopes;
-use super::scratch::Scratch;
+use super::slots::{Slot, Slots, TaskRow};
+use super::tables::Tables;
 use super::task_row::{self, Cells};
-use super::{cell, type_row, wait_row};
+use super::{type_row, wait_row};
 use crate::error::StoreError;
+use azoth_scheduler_core::event::Event;
+use azoth_scheduler_core::evolve::OutOfOrder;
+use azoth_scheduler_core::id::{TaskId, TaskType};
+use azoth_scheduler_core::scope::{Scope, ScopeState};
 
 /// So many events are read at once.
 pub(super) const REPLAY_PAGE_EVENTS: usize = 1_000;
 
-/// What the events so far add up to: partly in the derived tables of a connection, the rest here.
-#[derive(Debug, Default)]
+/// What the events so far add up to: partly in derived tables, the rest here.
+#[derive(Debug)]
 pub(super) struct Fold {
-    /// Tasks with an event since the last flush.
-    young: HashMap<u64, Box<Slot>>,
-    /// Tasks with an event between the last flush and the one before it; their rows are written.
-    old: HashMap<u64, Box<Slot>>,
-    /// Events since the last flush.
+    /// Tasks with an event since all was written.
+    young: Slots,
+    /// Tasks with an event between then and the time before it; their rows are written.
+    old: Slots,
+    /// Events since all was written.
     events: usize,
     updates: Updates,
-    /// Names of tasks that have no row yet.
-    created: HashSet<TaskId>,
     types: HashMap<TaskType, u64>,
+    /// Types that have no row yet.
+    new_types: Vec<(u64, TaskType)>,
+    /// Names of tasks that have no row yet, where names are looked at.
+    created: HashSet<TaskId>,
     scopes: Scopes,
-}
-
-#[derive(Debug)]
-struct Slot {
-    entry: Entry,
-    row: TaskRow,
-    /// It waits for others, or did, and the rows that say so are not written.
-    waits: bool,
-}
-
-/// What the table holds of a task.
-#[derive(Debug)]
-enum TaskRow {
-    /// Nothing yet.
-    Missing,
-    /// The task as it is.
-    Same,
-    /// The task as it was.
-    Behind(Box<Cells>),
+    /// Those with a rate, against which starts count.
+    rated: HashSet<Scope>,
 }
 
 /// A task before and after an event; `None` for the event of another subject.
@@ -82,108 +66,202 @@ impl From<StoreError> for Unfoldable {
     }
 }
 
+impl From<OutOfOrder> for Unfoldable {
+    fn from(error: OutOfOrder) -> Self {
+        Unfoldable::Wrong(error.to_string())
+    }
+}
+
 impl Fold {
-    /// Folds one more event, and gives back its task, if it is of one, as it was before and as it is now. One that is
+    /// Goes on from what these tables hold.
+    pub(super) fn start(tables: &dyn Tables) -> Result<Self, StoreError> {
+        let mut fold = Self {
+            young: Slots::default(),
+            old: Slots::default(),
+            events: 0,
+            updates: Updates::default(),
+            types: HashMap::new(),
+            new_types: Vec::new(),
+            created: HashSet::new(),
+            scopes: Scopes::default(),
+            rated: HashSet::new(),
+        };
+        for cells in scope_row::all(tables)? {
+            fold.note_rate(&cells.entry()?);
+        }
+        Ok(fold)
+    }
+
+    /// Folds one more event. Writes only for an [event of the log](Event::is_of_the_log). That no two tasks have the same
+    /// name is seen when they are written.
+    pub(super) fn add(&mut self, tables: &dyn Tables, stand: Stand, event: &Event) -> Result<(), Unfoldable> {
+        self.fold(tables, stand, event, false).map(drop)
+    }
+
+    /// As [`add`](Self::add), and gives back its task, if it is of one, as it was before and as it is now. One that is
     /// refused is left out.
-    pub(super) fn add(
+    pub(super) fn add_and_tell(
         &mut self,
-        conn: &Connection,
-        row: &LogRow,
+        tables: &dyn Tables,
+        stand: Stand,
         event: &Event,
+    ) -> Result<Folded<'_>, Unfoldable> {
+        self.fold(tables, stand, event, true)
+    }
+
+    fn fold(
+        &mut self,
+        tables: &dyn Tables,
+        stand: Stand,
+        event: &Event,
+        tells: bool,
     ) -> Result<Folded<'_>, Unfoldable> {
         self.events += 1;
         if let Some(scope) = event.scope() {
-            return self.add_to_scope(conn, scope, row, event).map(|()| None);
+            return self.add_to_scope(tables, scope, stand, event).map(|()| None);
         }
         if event.is_of_the_log() {
-            return self.add_to_the_log(conn, row, event).map(|()| None);
+            return self.add_to_the_log(tables, stand, event).map(|()| None);
         }
-        let before = self.task(conn, row.subject)?;
-        let previous = before.as_ref().map(|entry| entry.last);
-        if previous != row.previous {
-            return Err(Unfoldable::Wrong(format!(
-                "it follows event {} of its task, and the one before it is {}",
-                row.previous.unwrap_or(0),
-                previous.unwrap_or(0)
-            )));
-        }
+        let Stand { position, at, subject, previous } = stand;
         let type_key = if let Event::TaskScheduled { definition, .. } = event {
-            self.type_key(conn, &definition.task_type, row.position)?
+            self.type_key(tables, &definition.task_type, position)?
         } else {
             0
         };
-        if let Some(before) = &before {
-            self.scopes.touch(&before.state.definition);
+        let place = Place { position, at, type_key };
+        if !self.young.holds(subject) {
+            if let Some(slot) = remembered(&mut self.old, tables, stand)? {
+                self.young.put(slot);
+            } else {
+                follows(previous, None)?;
+                let entry = Entry::first(event, place)?;
+                if entry.key != subject {
+                    let what = format!("it creates task {} under the key of another", entry.key);
+                    return Err(Unfoldable::Wrong(what));
+                }
+                if tells {
+                    name(&mut self.created, tables, &entry)?;
+                }
+                self.scopes.touch(&entry.state.definition);
+                let waits = !entry.state.waits_for.is_empty();
+                let slot = self.young.put(Slot { entry, row: TaskRow::Missing, waits });
+                return Ok(Some((None, &slot.entry)));
+            }
         }
-        let is_new = before.is_none();
-        let place = Place { position: row.position, at: row.at, type_key };
-        let entry =
-            Entry::after(before, event, place).map_err(|error| Unfoldable::Wrong(error.to_string()))?;
-        if entry.key != row.subject {
-            let what = format!("it creates task {} under the key of another", entry.key);
-            return Err(Unfoldable::Wrong(what));
+        let Some(slot) = self.young.get(subject) else { return Ok(None) };
+        follows(previous, Some(slot.entry.last))?;
+        let before = tells.then(|| slot.entry.clone());
+        slot.note();
+        self.scopes.touch(&slot.entry.state.definition);
+        slot.entry.apply(event, place)?;
+        slot.waits |= !slot.entry.state.waits_for.is_empty();
+        self.scopes.touch(&slot.entry.state.definition);
+        if let Event::ExecutionStarted { .. } = event
+            && !self.rated.is_empty()
+        {
+            self.scopes.spend(tables, &slot.entry.state.definition, at)?;
         }
-        if is_new {
-            self.name(conn, &entry)?;
-        }
-        self.scopes.touch(&entry.state.definition);
-        if let Event::ExecutionStarted { .. } = event {
-            self.scopes.spend(conn, &entry.state.definition, row.at)?;
-        }
-        Ok(Some(self.put(entry)))
+        Ok(Some((before, &slot.entry)))
     }
 
     fn add_to_scope(
         &mut self,
-        conn: &Connection,
+        tables: &dyn Tables,
         scope: &Scope,
-        row: &LogRow,
+        stand: Stand,
         event: &Event,
     ) -> Result<(), Unfoldable> {
-        let before = self.scopes.get(conn, scope)?.cloned();
+        let before = self.scopes.get(tables, scope)?.cloned();
         let place = before.as_ref().map(|entry| (entry.key, Some(entry.last)));
-        if place.unwrap_or((row.position, None)) != (row.subject, row.previous) {
+        if place.unwrap_or((stand.position, None)) != (stand.subject, stand.previous) {
             return Err(Unfoldable::Wrong(format!("it does not follow the event before it of {scope}")));
         }
-        let entry = ScopeEntry::after(before, event, row.position, row.at)
-            .map_err(|error| Unfoldable::Wrong(error.to_string()))?;
+        let entry = ScopeEntry::after(before, event, stand.position, stand.at)?;
+        self.note_rate(&entry);
         self.scopes.put(entry);
         Ok(())
     }
 
-    fn add_to_the_log(&mut self, conn: &Connection, row: &LogRow, event: &Event) -> Result<(), Unfoldable> {
-        self.flush(conn)?;
-        let before = LogEntry::read(conn)?;
-        let entry = LogEntry::after(before, event, row.position)
-            .map_err(|error| Unfoldable::Wrong(error.to_string()))?;
-        if (row.subject, row.previous) != (entry.key, before.map(|before| before.last)) {
+    fn note_rate(&mut self, entry: &ScopeEntry) {
+        let ScopeState { scope, .. } = &entry.state;
+        if entry.state.limits().rate.is_some() {
+            self.rated.insert(scope.clone());
+        } else {
+            self.rated.remove(scope);
+        }
+    }
+
+    fn add_to_the_log(&mut self, tables: &dyn Tables, stand: Stand, event: &Event) -> Result<(), Unfoldable> {
+        self.flush(tables)?;
+        let before = LogEntry::read(tables)?;
+        let entry = LogEntry::after(before, event, stand.position)?;
+        if (stand.subject, stand.previous) != (entry.key, before.map(|before| before.last)) {
             let what = "it does not follow the event of the log before it".to_owned();
             return Err(Unfoldable::Wrong(what));
         }
         if let Event::TasksForgotten { horizon, tasks } = event {
-            log_row::forget(conn, *horizon, tasks)?.map_err(Unfoldable::Wrong)?;
+            log_row::forget(tables, *horizon, tasks)?.map_err(Unfoldable::Wrong)?;
             let left: HashSet<_> = tasks.iter().collect();
             for slots in [&mut self.young, &mut self.old] {
-                slots.retain(|_, slot| !left.contains(&slot.entry.state.id));
+                slots.retain(|slot| !left.contains(&slot.entry.state.id));
             }
         }
-        Ok(entry.write(conn)?)
+        Ok(entry.write(tables)?)
     }
 
-    /// Flushes when there is enough to be worth it, and when memory would grow otherwise.
-    pub(super) fn flush_some(&mut self, conn: &Connection) -> Result<(), StoreError> {
-        if self.young.len() < TASKS_YOUNG && self.events < EVENTS_UNWRITTEN {
-            return Ok(());
+    /// Whether a task's events may be folded apart from those of others. They may not where starts count against a rate.
+    pub(super) fn takes_any_order(&self) -> bool {
+        self.rated.is_empty()
+    }
+
+    /// Whether a task is in memory, or may come to be where there is room for so many.
+    pub(super) fn has_room(&self, key: u64, room: usize) -> bool {
+        self.young.len() < room || self.young.holds(key)
+    }
+
+    /// An event that is put aside names this type: the first one to do so gives it its key.
+    pub(super) fn names_type(
+        &mut self,
+        tables: &dyn Tables,
+        name: &str,
+        position: u64,
+    ) -> Result<(), StoreError> {
+        if !self.types.contains_key(name) {
+            self.type_key(tables, &type_row::parse(name)?, position)?;
         }
-        self.flush(conn)
+        Ok(())
     }
 
-    /// Writes all rows that are not written yet, in the order of their keys, and forgets who had no event since the last time.
-    pub(super) fn flush(&mut self, conn: &Connection) -> Result<(), StoreError> {
-        let mut rows = RowWriter::new(conn, &mut self.updates);
-        let mut young: Vec<_> = self.young.values_mut().collect();
-        young.sort_unstable_by_key(|slot| slot.entry.key);
-        for slot in young {
+    /// Forgets all tasks, once they are written.
+    pub(super) fn forget_tasks(&mut self) {
+        debug_assert_eq!(self.young.len(), 0, "what is forgotten is written");
+        self.old.clear();
+    }
+
+    /// Whether it is time to write, so that it is worth it and memory does not grow.
+    pub(super) fn is_full(&self) -> bool {
+        self.young.len() >= TASKS_YOUNG || self.events >= EVENTS_UNWRITTEN
+    }
+
+    /// Writes all that is not written yet.
+    pub(super) fn flush(&mut self, tables: &dyn Tables) -> Result<(), StoreError> {
+        let places = self.unwritten();
+        self.write(tables, &places)?;
+        while self.settle(tables, usize::MAX)? {}
+        Ok(())
+    }
+
+    /// The places of tasks whose rows are not written yet, in the order of their keys.
+    pub(super) fn unwritten(&self) -> Vec<usize> {
+        self.young.sorted(|slot| !matches!(slot.row, TaskRow::Same))
+    }
+
+    /// Writes the rows of the tasks in these places.
+    pub(super) fn write(&mut self, tables: &dyn Tables, places: &[usize]) -> Result<(), StoreError> {
+        let mut rows = RowWriter::new(tables, &mut self.updates);
+        for place in places {
+            let Some(slot) = self.young.at(*place) else { continue };
             let before = match std::mem::replace(&mut slot.row, TaskRow::Same) {
                 TaskRow::Same => continue,
                 TaskRow::Missing => None,
@@ -191,76 +269,40 @@ impl Fold {
             };
             rows.write(before.as_deref(), &Cells::of(&slot.entry))?;
             if std::mem::take(&mut slot.waits) {
-                wait_row::write(conn, &slot.entry)?;
+                wait_row::write(tables, &slot.entry)?;
             }
         }
-        self.scopes.flush(conn)?;
+        Ok(())
+    }
+
+    /// Writes what else there is once the rows of the tasks are written, and settles at most so many lines; says whether
+    /// there are more. Forgets who had no event since the last time.
+    pub(super) fn settle(&mut self, tables: &dyn Tables, lines: usize) -> Result<bool, StoreError> {
+        for (key, name) in self.new_types.drain(..) {
+            type_row::add(tables, key, name.as_str())?;
+        }
+        if self.scopes.flush_some(tables, lines)? {
+            return Ok(true);
+        }
         self.scopes.trim();
         self.created.clear();
-        self.old = std::mem::take(&mut self.young);
+        std::mem::swap(&mut self.old, &mut self.young);
+        self.young.clear();
         self.events = 0;
         if self.types.len() > TYPES_MAX {
             self.types.clear();
         }
-        Ok(())
+        Ok(false)
     }
 
-    /// Keeps a task after an event. Gives back what it was, and what it is.
-    fn put(&mut self, entry: Entry) -> (Option<Entry>, &Entry) {
-        let waits = !entry.state.waits_for.is_empty();
-        match self.young.entry(entry.key) {
-            hash_map::Entry::Occupied(slot) => {
-                let slot = slot.into_mut();
-                slot.waits |= waits || !slot.entry.state.waits_for.is_empty();
-                if let TaskRow::Same = slot.row {
-                    slot.row = TaskRow::Behind(Box::new(Cells::of(&slot.entry)));
-                }
-                let before = std::mem::replace(&mut slot.entry, entry);
-                (Some(before), &slot.entry)
-            }
-            hash_map::Entry::Vacant(slot) => {
-                let slot = slot.insert(Box::new(Slot { entry, row: TaskRow::Missing, waits }));
-                (None, &slot.entry)
-            }
-        }
-    }
-
-    /// A copy of a task, which is among the young ones then.
-    fn task(&mut self, conn: &Connection, key: u64) -> Result<Option<Entry>, StoreError> {
-        let slot = match self.young.entry(key) {
-            hash_map::Entry::Occupied(slot) => slot.into_mut(),
-            hash_map::Entry::Vacant(place) => {
-                let slot = match self.old.remove(&key) {
-                    Some(slot) => slot,
-                    None => {
-                        let Some(entry) = task_row::by_key(conn, key)? else { return Ok(None) };
-                        Box::new(Slot { entry, row: TaskRow::Same, waits: false })
-                    }
-                };
-                place.insert(slot)
-            }
-        };
-        Ok(Some(slot.entry.clone()))
-    }
-
-    /// Notes the name of a new task, which no other may have.
-    fn name(&mut self, conn: &Connection, entry: &Entry) -> Result<(), Unfoldable> {
-        let id = &entry.state.id;
-        if self.created.contains(id) || task_row::place_of(conn, id)?.is_some() {
-            return Err(Unfoldable::Wrong(format!("it creates task {id:?} a second time")));
-        }
-        self.created.insert(id.clone());
-        Ok(())
-    }
-
-    fn type_key(&mut self, conn: &Connection, name: &TaskType, position: u64) -> Result<u64, StoreError> {
+    fn type_key(&mut self, tables: &dyn Tables, name: &TaskType, position: u64) -> Result<u64, StoreError> {
         if let Some(key) = self.types.get(name) {
             return Ok(*key);
         }
-        let key = match type_row::key_of(conn, name)? {
+        let key = match type_row::key_of(tables, name)? {
             Some(key) => key,
             None => {
-                type_row::add(conn, position, name.as_str())?;
+                self.new_types.push((position, name.clone()));
                 position
             }
         };
@@ -269,75 +311,45 @@ impl Fold {
     }
 }
 
-/// Folds the log into a scratch, page by page.
-#[derive(Debug)]
-pub(super) struct Replay {
-    fold: Fold,
-    /// The last event that was folded.
-    position: u64,
+/// A task that has had no event since all was written, if there is such a one.
+fn remembered(
+    old: &mut Slots,
+    tables: &dyn Tables,
+    Stand { position, subject: key, .. }: Stand,
+) -> Result<Option<Slot>, StoreError> {
+    // What this event creates is nowhere yet.
+    if key == position {
+        return Ok(None);
+    }
+    if let Some(slot) = old.take(key) {
+        return Ok(Some(slot));
+    }
+    let entry = task_row::by_key(tables, key)?;
+    Ok(entry.map(|entry| Slot { entry, row: TaskRow::Same, waits: false }))
 }
 
-impl Replay {
-    /// Before the first event that is there, with what those before it add up to in the scratch.
-    pub(super) fn start(scratch: &Scratch) -> Result<Self, StoreError> {
-        let base = scratch.within(|conn| {
-            let base = Base::read(conn)?;
-            base.load(conn)?;
-            Ok(base)
-        })?;
-        Ok(Self { fold: Fold::default(), position: base.position })
+fn follows(previous: Option<u64>, last: Option<u64>) -> Result<(), Unfoldable> {
+    if previous == last {
+        return Ok(());
     }
-
-    pub(super) fn position(&self) -> u64 {
-        self.position
-    }
-
-    /// Folds up to here, a page in each transaction, and says after each where it stands.
-    pub(super) fn advance(
-        &mut self,
-        scratch: &Scratch,
-        through: u64,
-        mut told: impl FnMut(u64),
-    ) -> Result<(), StoreError> {
-        while self.position < through {
-            scratch.within(|conn| self.page(conn, through))?;
-            told(self.position);
-        }
-        scratch.within(|conn| self.flush(conn))
-    }
-
-    /// Writes what is not written yet. Inside a transaction.
-    pub(super) fn flush(&mut self, conn: &Connection) -> Result<(), StoreError> {
-        self.fold.flush(conn)
-    }
-
-    /// Folds the next page, but nothing behind `through`; its last rows are yet to be [flushed](Self::flush). Inside a
-    /// transaction.
-    pub(super) fn page(&mut self, conn: &Connection, through: u64) -> Result<(), StoreError> {
-        let left = through.saturating_sub(self.position);
-        let limit = usize::try_from(left).unwrap_or(usize::MAX).min(REPLAY_PAGE_EVENTS);
-        let rows = log::page(conn, self.position, limit)?;
-        for row in &rows {
-            let broken = |what: String| cell::corrupt(format!("event {}: {what}", row.position));
-            let expected = self.position.saturating_add(1);
-            if row.position != expected {
-                return Err(broken(format!("event {expected} is missing before it")));
-            }
-            let folded = self.fold.add(conn, row, &row.event()?);
-            folded.map_err(|unfoldable| match unfoldable {
-                Unfoldable::Wrong(what) => broken(what),
-                Unfoldable::Failed(error) => error,
-            })?;
-            self.position = expected;
-        }
-        if rows.is_empty() && limit > 0 {
-            return Err(cell::corrupt(format!("event {} is missing", self.position.saturating_add(1))));
-        }
-        self.fold.flush_some(conn)
-    }
+    Err(Unfoldable::Wrong(format!(
+        "it follows event {} of its task, and the one before it is {}",
+        previous.unwrap_or(0),
+        last.unwrap_or(0)
+    )))
 }
 
-/// After events of so many tasks their rows are written.
+/// Notes the name of a new task, which no other may have.
+fn name(created: &mut HashSet<TaskId>, tables: &dyn Tables, entry: &Entry) -> Result<(), Unfoldable> {
+    let id = &entry.state.id;
+    if created.contains(id) || task_row::place_of(tables, id)?.is_some() {
+        return Err(Unfoldable::Wrong(format!("it creates task {id:?} a second time")));
+    }
+    created.insert(id.clone());
+    Ok(())
+}
+
+/// After events of so many tasks their rows are written, where events are folded in their order.
 const TASKS_YOUNG: usize = 8_192;
 /// After so many events too.
 const EVENTS_UNWRITTEN: usize = 65_536;

@@ -8,10 +8,11 @@ use std::collections::BTreeSet;
 use azoth_scheduler_core::id::{ConcurrencyKey, TaskType};
 use azoth_scheduler_core::scope::{Scope, ScopeState, per_key};
 use azoth_scheduler_core::time::Timestamp;
-use rusqlite::{Connection, params};
+use rusqlite::params;
 
 use super::cell;
 use super::scopes::Scopes;
+use super::tables::Tables;
 use super::type_row;
 use crate::error::StoreError;
 
@@ -28,12 +29,16 @@ const KEYS: &str =
 const LET: &str = "UPDATE azoth_p_tasks SET ready_ms = ?2 WHERE key = ?1";
 
 /// Lets those tasks of a key into the due index that may be claimed, and the others out of it.
-pub(super) fn settle(conn: &Connection, scopes: &mut Scopes, key: &ConcurrencyKey) -> Result<(), StoreError> {
-    let may = may_be_claimed(conn, scopes, key)?;
-    let mut statement = conn.prepare_cached(READY)?;
+pub(super) fn settle(
+    tables: &dyn Tables,
+    scopes: &mut Scopes,
+    key: &ConcurrencyKey,
+) -> Result<(), StoreError> {
+    let may = may_be_claimed(tables, scopes, key)?;
+    let mut statement = tables.derived(READY)?;
     let rows = statement.query_map([key.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let are: BTreeSet<(i64, i64)> = rows.collect::<Result<_, _>>()?;
-    let mut write = conn.prepare_cached(LET)?;
+    let mut write = tables.derived(LET)?;
     for (task, _) in are.difference(&may) {
         write.execute(params![task, None::<i64>])?;
     }
@@ -44,8 +49,8 @@ pub(super) fn settle(conn: &Connection, scopes: &mut Scopes, key: &ConcurrencyKe
 }
 
 /// The keys of all lines.
-pub(super) fn keys(conn: &Connection) -> Result<Vec<ConcurrencyKey>, StoreError> {
-    let mut statement = conn.prepare_cached(KEYS)?;
+pub(super) fn keys(tables: &dyn Tables) -> Result<Vec<ConcurrencyKey>, StoreError> {
+    let mut statement = tables.derived(KEYS)?;
     let rows = statement.query_map([], |row| row.get::<_, String>(0))?;
     let parsed = |key: String| {
         ConcurrencyKey::new(key)
@@ -57,23 +62,23 @@ pub(super) fn keys(conn: &Connection) -> Result<Vec<ConcurrencyKey>, StoreError>
 /// The tasks of a key that may be claimed, each with the instant from which it may: those in front, up to the first one
 /// that has to wait.
 fn may_be_claimed(
-    conn: &Connection,
+    tables: &dyn Tables,
     scopes: &mut Scopes,
     key: &ConcurrencyKey,
 ) -> Result<BTreeSet<(i64, i64)>, StoreError> {
-    let of_key = state_of(conn, scopes, Scope::Key(key.clone()))?;
-    let everything = state_of(conn, scopes, Scope::Everything)?;
+    let of_key = state_of(tables, scopes, Scope::Key(key.clone()))?;
+    let everything = state_of(tables, scopes, Scope::Everything)?;
     let of_key = of_key.unwrap_or_else(|| ScopeState::new(Scope::Key(key.clone())));
     let mut kind: Option<(TaskType, Option<ScopeState>)> = None;
     let mut may = BTreeSet::new();
-    let mut statement = conn.prepare_cached(LINE)?;
+    let mut statement = tables.derived(LINE)?;
     let mut rows = statement.query([key.as_str()])?;
     let mut before = 0;
     while let Some(row) = rows.next()? {
         let (task, run_at, name): (i64, Option<i64>, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
         if kind.as_ref().is_none_or(|(known, _)| *known != *name.as_str()) {
             let name = type_row::parse(&name)?;
-            let state = state_of(conn, scopes, Scope::TaskType(name.clone()))?;
+            let state = state_of(tables, scopes, Scope::TaskType(name.clone()))?;
             kind = Some((name, state));
         }
         if let Some(run_at) = run_at {
@@ -90,6 +95,10 @@ fn may_be_claimed(
     Ok(may)
 }
 
-fn state_of(conn: &Connection, scopes: &mut Scopes, scope: Scope) -> Result<Option<ScopeState>, StoreError> {
-    Ok(scopes.get(conn, &scope)?.map(|entry| entry.state.clone()))
+fn state_of(
+    tables: &dyn Tables,
+    scopes: &mut Scopes,
+    scope: Scope,
+) -> Result<Option<ScopeState>, StoreError> {
+    Ok(scopes.get(tables, &scope)?.map(|entry| entry.state.clone()))
 }

@@ -1,5 +1,6 @@
 //! The canonical log as rows, and the payload bytes beside it.
 
+use std::ops::ControlFlow;
 use std::sync::LazyLock;
 
 use azoth_scheduler_core::event::Event;
@@ -29,12 +30,31 @@ pub(super) struct LogRow {
     pub(super) link: Option<Hash>,
 }
 
+/// Where an event stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stand {
+    pub(super) position: u64,
+    pub(super) at: Timestamp,
+    pub(super) subject: u64,
+    pub(super) previous: Option<u64>,
+}
+
+/// An event in the place where the engine has it, and nothing that only the chain needs.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Passing<'row> {
+    pub(super) stand: Stand,
+    pub(super) kind: u8,
+    pub(super) record: &'row [u8],
+}
+
 const COLUMNS: &str = "position, at_ms, ordered_at_ms, subject, previous, kind, record, link";
 static ROW: LazyLock<String> =
     LazyLock::new(|| format!("SELECT {COLUMNS} FROM azoth_log WHERE position = ?1"));
 static PAGE: LazyLock<String> = LazyLock::new(|| {
     format!("SELECT {COLUMNS} FROM azoth_log WHERE position > ?1 ORDER BY position LIMIT ?2")
 });
+const PASSING: &str = "SELECT position, at_ms, subject, previous, kind, record FROM azoth_log
+    WHERE position > ?1 AND position <= ?2 ORDER BY position";
 const APPEND: &str =
     "INSERT INTO azoth_log (position, at_ms, ordered_at_ms, subject, previous, kind, record, link)
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
@@ -50,8 +70,12 @@ pub(super) const PAYLOAD: &str = "SELECT bytes FROM azoth_payloads WHERE positio
 impl LogRow {
     /// The event that the record holds.
     pub(super) fn event(&self) -> Result<Event, StoreError> {
-        let position = LogPosition::from_number(self.position);
-        codec::decode(self.kind, &self.record).map_err(|error| error.reading(position, self.kind))
+        event_of(self.position, self.kind, &self.record)
+    }
+
+    pub(super) fn stand(&self) -> Stand {
+        let Self { position, at, subject, previous, .. } = *self;
+        Stand { position, at, subject, previous }
     }
 
     pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<RawRow> {
@@ -62,6 +86,17 @@ impl LogRow {
             link: row.get(7)?,
         })
     }
+}
+
+impl Passing<'_> {
+    /// The event that the record holds.
+    pub(super) fn event(&self) -> Result<Event, StoreError> {
+        event_of(self.stand.position, self.kind, self.record)
+    }
+}
+
+fn event_of(position: u64, kind: u8, record: &[u8]) -> Result<Event, StoreError> {
+    codec::decode(kind, record).map_err(|error| error.reading(LogPosition::from_number(position), kind))
 }
 
 /// A row as the engine gave it.
@@ -153,6 +188,33 @@ pub(super) fn raw_page(conn: &Connection, after: u64, limit: usize) -> Result<Ve
     let mut statement = conn.prepare_cached(page_sql())?;
     let rows = statement.query_map([cell::int(after), cell::int(limit as u64)], LogRow::read)?;
     rows.map(|raw| Ok(raw?)).collect()
+}
+
+/// Hands on the events behind a position and up to another one, by the primary key, until it is told to stop.
+pub(super) fn pass(
+    conn: &Connection,
+    after: u64,
+    through: u64,
+    mut each: impl FnMut(Passing<'_>) -> Result<ControlFlow<()>, StoreError>,
+) -> Result<(), StoreError> {
+    let mut statement = conn.prepare_cached(PASSING)?;
+    let mut rows = statement.query([cell::int(after), cell::int(through)])?;
+    while let Some(row) = rows.next()? {
+        let previous: Option<i64> = row.get(3)?;
+        let kind: i64 = row.get(4)?;
+        let stand = Stand {
+            position: cell::number(row.get(0)?, "azoth_log.position")?,
+            at: cell::instant(row.get(1)?, "azoth_log.at_ms")?,
+            subject: cell::number(row.get(2)?, "azoth_log.subject")?,
+            previous: previous.map(|cell| cell::number(cell, "azoth_log.previous")).transpose()?,
+        };
+        let kind = u8::try_from(kind).map_err(|_| cell::unlawful("azoth_log.kind", kind))?;
+        let record = row.get_ref(5)?.as_blob().map_err(|error| cell::corrupt(error.to_string()))?;
+        if each(Passing { stand, kind, record })?.is_break() {
+            break;
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn row_sql() -> &'static str {

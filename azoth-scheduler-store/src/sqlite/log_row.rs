@@ -7,6 +7,7 @@ use azoth_scheduler_core::retention::{Horizon, LogState, evolve};
 use azoth_scheduler_core::state::TaskState;
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::tables::Tables;
 use super::{cell, task_row};
 use crate::error::StoreError;
 
@@ -30,9 +31,9 @@ pub(super) struct LogEntry {
 
 impl LogEntry {
     /// `None` before anything happened to it.
-    pub(super) fn read(conn: &Connection) -> Result<Option<Self>, StoreError> {
+    pub(super) fn read(tables: &dyn Tables) -> Result<Option<Self>, StoreError> {
         type Cells = (i64, i64, i64, i64);
-        let mut statement = conn.prepare_cached(READ)?;
+        let mut statement = tables.derived(READ)?;
         let row = statement.query_row([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)));
         let Some((key, last, dropped, cut)): Option<Cells> = row.optional()? else { return Ok(None) };
         Ok(Some(Self {
@@ -51,14 +52,14 @@ impl LogEntry {
         Ok(Self { key, last: position, state: evolve(state, event)? })
     }
 
-    pub(super) fn write(&self, conn: &Connection) -> Result<(), StoreError> {
+    pub(super) fn write(&self, tables: &dyn Tables) -> Result<(), StoreError> {
         let cells = params![
             cell::int(self.key),
             cell::int(self.last),
             cell::int(self.state.payloads_dropped),
             cell::int(self.state.cut)
         ];
-        conn.prepare_cached(WRITE)?.execute(cells)?;
+        tables.derived(WRITE)?.execute(cells)?;
         Ok(())
     }
 }
@@ -72,18 +73,18 @@ pub(super) fn payloads_dropped(conn: &Connection, database: &str) -> Result<u64,
 
 /// Lets tasks go whose rows are written; the first one that a horizon does not let go is an error.
 pub(super) fn forget(
-    conn: &Connection,
+    tables: &dyn Tables,
     horizon: Horizon,
     tasks: &[TaskId],
 ) -> Result<Result<(), String>, StoreError> {
     for task in tasks {
-        let Some(entry) = task_row::by_id(conn, task)? else {
+        let Some(entry) = task_row::by_id(tables, task)? else {
             return Ok(Err(format!("task {task:?} leaves and is not there")));
         };
         if !horizon.lets_go(&entry.state) {
             return Ok(Err(format!("task {task:?} leaves and has not ended before the horizon")));
         }
-        conn.prepare_cached(FORGET)?.execute([task.as_str()])?;
+        tables.derived(FORGET)?.execute([task.as_str()])?;
     }
     Ok(Ok(()))
 }

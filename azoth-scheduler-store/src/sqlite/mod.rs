@@ -35,6 +35,7 @@
 //! The file may be the application's own database: our tables begin with `azoth_`, nothing else is touched, neither
 //! `user_version` nor `application_id`. The file is switched to a write-ahead log.
 
+mod aside;
 mod backup;
 mod base;
 #[cfg(test)]
@@ -76,6 +77,9 @@ mod lines;
 mod log;
 mod log_check;
 mod log_row;
+mod making;
+#[cfg(all(test, feature = "conformance"))]
+mod making_tests;
 mod memory;
 mod meter;
 mod migrate;
@@ -89,6 +93,7 @@ mod plan_tests;
 mod read;
 mod readers;
 mod rebuild;
+mod replay;
 mod retain;
 mod row_writer;
 mod salvage;
@@ -97,9 +102,11 @@ mod scope_row;
 mod scopes;
 mod scratch;
 mod shadow;
+mod slots;
 mod stats;
 mod survey;
 mod suspect;
+mod tables;
 mod task_row;
 mod touched;
 mod type_row;

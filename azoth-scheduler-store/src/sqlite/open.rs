@@ -110,16 +110,16 @@ impl Place {
         let (name, flags) = self.name(OpenFlags::SQLITE_OPEN_READ_WRITE);
         let conn = Connection::open_with_flags(name, flags)?;
         settle(&conn)?;
-        self.settle_writes(&conn, "")?;
+        self.settle_writes(&conn)?;
         conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
         Ok(conn)
     }
 
-    /// Settings of a connection that writes to the file, which is its database of this prefix.
-    pub(super) fn settle_writes(&self, conn: &Connection, database: &str) -> rusqlite::Result<()> {
+    /// Settings of a connection that writes.
+    fn settle_writes(&self, conn: &Connection) -> rusqlite::Result<()> {
         let level = self.options.sync_level().word();
         conn.execute_batch(&format!(
-            "PRAGMA {database}synchronous = {level}; PRAGMA foreign_keys = ON; PRAGMA wal_autocheckpoint = 0;"
+            "PRAGMA synchronous = {level}; PRAGMA foreign_keys = ON; PRAGMA wal_autocheckpoint = 0;"
         ))?;
         if cfg!(target_os = "macos") {
             conn.execute_batch("PRAGMA fullfsync = ON; PRAGMA checkpoint_fullfsync = ON;")?;
@@ -140,11 +140,11 @@ impl Place {
         }
     }
 
-    /// The URI of the file, for a connection that has another one as its main database.
-    pub(super) fn uri(&self, mode: &str) -> String {
+    /// The URI of the file, for a connection that has another one as its main database and only reads this one.
+    pub(super) fn uri(&self) -> String {
         let path = encoded(self.path.as_os_str().as_encoded_bytes());
         let vfs = self.options.vfs_name().map(|vfs| format!("&vfs={}", encoded(vfs.as_bytes())));
-        format!("file:{path}?mode={mode}{}", vfs.unwrap_or_default())
+        format!("file:{path}?mode=ro{}", vfs.unwrap_or_default())
     }
 
     /// Somebody has committed so many events to the file.

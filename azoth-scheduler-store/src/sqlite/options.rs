@@ -23,6 +23,8 @@ pub struct SqliteOptions {
     wal_limits: Limits,
     vfs: Option<String>,
     known_head: Option<(LogPosition, [u8; 32])>,
+    /// Small in tests, which have small logs.
+    pub(super) tasks_folded_at_once: usize,
 }
 
 /// When the write-ahead log is synced to the disk.
@@ -60,6 +62,7 @@ impl SqliteOptions {
             wal_limits: Limits { soft: Self::WAL_SOFT_LIMIT_DEFAULT, hard: Self::WAL_HARD_LIMIT_DEFAULT },
             vfs: None,
             known_head: None,
+            tasks_folded_at_once: TASKS_FOLDED_AT_ONCE,
         }
     }
 
@@ -122,6 +125,10 @@ impl SqliteOptions {
         self.known_head
     }
 
+    pub(super) fn tasks_folded_at_once(&self) -> usize {
+        self.tasks_folded_at_once
+    }
+
     pub(super) fn wal_limits_in_bytes(&self) -> Limits {
         self.wal_limits
     }
@@ -146,6 +153,9 @@ impl SqliteOptions {
         self.allow_old_sqlite
     }
 }
+
+/// About a kilobyte each.
+const TASKS_FOLDED_AT_ONCE: usize = 8_192;
 
 impl Default for SqliteOptions {
     fn default() -> Self {

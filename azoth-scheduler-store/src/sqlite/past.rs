@@ -12,10 +12,9 @@ use rusqlite::Connection;
 
 use super::base::Base;
 use super::entry::{Entry, Place as EventPlace};
-use super::fold::Replay;
 use super::head::Head;
 use super::open::Place;
-use super::scratch::{Origin, Scratch};
+use super::scratch::Scratch;
 use super::upkeep::{Upkeep, Work, in_background};
 use super::{cell, due, log, read, schema, stats, task_row, type_row};
 use crate::error::StoreError;
@@ -40,9 +39,9 @@ impl SqlitePast {
     /// Folds the log up to then.
     pub(super) fn open(place: &Place, then: AsOf) -> Result<Self, StoreError> {
         let shared = Upkeep::take(place, Work::Past)?;
-        let scratch = Scratch::open(place, Origin::ReadOnly)?;
+        let scratch = Scratch::open(place)?;
         let position = scratch.within(|conn| position_of(conn, then))?;
-        Replay::start(&scratch)?.advance(&scratch, position, |_| ())?;
+        scratch.fold(position)?;
         scratch.within(schema::create_for_reading)?;
         Ok(Self { folded: Arc::new(Folded { scratch: Mutex::new(scratch), _shared: shared }), position })
     }

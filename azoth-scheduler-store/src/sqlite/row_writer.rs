@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use rusqlite::{CachedStatement, Connection};
+use rusqlite::{CachedStatement, ffi};
 
+use super::cell;
+use super::tables::Tables;
 use super::task_row::{COLUMNS, Cells, WIDTH};
 use crate::error::StoreError;
 
@@ -39,7 +41,7 @@ impl Updates {
 /// Writes rows one after the other. It looks for a statement only where it is another one than before, and gives it only
 /// those cells that differ from the row before: tasks that are written together have most of them in common.
 pub(super) struct RowWriter<'a> {
-    conn: &'a Connection,
+    tables: &'a dyn Tables,
     updates: &'a mut Updates,
     insert: Option<Write<'a>>,
     update: Option<Write<'a>>,
@@ -54,8 +56,8 @@ struct Write<'a> {
 }
 
 impl<'a> RowWriter<'a> {
-    pub(super) fn new(conn: &'a Connection, updates: &'a mut Updates) -> Self {
-        Self { conn, updates, insert: None, update: None }
+    pub(super) fn new(tables: &'a dyn Tables, updates: &'a mut Updates) -> Self {
+        Self { tables, updates, insert: None, update: None }
     }
 
     /// Makes the row that holds `before`, or the one that is not there yet, hold `after`.
@@ -69,9 +71,17 @@ impl<'a> RowWriter<'a> {
     fn insert(&mut self, cells: &Cells) -> Result<(), StoreError> {
         let write = match &mut self.insert {
             Some(write) => write,
-            none => none.insert(Write::new(self.conn.prepare_cached(&INSERT)?, ALL)),
+            none => none.insert(Write::new(self.tables.derived(&INSERT)?, ALL)),
         };
-        write.row(cells)
+        write.row(cells).map_err(|error| {
+            if is_taken(&error) {
+                return cell::corrupt(format!(
+                    "event {} creates task {:?} a second time",
+                    cells.key, cells.id
+                ));
+            }
+            error.into()
+        })
     }
 
     fn change(&mut self, before: &Cells, after: &Cells) -> Result<(), StoreError> {
@@ -85,10 +95,10 @@ impl<'a> RowWriter<'a> {
             other => {
                 // What it was before goes back first.
                 *other = None;
-                other.insert(Write::new(self.conn.prepare_cached(self.updates.of(bits))?, bits))
+                other.insert(Write::new(self.tables.derived(self.updates.of(bits))?, bits))
             }
         };
-        write.row(after)
+        Ok(write.row(after)?)
     }
 }
 
@@ -98,7 +108,7 @@ impl<'a> Write<'a> {
     }
 
     /// Gives the statement the cells of its columns, in their order, and behind those of a change the key.
-    fn row(&mut self, cells: &Cells) -> Result<(), StoreError> {
+    fn row(&mut self, cells: &Cells) -> rusqlite::Result<()> {
         // What was given stays until something else is; after an error nobody knows what that is.
         let news = self.given.take().map_or(ALL, |given| cells.differing(&given));
         let values = cells.values();
@@ -117,6 +127,12 @@ impl<'a> Write<'a> {
         self.given = Some(cells.clone());
         Ok(())
     }
+}
+
+/// Whether another row has a name, or a key.
+fn is_taken(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error().map(|error| error.extended_code);
+    code == Some(ffi::SQLITE_CONSTRAINT_UNIQUE) || code == Some(ffi::SQLITE_CONSTRAINT_PRIMARYKEY)
 }
 
 fn columns_in(bits: u64) -> impl Iterator<Item = usize> {

@@ -14,6 +14,9 @@ pub(super) const LAYOUT: u32 = 1;
 /// The layout of the derived tables; a file with another one has them made anew when it is opened.
 pub(super) const PROJECTION_LAYOUT: u32 = 1;
 
+/// The first letters of every derived table, and of what stands beside it.
+pub(super) const PROJECTION: &str = "azoth_p_";
+
 /// A table, index or trigger of ours.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Object {
@@ -56,7 +59,7 @@ pub(super) fn create(conn: &Connection) -> Result<(), StoreError> {
 
 /// Makes the derived tables, and of their indexes those that folding reads by.
 pub(super) fn create_for_folding(conn: &Connection) -> Result<(), StoreError> {
-    for object in DERIVED.iter().filter(|object| object.is_table() || FOLDED_BY.contains(&object.name)) {
+    for object in derived_tables().chain(indexes_for_folding()) {
         conn.execute_batch(object.sql)?;
     }
     Ok(())
@@ -76,6 +79,11 @@ const FOLDED_BY: [&str; 2] = ["azoth_p_line", "azoth_p_ready"];
 /// The derived tables.
 pub(super) fn derived_tables() -> impl Iterator<Item = &'static Object> {
     DERIVED.iter().filter(|object| object.is_table())
+}
+
+/// The indexes that folding reads by.
+pub(super) fn indexes_for_folding() -> impl Iterator<Item = &'static Object> {
+    DERIVED.iter().filter(|object| FOLDED_BY.contains(&object.name))
 }
 
 /// What stands beside the derived tables: their indexes.

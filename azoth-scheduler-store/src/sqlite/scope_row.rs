@@ -7,6 +7,7 @@ use azoth_scheduler_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::cell;
+use super::tables::Tables;
 use crate::codec;
 use crate::error::StoreError;
 
@@ -80,9 +81,9 @@ impl ScopeCells {
     }
 
     /// Writes the row, over the one with the same key.
-    pub(super) fn write(&self, conn: &Connection) -> Result<(), StoreError> {
+    pub(super) fn write(&self, tables: &dyn Tables) -> Result<(), StoreError> {
         let cells = params![self.key, self.kind, self.name, self.last, self.paused_until, self.state];
-        let rows = conn.prepare_cached(WRITE)?.execute(cells)?;
+        let rows = tables.derived(WRITE)?.execute(cells)?;
         assert_eq!(rows, 1, "a scope is one row");
         Ok(())
     }
@@ -101,9 +102,8 @@ impl ScopeCells {
 }
 
 /// A scope, by the unique index of kind and name.
-pub(super) fn by_scope(conn: &Connection, scope: &Scope) -> Result<Option<ScopeEntry>, StoreError> {
-    let cells =
-        conn.prepare_cached(&by_scope_sql())?.query_row(cells_of(scope), ScopeCells::read).optional()?;
+pub(super) fn by_scope(tables: &dyn Tables, scope: &Scope) -> Result<Option<ScopeEntry>, StoreError> {
+    let cells = tables.derived(&by_scope_sql())?.query_row(cells_of(scope), ScopeCells::read).optional()?;
     cells.map(ScopeCells::entry).transpose()
 }
 
@@ -112,9 +112,9 @@ pub(super) fn by_scope_sql() -> String {
 }
 
 /// The rows of all scopes, in the order of kinds and names.
-pub(super) fn all(conn: &Connection) -> Result<Vec<ScopeCells>, StoreError> {
+pub(super) fn all(tables: &dyn Tables) -> Result<Vec<ScopeCells>, StoreError> {
     let mut statement =
-        conn.prepare_cached(&format!("SELECT {COLUMNS} FROM azoth_p_scopes ORDER BY kind, name"))?;
+        tables.derived(&format!("SELECT {COLUMNS} FROM azoth_p_scopes ORDER BY kind, name"))?;
     let rows = statement.query_map([], ScopeCells::read)?;
     Ok(rows.collect::<Result<_, _>>()?)
 }

@@ -6,10 +6,10 @@ use azoth_scheduler_core::id::ConcurrencyKey;
 use azoth_scheduler_core::scope::Scope;
 use azoth_scheduler_core::task::TaskDefinition;
 use azoth_scheduler_core::time::Timestamp;
-use rusqlite::Connection;
 
 use super::line;
 use super::scope_row::{self, ScopeCells, ScopeEntry};
+use super::tables::Tables;
 use crate::error::StoreError;
 
 /// Scopes by what they mean.
@@ -34,11 +34,11 @@ impl Scopes {
     /// A scope, from memory or from its row; `None` where nothing was said of it.
     pub(super) fn get(
         &mut self,
-        conn: &Connection,
+        tables: &dyn Tables,
         scope: &Scope,
     ) -> Result<Option<&ScopeEntry>, StoreError> {
         if !self.met.contains_key(scope) {
-            let entry = scope_row::by_scope(conn, scope)?;
+            let entry = scope_row::by_scope(tables, scope)?;
             self.met.insert(scope.clone(), Slot { entry, written: true });
         }
         Ok(self.met.get(scope).and_then(|slot| slot.entry.as_ref()))
@@ -69,12 +69,12 @@ impl Scopes {
     /// A start counts against the rate of every scope of the task.
     pub(super) fn spend(
         &mut self,
-        conn: &Connection,
+        tables: &dyn Tables,
         definition: &TaskDefinition,
         at: Timestamp,
     ) -> Result<(), StoreError> {
         for scope in Scope::all_of(definition) {
-            let limited = self.get(conn, &scope)?.filter(|entry| entry.state.limits().rate.is_some());
+            let limited = self.get(tables, &scope)?.filter(|entry| entry.state.limits().rate.is_some());
             if let Some(mut entry) = limited.cloned() {
                 entry.state.spend(at);
                 self.put(entry);
@@ -85,22 +85,29 @@ impl Scopes {
 
     /// Writes the rows of all scopes that changed, then lets into the due index who may be claimed now. The rows of the
     /// tasks stand there by then. Whether there was anything to be written.
-    pub(super) fn flush(&mut self, conn: &Connection) -> Result<bool, StoreError> {
+    pub(super) fn flush(&mut self, tables: &dyn Tables) -> Result<bool, StoreError> {
         let some = self.is_unwritten();
+        self.flush_some(tables, usize::MAX)?;
+        Ok(some)
+    }
+
+    /// As [`flush`](Self::flush), but settles at most so many lines; says whether there are more.
+    pub(super) fn flush_some(&mut self, tables: &dyn Tables, lines: usize) -> Result<bool, StoreError> {
         for scope in self.unwritten.drain(..) {
             let Some(slot) = self.met.get_mut(&scope).filter(|slot| !slot.written) else { continue };
             if let Some(entry) = &slot.entry {
-                ScopeCells::of(entry).write(conn)?;
+                ScopeCells::of(entry).write(tables)?;
             }
             slot.written = true;
         }
         if std::mem::take(&mut self.all_lines) {
-            self.lines.extend(line::keys(conn)?);
+            self.lines.extend(line::keys(tables)?);
         }
-        for key in std::mem::take(&mut self.lines) {
-            line::settle(conn, self, &key)?;
+        for _ in 0..lines {
+            let Some(key) = self.lines.pop_first() else { break };
+            line::settle(tables, self, &key)?;
         }
-        Ok(some)
+        Ok(!self.lines.is_empty())
     }
 
     /// Whether there is anything to be written.

@@ -12,8 +12,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rusqlite::{Connection, OpenFlags};
 
+use super::base::Base;
 use super::error::of_file;
+use super::fold::REPLAY_PAGE_EVENTS;
 use super::open::{Place, private_file, settle};
+use super::replay::Replay;
 use super::schema;
 use super::upkeep::{beside, io_error};
 use crate::error::StoreError;
@@ -26,46 +29,31 @@ pub(super) struct Scratch {
     path: PathBuf,
 }
 
-/// What may be done with the file that is attached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Origin {
-    ReadOnly,
-    Writable,
-}
-
 impl Scratch {
     /// Makes empty derived tables beside a file.
-    pub(super) fn open(place: &Place, origin: Origin) -> Result<Self, StoreError> {
+    pub(super) fn open(place: &Place) -> Result<Self, StoreError> {
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let path = beside(&place.path, &format!("-scratch-{}-{number}", std::process::id()));
         // One that is left is of a process of our number that was killed.
         let _ = fs::remove_file(&path);
         private_file(&path).map_err(|error| io_error(&path, &error))?;
         let mut scratch = Self { conn: None, path };
-        let conn = scratch.connect(place, origin).map_err(|error| of_file(error, &place.path))?;
+        let conn = scratch.connect(place).map_err(|error| of_file(error, &place.path))?;
         scratch.conn = Some(conn);
         Ok(scratch)
     }
 
-    fn connect(&self, place: &Place, origin: Origin) -> Result<Connection, StoreError> {
+    fn connect(&self, place: &Place) -> Result<Connection, StoreError> {
         let flags =
             OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
         let conn = Connection::open_with_flags(&self.path, flags)?;
         settle(&conn)?;
-        // Nobody needs the scratch after a crash, and nobody else opens it. What is copied out of it is checked then.
+        // Nobody needs the scratch after a crash, and nobody else opens it.
         conn.execute_batch(
             "PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF; PRAGMA main.locking_mode = EXCLUSIVE;
              PRAGMA ignore_check_constraints = ON;",
         )?;
-        let mode = match origin {
-            Origin::ReadOnly => "ro",
-            Origin::Writable => "rw",
-        };
-        conn.execute("ATTACH ?1 AS origin", [place.uri(mode)])?;
-        if origin == Origin::Writable {
-            place.settle_writes(&conn, "origin.")?;
-            conn.execute_batch("PRAGMA legacy_alter_table = ON")?;
-        }
+        conn.execute("ATTACH ?1 AS origin", [place.uri()])?;
         schema::create_for_folding(&conn)?;
         Ok(conn)
     }
@@ -83,6 +71,23 @@ impl Scratch {
         let done = work(&tx)?;
         tx.commit()?;
         Ok(done)
+    }
+
+    /// Folds the log into it, up to this event.
+    pub(super) fn fold(&self, through: u64) -> Result<(), StoreError> {
+        let mut replay = self.within(|conn| {
+            let base = Base::read(conn)?;
+            base.load(conn)?;
+            Replay::behind(base.position, conn)
+        })?;
+        while replay.position() < through {
+            self.within(|conn| {
+                let page = replay.position().saturating_add(REPLAY_PAGE_EVENTS as u64);
+                replay.advance(conn, page.min(through))?;
+                if replay.fold.is_full() { replay.fold.flush(conn) } else { Ok(()) }
+            })?;
+        }
+        self.within(|conn| replay.fold.flush(conn))
     }
 }
 

@@ -1,100 +1,74 @@
-//! Derived tables that are made beside those in use, and then take their place.
-//!
-//! They are filled from a scratch in small transactions: what has yet to be copied stands in a table of the scratch, at first
-//! every row, then those that changed meanwhile, which triggers note.
+//! Derived tables that are made beside those in use, and then take a place: that of the projection, or of a snapshot.
 
-use rusqlite::Connection;
+use rusqlite::{CachedStatement, Connection};
 
-use super::schema::{self, Object};
+use super::schema::{self, PROJECTION};
+use super::tables::Tables;
 use crate::error::StoreError;
 
-/// So many rows are copied in one transaction.
-pub(super) const COPY_ROWS: usize = 1_000;
-
-/// A derived table and the one that is to take its place.
-struct Pair {
-    object: &'static Object,
-    shadow: String,
-    /// The columns of the primary key, in order.
-    key: Vec<String>,
+/// The shadows of the derived tables. Their names differ from those of the tables in use by the first letters.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shadow<'a> {
+    conn: &'a Connection,
+    letters: &'static str,
 }
 
-/// All derived tables, as a scratch has them, and their shadows in the file.
-pub(super) struct Shadow {
-    pairs: Vec<Pair>,
-}
-
-impl Shadow {
-    /// Makes the shadows, empty, in place of those that somebody left behind. Inside a write transaction.
-    pub(super) fn create(conn: &Connection, prefix: &str) -> Result<Self, StoreError> {
-        // What the scratch holds was not checked, what is copied out of it is.
-        conn.execute_batch("PRAGMA ignore_check_constraints = OFF")?;
-        let mut pairs = Vec::new();
+impl<'a> Shadow<'a> {
+    /// Makes them, empty, in place of those that somebody left behind. Inside a write transaction.
+    pub(super) fn create(conn: &'a Connection, letters: &'static str) -> Result<Self, StoreError> {
+        let shadow = Self { conn, letters };
         for object in schema::derived_tables() {
-            let shadow = object.name.replacen("azoth_p_", prefix, 1);
-            let sql = object.sql.replacen(object.name, &format!("origin.{shadow}"), 1);
-            conn.execute_batch(&format!("DROP TABLE IF EXISTS origin.{shadow}; {sql}"))?;
-            pairs.push(Pair { object, shadow, key: schema::primary_key(conn, object.name)? });
+            let name = shadow.renamed(object.name);
+            conn.execute_batch(&format!("DROP TABLE IF EXISTS {name}; {}", shadow.renamed(object.sql)))?;
         }
-        Ok(Self { pairs })
+        for index in schema::indexes_for_folding() {
+            conn.execute_batch(&shadow.renamed(index.sql))?;
+        }
+        Ok(shadow)
     }
 
-    /// Notes every row of the scratch, and from now on every one that changes. Inside a transaction.
-    pub(super) fn track(&self, conn: &Connection) -> Result<(), StoreError> {
-        for Pair { object: Object { name, .. }, key, .. } in &self.pairs {
-            let columns = key.join(", ");
-            // No conflict clause: that of the statement that fires the trigger would take its place.
-            let note = |row: &str| {
-                let of = key.iter().map(|column| format!("{row}.{column}")).collect::<Vec<_>>().join(", ");
-                format!(
-                    "INSERT INTO changed_{name} SELECT {of}
-                     WHERE ({of}) NOT IN (SELECT {columns} FROM changed_{name})"
-                )
-            };
-            let (new, old) = (note("NEW"), note("OLD"));
-            conn.execute_batch(&format!(
-                "CREATE TABLE changed_{name} ({columns}, PRIMARY KEY ({columns})) WITHOUT ROWID;
-                 CREATE TABLE page_{name} ({columns}, PRIMARY KEY ({columns})) WITHOUT ROWID;
-                 INSERT INTO changed_{name} SELECT {columns} FROM main.{name};
-                 CREATE TRIGGER inserted_{name} AFTER INSERT ON {name} BEGIN {new}; END;
-                 CREATE TRIGGER updated_{name} AFTER UPDATE ON {name} BEGIN {old}; {new}; END;
-                 CREATE TRIGGER deleted_{name} AFTER DELETE ON {name} BEGIN {old}; END;"
-            ))?;
+    /// What is said of the tables in use, said of the shadows.
+    pub(super) fn renamed(&self, text: &str) -> String {
+        text.replace(PROJECTION, self.letters)
+    }
+
+    /// Drops what only folding needs. Inside a write transaction.
+    pub(super) fn finish(&self) -> Result<(), StoreError> {
+        for index in schema::indexes_for_folding() {
+            self.conn.execute_batch(&format!("DROP INDEX {}", self.renamed(index.name)))?;
         }
         Ok(())
     }
 
-    /// Copies the next rows that were noted; says whether there may be more. Inside a write transaction.
-    pub(super) fn copy_some(&self, conn: &Connection) -> Result<bool, StoreError> {
-        let mut more = false;
-        for Pair { object: Object { name, .. }, shadow, key } in &self.pairs {
-            let key = key.join(", ");
-            let page = format!(
-                "INSERT INTO page_{name} SELECT {key} FROM changed_{name} ORDER BY {key} LIMIT {COPY_ROWS}"
-            );
-            more |= conn.execute(&page, [])? == COPY_ROWS;
-            let these = format!("WHERE ({key}) IN (SELECT {key} FROM page_{name})");
-            // A name that went from one row to another may meet the row that it has left.
-            conn.execute_batch(&format!(
-                "DELETE FROM origin.{shadow} {these};
-                 INSERT OR REPLACE INTO origin.{shadow} SELECT * FROM main.{name} {these};
-                 DELETE FROM changed_{name} {these};
-                 DELETE FROM page_{name};"
-            ))?;
-        }
-        Ok(more)
-    }
-
-    /// Puts the shadows in the place of the derived tables. Inside a write transaction.
-    pub(super) fn adopt(&self, conn: &Connection) -> Result<(), StoreError> {
-        for Pair { object: Object { name, .. }, shadow, .. } in &self.pairs {
-            conn.execute_batch(&format!(
-                "DROP TABLE IF EXISTS origin.{name}; ALTER TABLE origin.{shadow} RENAME TO {name};"
-            ))?;
+    /// Puts them, finished, in the place of the projection. Inside a write transaction.
+    pub(super) fn adopt(&self) -> Result<(), StoreError> {
+        for name in schema::derived_tables().map(|object| object.name) {
+            replace(self.conn, &self.renamed(name), name)?;
         }
         for object in schema::derived_beside_tables() {
-            conn.execute_batch(&object.sql.replacen(object.name, &format!("origin.{}", object.name), 1))?;
+            self.conn.execute_batch(object.sql)?;
         }
         Ok(())
     }
+}
+
+impl Tables for Shadow<'_> {
+    fn conn(&self) -> &Connection {
+        self.conn
+    }
+
+    fn derived(&self, sql: &str) -> rusqlite::Result<CachedStatement<'_>> {
+        self.conn.prepare_cached(&self.renamed(sql))
+    }
+}
+
+/// Gives a table the name of another one, which goes. Inside a write transaction.
+pub(super) fn replace(conn: &Connection, table: &str, place: &str) -> Result<(), StoreError> {
+    // Else the engine looks for the name in every view of the application, and fails where one is broken.
+    conn.execute_batch(&format!(
+        "PRAGMA legacy_alter_table = ON;
+         DROP TABLE IF EXISTS {place}; ALTER TABLE {table} RENAME TO {place};
+         PRAGMA legacy_alter_table = OFF;"
+    ))?;
+    Ok(())
 }

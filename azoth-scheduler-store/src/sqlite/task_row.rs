@@ -18,6 +18,7 @@ use rusqlite::{Connection, OptionalExtension, Row, ToSql};
 
 use super::cell::{self, IdCell, filled};
 use super::entry::{Entry, cancelling_in, checkpoint_in, disabled_in, disabling_in, pause_in, reported_in};
+use super::tables::Tables;
 use super::{log, wait_row};
 use crate::error::StoreError;
 
@@ -301,7 +302,8 @@ impl Cells {
     }
 
     /// The task of these cells; reads its definition and words from the log.
-    pub(super) fn entry(&self, conn: &Connection) -> Result<Entry, StoreError> {
+    pub(super) fn entry(&self, tables: &dyn Tables) -> Result<Entry, StoreError> {
+        let conn = tables.conn();
         let (definition, trace) = defined_at(conn, cell::number(self.defined, "azoth_p_tasks.defined")?)?;
         if priority_code(definition.priority) != self.priority {
             return Err(cell::unlawful("azoth_p_tasks.priority", self.priority));
@@ -334,7 +336,7 @@ impl Cells {
             },
             runs: cell::small(self.runs, "azoth_p_tasks.runs")?,
             moved_at: cell::instant(self.moved_at, "azoth_p_tasks.moved_at_ms")?,
-            waits_for: self.waits_for(conn, wait_row::WAITS)?,
+            waits_for: self.waits_for(tables, wait_row::WAITS)?,
             checkpoint: checkpoint
                 .map(|at| told(conn, at, "hold a checkpoint", checkpoint_in))
                 .transpose()?,
@@ -391,9 +393,9 @@ impl Cells {
     }
 
     /// Only what is blocked, or was when it was paused, waits for others.
-    fn waits_for(&self, conn: &Connection, sql: &str) -> Result<Vec<TaskId>, StoreError> {
+    fn waits_for(&self, tables: &dyn Tables, sql: &str) -> Result<Vec<TaskId>, StoreError> {
         match phase_of(self.phase)? {
-            PhaseKind::Blocked | PhaseKind::Paused => wait_row::waits(conn, sql, self.key),
+            PhaseKind::Blocked | PhaseKind::Paused => wait_row::waits(tables, sql, self.key),
             PhaseKind::Waiting
             | PhaseKind::Running
             | PhaseKind::Finished
@@ -476,17 +478,16 @@ pub(super) fn by_key_sql() -> &'static str {
 }
 
 /// The task of this key, by the primary key.
-pub(super) fn by_key(conn: &Connection, key: u64) -> Result<Option<Entry>, StoreError> {
-    let mut statement = conn.prepare_cached(by_key_sql())?;
-    let cells = statement.query_row([cell::int(key)], Cells::read).optional()?;
-    cells.map(|cells| cells.entry(conn)).transpose()
+pub(super) fn by_key(tables: &dyn Tables, key: u64) -> Result<Option<Entry>, StoreError> {
+    let cells = tables.derived(by_key_sql())?.query_row([cell::int(key)], Cells::read).optional()?;
+    cells.map(|cells| cells.entry(tables)).transpose()
 }
 
 /// The task of this id, by the unique index of `id`.
-pub(super) fn by_id(conn: &Connection, id: &TaskId) -> Result<Option<Entry>, StoreError> {
-    let key: Option<i64> = conn.prepare_cached(KEY)?.query_row([id.as_str()], |row| row.get(0)).optional()?;
+pub(super) fn by_id(tables: &dyn Tables, id: &TaskId) -> Result<Option<Entry>, StoreError> {
+    let key: Option<i64> = tables.derived(KEY)?.query_row([id.as_str()], |row| row.get(0)).optional()?;
     let Some(key) = key else { return Ok(None) };
-    by_key(conn, cell::number(key, "azoth_p_tasks.key")?)
+    by_key(tables, cell::number(key, "azoth_p_tasks.key")?)
 }
 
 /// The task that was last defined with this idempotency key.
@@ -498,8 +499,8 @@ pub(super) fn newest_with_key(conn: &Connection, key: &IdempotencyKey) -> Result
 }
 
 /// The key and the newest position of the task of this id, by the unique index of `id`.
-pub(super) fn place_of(conn: &Connection, id: &TaskId) -> Result<Option<(u64, u64)>, StoreError> {
-    let place = conn.prepare_cached(PLACE)?.query_row([id.as_str()], |row| Ok((row.get(0)?, row.get(1)?)));
+pub(super) fn place_of(tables: &dyn Tables, id: &TaskId) -> Result<Option<(u64, u64)>, StoreError> {
+    let place = tables.derived(PLACE)?.query_row([id.as_str()], |row| Ok((row.get(0)?, row.get(1)?)));
     let Some((key, last)) = place.optional()? else { return Ok(None) };
     Ok(Some((cell::number(key, "azoth_p_tasks.key")?, cell::number(last, "azoth_p_tasks.last_position")?)))
 }

@@ -4,19 +4,20 @@ use azoth_scheduler_core::id::TaskType;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::cell;
+use super::tables::Tables;
 use crate::error::StoreError;
 
 /// The key of a type, by the unique index of `name`.
-pub(super) fn key_of(conn: &Connection, name: &TaskType) -> Result<Option<u64>, StoreError> {
+pub(super) fn key_of(tables: &dyn Tables, name: &TaskType) -> Result<Option<u64>, StoreError> {
     let sql = "SELECT type FROM azoth_p_types WHERE name = ?1";
-    let cell = conn.prepare_cached(sql)?.query_row([name.as_str()], |row| row.get(0)).optional()?;
+    let cell = tables.derived(sql)?.query_row([name.as_str()], |row| row.get(0)).optional()?;
     cell.map(|cell| cell::number(cell, "azoth_p_types.type")).transpose()
 }
 
 /// Adds a type.
-pub(super) fn add(conn: &Connection, key: u64, name: &str) -> Result<(), StoreError> {
+pub(super) fn add(tables: &dyn Tables, key: u64, name: &str) -> Result<(), StoreError> {
     let sql = "INSERT INTO azoth_p_types (type, name) VALUES (?1, ?2)";
-    conn.prepare_cached(sql)?.execute(params![cell::int(key), name])?;
+    tables.derived(sql)?.execute(params![cell::int(key), name])?;
     Ok(())
 }
 

@@ -16,7 +16,7 @@ use super::head::Head;
 use super::log::{LogRow, row_known_at};
 use super::log_check::{Findings, LogCheck};
 use super::open::Place;
-use super::scratch::{Origin, Scratch};
+use super::scratch::Scratch;
 use super::upkeep::{Upkeep, Work};
 use super::{cell, compare, consumer, schema, task_row};
 use crate::error::StoreError;
@@ -45,11 +45,10 @@ pub(super) struct Verification {
 impl Verification {
     /// Before the first event that is there.
     pub(super) fn start(place: &Place) -> Result<Self, StoreError> {
-        let scratch = Scratch::open(place, Origin::ReadOnly)?;
+        let scratch = Scratch::open(place)?;
         let mut log = LogCheck::start(scratch.conn(), "origin")?;
         log.findings.add_altered(scratch.within(|conn| schema::altered_beside(conn, "origin"))?);
-        let mut replay = Replay::default();
-        scratch.within(|conn| replay.start(conn, &log))?;
+        let replay = scratch.within(|conn| Replay::start(conn, &log))?;
         Ok(Self { scratch, log, replay })
     }
 
@@ -80,7 +79,6 @@ impl Verification {
 }
 
 /// What the events of the log add up to, and what each must have found.
-#[derive(Default)]
 struct Replay {
     fold: Fold,
     /// The task whose events are read, and its book.
@@ -91,19 +89,23 @@ struct Replay {
 
 impl Replay {
     /// Starts from what the log begins with.
-    fn start(&mut self, conn: &Connection, log: &LogCheck) -> Result<(), StoreError> {
+    fn start(conn: &Connection, log: &LogCheck) -> Result<Self, StoreError> {
         log.base.load(conn)?;
+        let mut already = HashMap::new();
         let mut statement = conn.prepare("SELECT execution FROM main.azoth_p_tasks WHERE phase = 1")?;
         for running in statement.query_map([], |row| row.get(0))? {
-            self.running.insert(cell::execution(running?), log.base.position);
+            already.insert(cell::execution(running?), log.base.position);
         }
-        Ok(())
+        let (fold, ledger) = (Fold::start(conn)?, Ledger::default());
+        Ok(Self { fold, subject: 0, ledger, running: already })
     }
 
     /// The next page of the log; says whether there may be another one.
     fn page(&mut self, conn: &Connection, log: &mut LogCheck) -> Result<bool, StoreError> {
         let more = log.page(conn, |row, event, findings| self.event(conn, row, event, findings))?;
-        self.fold.flush_some(conn)?;
+        if self.fold.is_full() {
+            self.fold.flush(conn)?;
+        }
         Ok(more)
     }
 
@@ -120,7 +122,7 @@ impl Replay {
             self.subject = row.subject;
             self.close_book(findings);
         }
-        match self.fold.add(conn, row, event) {
+        match self.fold.add_and_tell(conn, row.stand(), event) {
             Ok(None) => {}
             Ok(Some((before, after))) => {
                 let before = before.as_ref().map(|entry| &entry.state);

@@ -5,6 +5,7 @@ use rusqlite::{Connection, params};
 
 use super::cell;
 use super::entry::Entry;
+use super::tables::Tables;
 use crate::error::StoreError;
 
 /// One seek in `azoth_p_waits_by_dependency`, and one for each waiter.
@@ -26,10 +27,10 @@ pub(super) fn are_any(conn: &Connection) -> Result<bool, StoreError> {
 }
 
 /// Writes for whom a task waits, in the place of what was there.
-pub(super) fn write(conn: &Connection, entry: &Entry) -> Result<(), StoreError> {
+pub(super) fn write(tables: &dyn Tables, entry: &Entry) -> Result<(), StoreError> {
     let key = cell::int(entry.key);
-    conn.prepare_cached("DELETE FROM azoth_p_waits WHERE task = ?1")?.execute([key])?;
-    let mut insert = conn.prepare_cached("INSERT INTO azoth_p_waits (task, dependency) VALUES (?1, ?2)")?;
+    tables.derived("DELETE FROM azoth_p_waits WHERE task = ?1")?.execute([key])?;
+    let mut insert = tables.derived("INSERT INTO azoth_p_waits (task, dependency) VALUES (?1, ?2)")?;
     for dependency in &entry.state.waits_for {
         insert.execute(params![key, dependency.as_str()])?;
     }
@@ -37,8 +38,8 @@ pub(super) fn write(conn: &Connection, entry: &Entry) -> Result<(), StoreError> 
 }
 
 /// For whom the task with this key waits, ordered by their ids: now by [`WAITS`], then by [`WAITS_IN_SNAPSHOT`].
-pub(super) fn waits(conn: &Connection, sql: &str, key: i64) -> Result<Vec<TaskId>, StoreError> {
-    names(conn, sql, &key)
+pub(super) fn waits(tables: &dyn Tables, sql: &str, key: i64) -> Result<Vec<TaskId>, StoreError> {
+    names(tables, sql, &key)
 }
 
 /// Those that wait for a task, the oldest first.
@@ -46,8 +47,8 @@ pub(super) fn waiters(conn: &Connection, dependency: &TaskId) -> Result<Vec<Task
     names(conn, WAITERS, &dependency.as_str())
 }
 
-fn names(conn: &Connection, sql: &str, of: &dyn rusqlite::ToSql) -> Result<Vec<TaskId>, StoreError> {
-    let mut statement = conn.prepare_cached(sql)?;
+fn names(tables: &dyn Tables, sql: &str, of: &dyn rusqlite::ToSql) -> Result<Vec<TaskId>, StoreError> {
+    let mut statement = tables.derived(sql)?;
     let rows = statement.query_map([of], |row| row.get::<_, String>(0))?;
     rows.map(|name| {
         TaskId::new(name?).map_err(|error| cell::corrupt(format!("a row that says who waits: {error}")))

@@ -63,6 +63,17 @@ pub(in crate::codec) struct TaskScheduled<'a> {
     trace: Option<Trace>,
 }
 
+/// What a [`TaskScheduled`] begins with.
+#[cfg(feature = "sqlite")]
+#[derive(Deserialize)]
+pub(in crate::codec) struct ScheduledBegin<'a> {
+    #[expect(dead_code, reason = "it stands before the type")]
+    task: &'a str,
+    #[expect(dead_code, reason = "it stands before the type")]
+    change: Change,
+    pub(in crate::codec) task_type: &'a str,
+}
+
 #[derive(Serialize, Deserialize)]
 pub(in crate::codec) struct ExecutionStarted {
     execution: Id,

@@ -20,6 +20,8 @@ use azoth_scheduler_core::id::{NameError, TaskId};
 use azoth_scheduler_core::scope::RATE_PER_MS_MAX;
 use azoth_scheduler_core::time::{Timestamp, TimestampError};
 
+#[cfg(feature = "sqlite")]
+pub(super) use self::event::ScheduledBegin;
 pub(super) use self::event::{
     CheckpointSaved, ClockCorrected, DependencyEnded, ExecutionAbandoned, ExecutionStarted,
     OccurrencesPassed, ProgressReported, Record, RunRequested, TaskCancelled, TaskDisabled, TaskEventEmitted,

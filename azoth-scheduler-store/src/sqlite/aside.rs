@@ -1,0 +1,213 @@
+//! Events that are put aside until other tasks are done with, in parts of neighbouring tasks.
+//!
+//! They are in a file without a name in the folder of the database, since what tasks carry must not show up elsewhere; it is
+//! gone with the process. It is made when there is something to put into it.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use azoth_scheduler_core::time::Timestamp;
+
+use super::cell;
+use super::log::{Passing, Stand};
+use super::upkeep::io_error;
+use crate::error::StoreError;
+
+/// The events that were put aside.
+#[derive(Debug)]
+pub(super) struct Aside {
+    folder: PathBuf,
+    file: Option<File>,
+    /// So many keys belong to a part.
+    width: u64,
+    parts: BTreeMap<u64, Part>,
+    /// How many events there are.
+    events: u64,
+    /// Where the next chunk goes.
+    end: u64,
+}
+
+/// The events of some tasks, in order.
+#[derive(Debug, Default)]
+pub(super) struct Part {
+    chunks: Vec<Chunk>,
+    /// What is not in the file yet.
+    rest: Vec<u8>,
+}
+
+/// A piece of the file that begins and ends with an event.
+#[derive(Clone, Copy, Debug)]
+struct Chunk {
+    at: u64,
+    bytes: usize,
+}
+
+impl Aside {
+    /// For events up to this one. A part has those of so many keys, and no more tasks are in memory for it.
+    pub(super) fn new(database: &Path, through: u64, keys: u64) -> Self {
+        let folder = database.parent().unwrap_or(Path::new("/")).to_owned();
+        let width = through.div_ceil(PARTS_MAX).max(keys);
+        Self { folder, file: None, width, parts: BTreeMap::new(), events: 0, end: 0 }
+    }
+
+    /// How many events are there.
+    pub(super) fn events(&self) -> u64 {
+        self.events
+    }
+
+    /// Puts one more event aside.
+    pub(super) fn put(&mut self, event: &Passing<'_>) -> Result<(), StoreError> {
+        let part = self.parts.entry(event.stand.subject / self.width).or_default();
+        write_event(event, &mut part.rest);
+        self.events += 1;
+        if part.rest.len() < CHUNK_BYTES {
+            return Ok(());
+        }
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => none
+                .insert(tempfile::tempfile_in(&self.folder).map_err(|error| io_error(&self.folder, &error))?),
+        };
+        file.write_all(&part.rest).map_err(|error| io_error(&self.folder, &error))?;
+        part.chunks.push(Chunk { at: self.end, bytes: part.rest.len() });
+        self.end += part.rest.len() as u64;
+        part.rest.clear();
+        Ok(())
+    }
+
+    /// The next part, that of the lowest keys first.
+    pub(super) fn next_part(&mut self) -> Option<Part> {
+        self.parts.pop_first().map(|(_, part)| part)
+    }
+
+    /// Hands on the events of a part.
+    pub(super) fn each(
+        &mut self,
+        part: Part,
+        mut each: impl FnMut(Passing<'_>) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let Part { chunks, rest } = part;
+        let mut read = Vec::with_capacity(2 * CHUNK_BYTES);
+        for chunk in chunks {
+            self.read(chunk, &mut read).map_err(|error| io_error(&self.folder, &error))?;
+            self.events -= each_event(&read, &mut each)?;
+        }
+        self.events -= each_event(&rest, &mut each)?;
+        Ok(())
+    }
+
+    fn read(&mut self, chunk: Chunk, into: &mut Vec<u8>) -> io::Result<()> {
+        let file = self.file.as_mut().ok_or(io::ErrorKind::NotFound)?;
+        file.seek(SeekFrom::Start(chunk.at))?;
+        into.clear();
+        let read = file.take(chunk.bytes as u64).read_to_end(into)?;
+        if read == chunk.bytes { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+    }
+}
+
+/// Hands on the events in these bytes, and says how many they were.
+fn each_event(
+    mut bytes: &[u8],
+    each: &mut impl FnMut(Passing<'_>) -> Result<(), StoreError>,
+) -> Result<u64, StoreError> {
+    let mut events = 0;
+    while !bytes.is_empty() {
+        let event = read_event(&mut bytes)
+            .ok_or_else(|| cell::corrupt("an event that was put aside is not as it was"))?;
+        each(event)?;
+        events += 1;
+    }
+    Ok(events)
+}
+
+/// Positions, the instant, the kind, the length of the record and the record; numbers little endian, 0 for no position.
+fn write_event(event: &Passing<'_>, to: &mut Vec<u8>) {
+    let Passing { stand: Stand { position, at, subject, previous }, kind, record } = event;
+    to.extend(position.to_le_bytes());
+    to.extend(at.unix_ms().to_le_bytes());
+    to.extend(subject.to_le_bytes());
+    to.extend(previous.unwrap_or(0).to_le_bytes());
+    to.push(*kind);
+    to.extend((record.len() as u64).to_le_bytes());
+    to.extend_from_slice(record);
+}
+
+fn read_event<'bytes>(bytes: &mut &'bytes [u8]) -> Option<Passing<'bytes>> {
+    let position = u64::from_le_bytes(take(bytes)?);
+    let at = Timestamp::from_unix_ms(i64::from_le_bytes(take(bytes)?)).ok()?;
+    let subject = u64::from_le_bytes(take(bytes)?);
+    let previous = Some(u64::from_le_bytes(take(bytes)?)).filter(|previous| *previous > 0);
+    let [kind] = take(bytes)?;
+    let length = usize::try_from(u64::from_le_bytes(take(bytes)?)).ok()?;
+    let (record, rest) = bytes.split_at_checked(length)?;
+    *bytes = rest;
+    Some(Passing { stand: Stand { position, at, subject, previous }, kind, record })
+}
+
+fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
+    let (taken, rest) = bytes.split_first_chunk()?;
+    *bytes = rest;
+    Some(*taken)
+}
+
+/// There are at most so many parts; in a longer log each has more keys.
+const PARTS_MAX: u64 = 1_024;
+/// A part is written in pieces of this size, or a little more.
+const CHUNK_BYTES: usize = 16 * 1_024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(position: u64, subject: u64, record: &[u8]) -> Passing<'_> {
+        let previous = (position != subject).then_some(subject);
+        let at = Timestamp::from_unix_ms(-5).unwrap();
+        Passing { stand: Stand { position, at, subject, previous }, kind: 3, record }
+    }
+
+    #[test]
+    fn events_come_back_by_tasks_and_in_order_from_memory_and_from_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut aside = Aside::new(&folder.path().join("scheduler.db"), 100_000, 30_000);
+        let (long, short) = (vec![7; CHUNK_BYTES], vec![9]);
+        let put = [
+            event(40_000, 40_000, &long),
+            event(40_001, 5, &short),
+            event(40_002, 40_000, &short),
+            event(40_003, 40_003, &[]),
+        ];
+        for event in &put {
+            aside.put(event).unwrap();
+        }
+        assert_eq!((aside.events(), aside.file.is_some()), (4, true));
+        let mut parts = Vec::new();
+        while let Some(part) = aside.next_part() {
+            let mut positions = Vec::new();
+            aside
+                .each(part, |event| {
+                    let was = put.iter().find(|put| put.stand == event.stand).unwrap();
+                    assert_eq!((was.kind, was.record), (event.kind, event.record));
+                    positions.push(event.stand.position);
+                    Ok(())
+                })
+                .unwrap();
+            parts.push(positions);
+        }
+        assert_eq!(parts, [vec![40_001], vec![40_000, 40_002, 40_003]]);
+        assert_eq!(aside.events(), 0);
+        let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
+        assert!(left.is_empty(), "the file has no name: {left:?}");
+    }
+
+    #[test]
+    fn bytes_that_are_no_event_are_refused() {
+        let mut bytes = Vec::new();
+        write_event(&event(3, 3, b"record"), &mut bytes);
+        for length in 1..bytes.len() {
+            assert!(each_event(&bytes[..length], &mut |_| Ok(())).is_err(), "{length} bytes");
+        }
+        assert_eq!(each_event(&bytes, &mut |_| Ok(())).unwrap(), 1);
+    }
+}

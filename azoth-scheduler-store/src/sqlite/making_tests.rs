@@ -1,0 +1,68 @@
+//! Rebuilds and cuts with room for three tasks at a time.
+
+use std::num::{NonZeroU32, NonZeroU64};
+
+use azoth_scheduler_core::command::{Command, OnConflict, ScopeCommand, ScopeWish};
+use azoth_scheduler_core::schedule::Schedule;
+use azoth_scheduler_core::scope::{Limits, LimitsChange, Rate, Scope};
+use azoth_scheduler_core::testing::{actor, at, claim, complete, definition, schedule, succeeded};
+use proptest::prelude::*;
+
+use super::*;
+use crate::conformance::random_walk;
+use crate::{Batch, MemoryStore, Store};
+
+fn store(folder: &tempfile::TempDir) -> SqliteStore {
+    let mut options = SqliteOptions::new().synchronous(Synchronous::Normal).allow_old_sqlite(true);
+    options.tasks_folded_at_once = 3;
+    SqliteStore::open_with(folder.path().join("scheduler.db"), options).expect("the file can be opened")
+}
+
+fn wait_for(work: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime can be made").block_on(work);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// I5: nor does it matter how many tasks are put aside.
+    #[test]
+    fn a_file_that_is_folded_in_small_parts_answers_like_the_reference(seed in any::<u64>(), steps in 50..250usize) {
+        let folder = tempfile::tempdir().unwrap();
+        wait_for(random_walk(&MemoryStore::new(), &store(&folder), seed, steps));
+    }
+}
+
+/// More tasks than there is room for start before a rate is set and after, and end later still.
+#[tokio::test]
+async fn starts_before_a_rate_was_set_do_not_count_against_it_though_their_tasks_were_put_aside() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(&folder);
+    let names: Vec<String> = (0..12).map(|number| format!("task-{number}")).collect();
+    let say = async |commands: Vec<Command>, now| {
+        for answer in store.apply(Batch::new(commands, now)).await.unwrap().answers {
+            answer.unwrap();
+        }
+    };
+    let start = |tasks: &[String], first: u128| -> Vec<Command> {
+        (first..).zip(tasks).map(|(number, task)| claim(task, number).into()).collect()
+    };
+    let new = |task: &String| schedule(task, Schedule::immediate(), OnConflict::Redefine).into();
+    say(names.iter().map(new).collect(), at(0)).await;
+    say(start(&names[..8], 0), at(5)).await;
+    let scope = Scope::TaskType(definition(Schedule::immediate()).task_type);
+    let (count, hour) = (NonZeroU32::new(100).unwrap(), NonZeroU64::new(3_600_000).unwrap());
+    let change = LimitsChange::Set(Limits { rate: Rate::new(count, hour, count), ..Limits::default() });
+    let wish = ScopeWish::ChangeLimits { change, by: actor("ops") };
+    say(vec![ScopeCommand { scope, wish }.into()], at(10)).await;
+    say(start(&names[8..], 8), at(20)).await;
+    let ends = (0..).zip(&names).map(|(number, task)| complete(task, number, succeeded(), at(20)).into());
+    say(ends.collect(), at(30)).await;
+
+    let scopes = store.scopes().await.unwrap();
+    store.rebuild_projection().await.unwrap();
+    assert_eq!(store.scopes().await.unwrap(), scopes);
+    let report = store.verify().await.unwrap();
+    assert!(report.is_sound(), "{:?}", report.findings);
+}

@@ -1,0 +1,94 @@
+//! The tasks that a fold has in memory, and what the tables hold of each.
+
+use std::collections::HashMap;
+
+use super::entry::Entry;
+use super::task_row::Cells;
+
+/// A task, and what is written of it.
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) entry: Entry,
+    pub(super) row: TaskRow,
+    /// It waits for others, or did, and the rows that say so are not written.
+    pub(super) waits: bool,
+}
+
+/// What the table holds of a task.
+#[derive(Debug)]
+pub(super) enum TaskRow {
+    /// Nothing yet.
+    Missing,
+    /// The task as it is.
+    Same,
+    /// The task as it was.
+    Behind(Box<Cells>),
+}
+
+/// Tasks by their keys, side by side in memory that is used again.
+#[derive(Debug, Default)]
+pub(super) struct Slots {
+    places: HashMap<u64, usize>,
+    slots: Vec<Option<Slot>>,
+}
+
+impl Slots {
+    pub(super) fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    pub(super) fn holds(&self, key: u64) -> bool {
+        self.places.contains_key(&key)
+    }
+
+    pub(super) fn get(&mut self, key: u64) -> Option<&mut Slot> {
+        self.slots.get_mut(*self.places.get(&key)?)?.as_mut()
+    }
+
+    pub(super) fn at(&mut self, place: usize) -> Option<&mut Slot> {
+        self.slots.get_mut(place)?.as_mut()
+    }
+
+    pub(super) fn put(&mut self, slot: Slot) -> &mut Slot {
+        self.places.insert(slot.entry.key, self.slots.len());
+        self.slots.push(None);
+        self.slots.last_mut().expect("one was pushed just now").insert(slot)
+    }
+
+    pub(super) fn take(&mut self, key: u64) -> Option<Slot> {
+        self.slots.get_mut(self.places.remove(&key)?)?.take()
+    }
+
+    /// The places of those that are wanted, in the order of their keys.
+    pub(super) fn sorted(&self, wanted: impl Fn(&Slot) -> bool) -> Vec<usize> {
+        let slots = self.slots.iter().enumerate();
+        let wanted =
+            slots.filter_map(|(place, slot)| Some((slot.as_ref().filter(|slot| wanted(slot))?, place)));
+        let mut wanted: Vec<(u64, usize)> = wanted.map(|(slot, place)| (slot.entry.key, place)).collect();
+        wanted.sort_unstable();
+        wanted.into_iter().map(|(_, place)| place).collect()
+    }
+
+    pub(super) fn retain(&mut self, stays: impl Fn(&Slot) -> bool) {
+        for slot in &mut self.slots {
+            if let Some(gone) = slot.take_if(|slot| !stays(slot)) {
+                self.places.remove(&gone.entry.key);
+            }
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.places.clear();
+        self.slots.clear();
+    }
+}
+
+impl Slot {
+    /// Remembers what the row holds, before the task changes.
+    pub(super) fn note(&mut self) {
+        self.waits |= !self.entry.state.waits_for.is_empty();
+        if let TaskRow::Same = self.row {
+            self.row = TaskRow::Behind(Box::new(Cells::of(&self.entry)));
+        }
+    }
+}
