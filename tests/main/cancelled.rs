@@ -1,21 +1,12 @@
 //! Running tasks that are cancelled by another process.
-//!
-//! The process that runs them is this test binary itself, in the test named `child_..`, which does nothing without a file
-//! in its environment.
-
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Command, Stdio};
 
 use azoth_scheduler::prelude::*;
 
+use crate::child::{self, Child};
 use crate::support::assert_sound;
 
-const FILE: &str = "AZOTH_TEST_CANCELLED_FILE";
-
 fn tell(what: &str, task: &TaskId) {
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{what} {task}").unwrap();
-    out.flush().unwrap();
+    child::tell(format_args!("{what} {task}"));
 }
 
 /// Tells when its handler is dropped.
@@ -64,13 +55,12 @@ impl BlockingTaskHandler for Blocks {
 /// Goes on, once the others were stopped, until its input ends.
 #[tokio::test]
 async fn child_whose_tasks_are_cancelled() {
-    let Some(file) = std::env::var_os(FILE) else { return };
+    let Some(file) = child::file() else { return };
     let builder = Scheduler::builder(SqliteStore::open(file).unwrap());
     let scheduler = builder.with_task_handler(Waits).with_task_handler(Blocks).build().unwrap();
     let ended = scheduler.clone();
     std::thread::spawn(move || {
-        let mut line = String::new();
-        std::io::stdin().read_line(&mut line).unwrap();
+        child::input_ends();
         drop(ended.shutdown());
     });
     scheduler.run().await.unwrap();
@@ -87,31 +77,18 @@ async fn running_tasks_that_another_process_cancels_are_stopped_and_their_late_r
         let request = ScheduleTaskRequest::builder(kind).task_type(kind).immediate();
         client.schedule_task(request.build().unwrap()).await.unwrap();
     }
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["cancelled::child_whose_tasks_are_cancelled", "--exact", "--nocapture"])
-        .env(FILE, &file)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let told = BufReader::new(child.stdout.take().unwrap()).lines().map_while(std::result::Result::ok);
-    let mut told = told.filter_map(|line| {
-        let at = ["ran ", "stopped "].iter().filter_map(|word| line.find(word)).min()?;
-        Some(line[at..].to_owned())
-    });
-    let mut next_two = || {
-        let mut two: Vec<String> = told.by_ref().take(2).collect();
+    let mut child = Child::start("cancelled::child_whose_tasks_are_cancelled", &file);
+    let next_two = |child: &mut Child| {
+        let mut two = [child.hear(), child.hear()];
         two.sort();
         two
     };
-    assert_eq!(next_two(), ["ran blocks", "ran waits"]);
+    assert_eq!(next_two(&mut child), ["ran blocks", "ran waits"]);
     for kind in ["waits", "blocks"] {
         assert_eq!(client.cancel_task(kind, "enough").await.unwrap(), Said::Recorded);
     }
-    assert_eq!(next_two(), ["stopped blocks", "stopped waits"]);
-    drop(child.stdin.take());
-    assert!(child.wait().unwrap().success(), "the process goes on, and ends as it is told");
+    assert_eq!(next_two(&mut child), ["stopped blocks", "stopped waits"]);
+    assert!(child.wait().success(), "the process goes on, and ends as it is told");
     for kind in ["waits", "blocks"] {
         let history = client.task_history(kind).await.unwrap();
         let names: Vec<_> = history.iter().map(|recorded| recorded.event.name()).collect();

@@ -1,19 +1,13 @@
 //! A scheduler whose process is killed while tasks run, and the next one on the same file.
-//!
-//! The process that is killed is this test binary itself, in the test named `child_..`, which does nothing without a
-//! file in its environment.
 
-use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use azoth_scheduler::command::AbandonReason;
 use azoth_scheduler::prelude::*;
 
+use crate::child::{self, Child, tell};
 use crate::support::assert_sound;
 
-const FILE: &str = "AZOTH_TEST_SCHEDULER_FILE";
-const WISH: &str = "AZOTH_TEST_WISH_FILE";
 const TASKS: usize = 12;
 const SLOTS: usize = 3;
 
@@ -32,17 +26,11 @@ impl TaskHandler for Job {
         let left_by: Option<u32> = ctx.checkpoint()?;
         if self.hangs {
             ctx.save_checkpoint(&std::process::id()).await?;
-            tell(ctx.task_id())?;
+            tell(format_args!("ran {}", ctx.task_id()));
             std::future::pending::<()>().await;
         }
         Ok(TaskEvent::json("done", &left_by)?)
     }
-}
-
-fn tell(task: &TaskId) -> std::io::Result<()> {
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "ran {task}")?;
-    out.flush()
 }
 
 /// The lease is far longer than any test, so only the end of the process can tell that a worker is dead.
@@ -57,8 +45,8 @@ fn scheduler(file: &Path, hangs: bool) -> Scheduler {
 
 #[tokio::test]
 async fn child_that_is_killed_while_its_tasks_run() {
-    let Some(file) = std::env::var_os(FILE) else { return };
-    let scheduler = scheduler(file.as_ref(), true);
+    let Some(file) = child::file() else { return };
+    let scheduler = scheduler(&file, true);
     let request = |number| ScheduleTaskRequest::builder(format!("job-{number}")).task_type("job").immediate();
     for number in 0..TASKS {
         scheduler.schedule_task(request(number).build().unwrap()).await.unwrap();
@@ -68,31 +56,25 @@ async fn child_that_is_killed_while_its_tasks_run() {
 
 /// Runs the child until its slots are full, and kills it. Gives its process id.
 fn kill_one(file: &Path) -> u32 {
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["killed::child_that_is_killed_while_its_tasks_run", "--exact", "--nocapture"])
-        .env(FILE, file)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(|line| line.ok());
-    let running = lines.filter(|line| line.contains("ran job-")).take(SLOTS).count();
-    child.kill().unwrap();
-    child.wait().unwrap();
-    assert_eq!(running, SLOTS);
-    child.id()
+    let mut child = Child::start("killed::child_that_is_killed_while_its_tasks_run", file);
+    for _ in 0..SLOTS {
+        let told = child.hear();
+        assert!(told.starts_with("ran job-"), "{told}");
+    }
+    child.process.kill().unwrap();
+    child.process.wait().unwrap();
+    child.process.id()
 }
 
 /// Wishes the same once, and tells which task it is.
 #[tokio::test]
 async fn child_that_wishes_what_others_wish_too() {
-    let Some(file) = std::env::var_os(WISH) else { return };
+    let Some(file) = child::file() else { return };
     let client = Scheduler::builder(SqliteStore::open(file).unwrap()).build().unwrap();
     let wish = ScheduleTaskRequest::unnamed().task_type("job").one_time(4_000_000_000);
     let outcome =
         client.schedule_task(wish.unique_while_pending("invoice-7").build().unwrap()).await.unwrap();
-    println!("wished {} {}", outcome.task, outcome.is_created());
+    tell(format_args!("{} {}", outcome.task, outcome.is_created()));
 }
 
 /// I26.
@@ -101,24 +83,14 @@ async fn same_wish_of_several_processes_is_one_task() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("scheduler.db");
     let client = Scheduler::builder(SqliteStore::open(&file).unwrap()).build().unwrap();
-    let child = || {
-        Command::new(std::env::current_exe().unwrap())
-            .args(["killed::child_that_wishes_what_others_wish_too", "--exact", "--nocapture"])
-            .env(WISH, &file)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap()
-    };
+    let child = || Child::start("killed::child_that_wishes_what_others_wish_too", &file);
     let children = [child(), child(), child()];
     let mut wished = Vec::new();
-    for child in children {
-        let output = child.wait_with_output().unwrap();
-        let told = String::from_utf8(output.stdout).unwrap();
-        let line = told.lines().find_map(|line| line.split_once("wished ")).unwrap().1;
-        let (task, created) = line.split_once(' ').unwrap();
+    for mut child in children {
+        let told = child.hear();
+        let (task, created) = told.split_once(' ').unwrap();
         wished.push((task.to_owned(), created == "true"));
+        assert!(child.wait().success());
     }
     assert_eq!(wished.iter().filter(|(_, created)| *created).count(), 1, "{wished:?}");
     let tasks = client.list_tasks(&TaskFilter::new()).await.unwrap();

@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod cancelled;
+mod child;
 mod defects;
 mod enqueue;
 mod full_disk;

@@ -1,21 +1,14 @@
 //! A scheduler whose process stands still for longer than its lease, as on a machine that was suspended.
-//!
-//! The process that stands still is this test binary itself, in the test named `child_..`, which does nothing without a
-//! file in its environment.
 #![cfg(unix)]
 
-use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::SystemTime;
 
 use azoth_scheduler::prelude::*;
 use azoth_scheduler::{ManualClock, Timestamp};
 use azoth_scheduler_faults::process::{resume, stop};
 
+use crate::child::{self, Child, tell};
 use crate::support::assert_sound;
-
-const FILE: &str = "AZOTH_TEST_PAUSED_SCHEDULER_FILE";
 
 /// In the child it runs until it is cancelled; elsewhere it ends at once.
 struct Job {
@@ -30,7 +23,7 @@ impl TaskHandler for Job {
 
     async fn execute(&self, ctx: &TaskContext, _payload: &[u8]) -> TaskResult {
         if self.waits {
-            tell(&format!("ran {}", ctx.task_id()));
+            tell(format_args!("ran {}", ctx.task_id()));
             if ctx.task_id().as_str() == "first" {
                 ctx.cancelled().await;
                 tell("cancelled");
@@ -40,14 +33,9 @@ impl TaskHandler for Job {
     }
 }
 
-fn tell(what: &str) {
-    println!("say {what}");
-    let _ = std::io::stdout().flush();
-}
-
 #[tokio::test]
 async fn child_that_stands_still_while_its_task_runs() {
-    let Some(file) = std::env::var_os(FILE) else { return };
+    let Some(file) = child::file() else { return };
     let scheduler = Scheduler::builder(SqliteStore::open(file).unwrap())
         .with_task_handler(Job { waits: true })
         .with_lease(Duration::from_secs(1))
@@ -58,45 +46,13 @@ async fn child_that_stands_still_while_its_task_runs() {
     scheduler.run().await.unwrap();
 }
 
-struct Paused {
-    child: Child,
-    said: std::io::Lines<BufReader<std::process::ChildStdout>>,
-}
-
-impl Paused {
-    fn start(file: &Path) -> Self {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["paused::child_that_stands_still_while_its_task_runs", "--exact", "--nocapture"])
-            .env(FILE, file)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let said = BufReader::new(child.stdout.take().unwrap()).lines();
-        Self { child, said }
-    }
-
-    fn hear(&mut self) -> String {
-        let said = self.said.by_ref().map(std::result::Result::unwrap);
-        said.filter_map(|line| line.split_once("say ").map(|(_, said)| said.to_owned())).next().unwrap()
-    }
-}
-
-impl Drop for Paused {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn process_that_stood_still_beyond_its_lease_is_cancelled_and_goes_on_with_other_work() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("scheduler.db");
-    let mut paused = Paused::start(&file);
+    let mut paused = Child::start("paused::child_that_stands_still_while_its_task_runs", &file);
     assert_eq!(paused.hear(), "ran first");
-    stop(&paused.child);
+    stop(&paused.process);
 
     // Only the clock of the one who watches says that a lease has passed: the other process is not gone.
     // It is an hour slow, so that whatever it schedules is due for the other one too.
@@ -125,7 +81,7 @@ async fn process_that_stood_still_beyond_its_lease_is_cancelled_and_goes_on_with
     scheduler.shutdown().await;
     running.await.unwrap().unwrap();
 
-    resume(&paused.child);
+    resume(&paused.process);
     let mut paused = tokio::task::spawn_blocking(move || {
         assert_eq!(paused.hear(), "cancelled");
         paused

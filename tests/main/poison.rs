@@ -1,17 +1,13 @@
 //! A task that kills its process each time that it runs, and its neighbours, which do nothing wrong.
-//!
-//! The process that dies is this test binary itself, in the test named `child_..`, which does nothing without a file in its
-//! environment.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use azoth_scheduler::prelude::*;
 use azoth_scheduler::state::DisabledReason;
 
+use crate::child::{self, Child};
 use crate::support::assert_sound;
 
-const FILE: &str = "AZOTH_TEST_POISONED_FILE";
 const INNOCENTS: usize = 5;
 
 /// Takes the process down, or waits for that, or ends.
@@ -46,21 +42,13 @@ fn scheduler(file: &Path) -> Scheduler {
 
 #[tokio::test]
 async fn child_that_runs_until_idle_or_dies() {
-    let Some(file) = std::env::var_os(FILE) else { return };
-    scheduler(file.as_ref()).run_until_idle().await.unwrap();
+    let Some(file) = child::file() else { return };
+    scheduler(&file).run_until_idle().await.unwrap();
 }
 
 /// Whether the child came to its end.
 fn run_child(file: &Path) -> bool {
-    let status = Command::new(std::env::current_exe().unwrap())
-        .args(["poison::child_that_runs_until_idle_or_dies", "--exact"])
-        .env(FILE, file)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .unwrap();
-    status.success()
+    Child::start("poison::child_that_runs_until_idle_or_dies", file).wait().success()
 }
 
 #[tokio::test]

@@ -1,18 +1,13 @@
 //! Two schedulers in two processes of their own share one queue.
-//!
-//! The processes are this test binary itself, in the test named `child_..`, which does nothing without a file in its
-//! environment.
 
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 
 use azoth_scheduler::prelude::*;
 
+use crate::child::{self, Child};
 use crate::support::{Work, assert_sound, store_in, work};
 
-const FILE: &str = "AZOTH_TEST_SHARED_QUEUE_FILE";
 const TASKS: u64 = 10_000;
 /// Scheduled, started, executed, emitted.
 const EVENTS: u64 = 4 * TASKS;
@@ -21,7 +16,7 @@ const POLL: Duration = Duration::from_secs(3600);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn child_that_works_until_its_input_ends() {
-    let Some(file) = std::env::var_os(FILE) else { return };
+    let Some(file) = child::file() else { return };
     let scheduler = Scheduler::builder(SqliteStore::open(file).unwrap())
         .with_task_handler(Work::default())
         .with_max_concurrent_tasks(100)
@@ -30,10 +25,8 @@ async fn child_that_works_until_its_input_ends() {
         .unwrap();
     let input_ends = async {
         scheduler.wait_until_idle().await.unwrap();
-        let mut out = std::io::stdout();
-        writeln!(out, "ready").unwrap();
-        out.flush().unwrap();
-        tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new())).await.unwrap().unwrap();
+        child::tell("ready");
+        tokio::task::spawn_blocking(child::input_ends).await.unwrap();
         scheduler.shutdown().await;
     };
     let (ran, ()) = tokio::join!(scheduler.run(), input_ends);
@@ -42,16 +35,8 @@ async fn child_that_works_until_its_input_ends() {
 
 /// Starts a child, and returns once it waits for work.
 fn start_child(file: &Path) -> Child {
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["queue::child_that_works_until_its_input_ends", "--exact", "--nocapture"])
-        .env(FILE, file)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::inherit())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stdout.as_mut().unwrap()).lines();
-    assert!(lines.any(|line| line.unwrap().contains("ready")));
+    let mut child = Child::start("queue::child_that_works_until_its_input_ends", file);
+    assert_eq!(child.hear(), "ready");
     child
 }
 
@@ -69,9 +54,8 @@ async fn two_processes_share_a_queue_and_run_each_task_once() {
     }
     let done = head.wait_for(|head| head.number() >= EVENTS);
     tokio::time::timeout(Duration::from_secs(300), done).await.expect("the queue is worked off").unwrap();
-    for mut child in children {
-        drop(child.stdin.take());
-        assert!(child.wait().unwrap().success(), "no error reached it");
+    for child in children {
+        assert!(child.wait().success(), "no error reached it");
     }
     let mut starts = 0;
     let (mut started, mut workers) = (BTreeSet::new(), BTreeSet::new());
