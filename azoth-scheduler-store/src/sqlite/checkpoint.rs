@@ -10,6 +10,9 @@
 //!   hard limit no new work is taken in, and both end by themselves once the reader has gone.
 //! - A checkpoint that fails loses nothing: what it did not copy stays in the log. It is tried again.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -80,6 +83,12 @@ impl Wal {
             told.bytes = bytes;
             self.bell.notify_one();
         }
+    }
+
+    /// Some of the log may have been copied or cut, and this is its length now.
+    fn measured(&self, bytes: u64) {
+        self.lock().bytes = bytes;
+        self.over.store(bytes > self.limits.hard, Ordering::Relaxed);
     }
 
     /// Whether the log is too long to take new work in, and then how long it may be.
@@ -253,8 +262,7 @@ impl Copier {
     /// Warns of a log that is too long, and takes new work in again when it is not.
     fn judge(&mut self) {
         let (bytes, limits) = (self.place.files.wal_bytes(), self.place.wal.limits);
-        self.place.wal.lock().bytes = bytes;
-        self.place.wal.over.store(bytes > limits.hard, Ordering::Relaxed);
+        self.place.wal.measured(bytes);
         let stuck = bytes > limits.soft && self.held_back;
         if stuck && !self.warned {
             tracing::warn!(
@@ -281,7 +289,10 @@ pub(super) fn copy_rest(conn: &Connection, place: &Place) -> Result<(), StoreErr
     conn.busy_handler(None)?;
     let cut = checkpoint(conn, "TRUNCATE");
     wait_for_locks(conn)?;
-    cut.map(drop)
+    cut?;
+    place.files.check()?;
+    place.wal.measured(place.files.wal_bytes());
+    Ok(())
 }
 
 /// One checkpoint in one of the engine's modes. That somebody else does one, or reads, is no error.
