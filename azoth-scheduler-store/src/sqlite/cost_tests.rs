@@ -252,6 +252,28 @@ fn those_whose_turn_comes_first_are_remembered_however_many_wait_behind_them() {
     }
 }
 
+/// Those that were scheduled first were remembered, and what was due in a year took the place of what was due now.
+#[test]
+fn those_that_are_due_are_remembered_however_many_wait_for_later() {
+    let mut bench = Bench::new();
+    let later = |numbers: std::ops::Range<u32>| {
+        let jobs = numbers.map(|number| job_at(number, at(1_000_000 + i64::from(number))));
+        Batch::new(jobs.collect::<Vec<_>>(), at(0))
+    };
+    for first in (0..12_000).step_by(1_000) {
+        bench.apply(&later(first..first + 1_000));
+    }
+    for first in (20_000..24_000).step_by(1_000) {
+        bench.apply(&jobs(first..first + 1_000));
+    }
+    for _ in 0..40 {
+        let (claimed, statements) = bench.apply(&Batch::claiming(offer(100), at(0)));
+        assert_eq!(claimed.len(), 100);
+        assert!(statements <= 2 * 100 + 20, "{statements}");
+        bench.apply(&ends(&claimed));
+    }
+}
+
 #[test]
 fn a_record_is_encoded_without_an_allocation_and_an_append_is_hashed_with_one() {
     let mut bench = Bench::new();

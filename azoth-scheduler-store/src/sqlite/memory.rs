@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use azoth_scheduler_core::id::{TaskId, TaskType, WorkerId};
 use azoth_scheduler_core::payload::Payload;
-use azoth_scheduler_core::state::PhaseKind;
+use azoth_scheduler_core::state::TaskPhase;
 use rusqlite::Connection;
 
 use super::chain::Hash;
@@ -25,6 +25,8 @@ use crate::error::StoreError;
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     tasks: HashMap<TaskId, Box<Slot>>,
+    /// None of the tasks has its turn later, or it is not known.
+    last_turn: (i64, u64),
     unwritten: Vec<Unwritten>,
     /// Tasks whose rows this transaction has written.
     written: Vec<TaskId>,
@@ -113,27 +115,40 @@ impl Memory {
         self.left = Some(Mark::of(head));
     }
 
-    /// What has ended is not asked for any more. Where there are too many, those that came last go: those before them have
-    /// their turn sooner.
+    /// What has ended is not asked for any more. Where there are too many, those go whose turn is after that of all others.
     fn let_go(&mut self) {
         for id in self.written.drain(..) {
             let is_full = self.tasks.len() > TASKS_MAX;
             let InMap::Occupied(slot) = self.tasks.entry(id) else { continue };
-            let phase = slot.get().entry.as_ref().map(|entry| entry.state.phase.kind());
-            let stays =
-                phase.is_some_and(|phase| phase == PhaseKind::Running || (phase.is_live() && !is_full));
-            if !stays {
+            let Some(turn) = slot.get().turn() else {
+                slot.remove();
+                continue;
+            };
+            if !is_full {
+                self.last_turn = self.last_turn.max(turn);
+            } else if turn >= self.last_turn {
                 slot.remove();
             }
         }
-        if self.tasks.len() > TASKS_MAX + READ_MAX {
-            self.tasks.clear();
+        if self.tasks.len() > TASKS_MAX + SOONER_MAX {
+            self.keep_the_first();
         }
+    }
+
+    /// Keeps as many as may stay, those whose turn comes first.
+    fn keep_the_first(&mut self) {
+        let turn = |slot: &Slot| slot.turn().unwrap_or((i64::MAX, u64::MAX));
+        let mut turns: Vec<(i64, u64)> = self.tasks.values().map(|slot| turn(slot)).collect();
+        let (_, last, _) = turns.select_nth_unstable(TASKS_MAX);
+        self.last_turn = *last;
+        let last_turn = self.last_turn;
+        self.tasks.retain(|_, slot| turn(slot) < last_turn);
     }
 
     /// The transaction came to nothing.
     pub(super) fn forget(&mut self) {
         self.tasks.clear();
+        self.last_turn = (i64::MIN, 0);
         self.unwritten.clear();
         self.written.clear();
         self.rows.clear();
@@ -326,6 +341,21 @@ impl Slot {
         Box::new(Self { entry: Some(entry), payload: None, has_waits, is_unwritten: false, row: None })
     }
 
+    /// When the task will be asked for, and among those of one instant the oldest first: what runs at any moment, what waits
+    /// when it is due. `None` for one that has ended.
+    fn turn(&self) -> Option<(i64, u64)> {
+        let entry = self.entry.as_ref()?;
+        let at = match &entry.state.phase {
+            TaskPhase::Running(_) => i64::MIN,
+            TaskPhase::Waiting(work) => work.run_at.unix_ms(),
+            TaskPhase::Blocked(_) | TaskPhase::Paused { .. } => i64::MAX,
+            TaskPhase::Finished { .. } | TaskPhase::Disabled { .. } | TaskPhase::Cancelled { .. } => {
+                return None;
+            }
+        };
+        Some((at, entry.key))
+    }
+
     /// The task was defined with these bytes.
     pub(super) fn remember(&mut self, payload: Option<&Payload>) {
         self.payload = payload.filter(|payload| payload.bytes().len() <= PAYLOAD_BYTES_MAX).cloned();
@@ -342,8 +372,8 @@ impl Mark {
 const FRESH_MAX: usize = 64;
 /// The writer remembers no more tasks than this that wait.
 const TASKS_MAX: usize = 8_192;
-/// And no more of those that run, and of those that were read and did not change.
-const READ_MAX: usize = 8_192;
+/// And no more of those that run, of those that were read and did not change, and of those that came later and are due sooner.
+const SOONER_MAX: usize = 2_048;
 /// And of their payloads none that has more bytes.
 const PAYLOAD_BYTES_MAX: usize = 256;
 /// The writer remembers at most so many types between transactions.
