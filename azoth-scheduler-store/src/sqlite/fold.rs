@@ -144,8 +144,7 @@ impl Fold {
                     name(&mut self.created, tables, &entry)?;
                 }
                 self.scopes.touch(&entry.state.definition);
-                let waits = !entry.state.waits_for.is_empty();
-                let slot = self.young.put(Slot { entry, row: TaskRow::Missing, waits });
+                let slot = self.young.put(Slot::new(entry, TaskRow::Missing));
                 return Ok(Some((None, &slot.entry)));
             }
         }
@@ -153,10 +152,15 @@ impl Fold {
         follows(previous, Some(slot.entry.last))?;
         let before = tells.then(|| slot.entry.clone());
         slot.note();
-        self.scopes.touch(&slot.entry.state.definition);
+        if slot.has_key {
+            self.scopes.touch(&slot.entry.state.definition);
+        }
         slot.entry.apply(event, place)?;
         slot.waits |= !slot.entry.state.waits_for.is_empty();
-        self.scopes.touch(&slot.entry.state.definition);
+        if let Event::TaskScheduled { definition, .. } = event {
+            slot.has_key = definition.concurrency_key.is_some();
+            self.scopes.touch(definition);
+        }
         if let Event::ExecutionStarted { .. } = event
             && !self.rated.is_empty()
         {
@@ -325,7 +329,7 @@ fn remembered(
         return Ok(Some(slot));
     }
     let entry = task_row::by_key(tables, key)?;
-    Ok(entry.map(|entry| Slot { entry, row: TaskRow::Same, waits: false }))
+    Ok(entry.map(|entry| Slot::new(entry, TaskRow::Same)))
 }
 
 fn follows(previous: Option<u64>, last: Option<u64>) -> Result<(), Unfoldable> {

@@ -250,7 +250,8 @@ BEGIN SELECT RAISE(ABORT, 'azoth_payloads are not changed'); END",
 ];
 
 /// No `IN` over a list stands in a check: over three or more values the engine makes a small table for it, at each row that
-/// is written.
+/// is written. Of a task those columns come first by which indexes choose their rows: when they are made, every row is read
+/// up to there.
 const DERIVED: &[Object] = &[
     Object {
         name: "azoth_p_types",
@@ -287,9 +288,16 @@ const DERIVED: &[Object] = &[
         sql: "CREATE TABLE azoth_p_tasks (
     key INTEGER PRIMARY KEY,
     id TEXT NOT NULL UNIQUE,
+    ready_ms INTEGER,
+    losses INTEGER NOT NULL CHECK (losses >= 0),
+    phase INTEGER NOT NULL CHECK (phase BETWEEN 0 AND 6),
+    line INTEGER CHECK (line BETWEEN 0 AND 2),
+    paused_until_ms INTEGER,
+    concurrency_key TEXT,
+    group_name TEXT,
+    unique_key TEXT,
     type INTEGER NOT NULL,
     priority INTEGER NOT NULL CHECK (priority BETWEEN 0 AND 3),
-    phase INTEGER NOT NULL CHECK (phase BETWEEN 0 AND 6),
     run_at_ms INTEGER,
     occurrence_ms INTEGER,
     attempt INTEGER CHECK (attempt > 0),
@@ -309,15 +317,8 @@ const DERIVED: &[Object] = &[
     backlog_through_ms INTEGER,
     buffered_ms INTEGER,
     failures INTEGER NOT NULL CHECK (failures >= 0),
-    losses INTEGER NOT NULL CHECK (losses >= 0),
     runs INTEGER NOT NULL CHECK (runs >= 0),
     moved_at_ms INTEGER NOT NULL,
-    group_name TEXT,
-    concurrency_key TEXT,
-    line INTEGER CHECK (line BETWEEN 0 AND 2),
-    paused_until_ms INTEGER,
-    ready_ms INTEGER,
-    unique_key TEXT,
     off_schedule_ms INTEGER,
     reported INTEGER CHECK (reported > key),
     checkpoint INTEGER CHECK (checkpoint > defined),

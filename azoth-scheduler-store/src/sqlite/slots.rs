@@ -1,6 +1,7 @@
 //! The tasks that a fold has in memory, and what the tables hold of each.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use super::entry::Entry;
 use super::task_row::Cells;
@@ -12,6 +13,8 @@ pub(super) struct Slot {
     pub(super) row: TaskRow,
     /// It waits for others, or did, and the rows that say so are not written.
     pub(super) waits: bool,
+    /// It has a concurrency key.
+    pub(super) has_key: bool,
 }
 
 /// What the table holds of a task.
@@ -28,7 +31,7 @@ pub(super) enum TaskRow {
 /// Tasks by their keys, side by side in memory that is used again.
 #[derive(Debug, Default)]
 pub(super) struct Slots {
-    places: HashMap<u64, usize>,
+    places: HashMap<u64, usize, BuildHasherDefault<Spread>>,
     slots: Vec<Option<Slot>>,
 }
 
@@ -51,8 +54,8 @@ impl Slots {
 
     pub(super) fn put(&mut self, slot: Slot) -> &mut Slot {
         self.places.insert(slot.entry.key, self.slots.len());
-        self.slots.push(None);
-        self.slots.last_mut().expect("one was pushed just now").insert(slot)
+        self.slots.push(Some(slot));
+        self.slots.last_mut().and_then(Option::as_mut).expect("it was pushed just now")
     }
 
     pub(super) fn take(&mut self, key: u64) -> Option<Slot> {
@@ -84,11 +87,38 @@ impl Slots {
 }
 
 impl Slot {
+    pub(super) fn new(entry: Entry, row: TaskRow) -> Self {
+        let waits = matches!(row, TaskRow::Missing) && !entry.state.waits_for.is_empty();
+        let has_key = entry.state.definition.concurrency_key.is_some();
+        Self { entry, row, waits, has_key }
+    }
+
     /// Remembers what the row holds, before the task changes.
     pub(super) fn note(&mut self) {
         self.waits |= !self.entry.state.waits_for.is_empty();
         if let TaskRow::Same = self.row {
             self.row = TaskRow::Behind(Box::new(Cells::of(&self.entry)));
         }
+    }
+}
+
+/// Hashes positions, which are all different and which nobody chooses, by one multiplication.
+#[derive(Debug, Default)]
+pub(super) struct Spread(u64);
+
+impl Hasher for Spread {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(self.0 ^ u64::from(*byte));
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        // The golden ratio in 64 bits. Its upper half is the better one, and the table looks at both ends.
+        self.0 = number.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
