@@ -71,13 +71,14 @@ pub(crate) fn rebuild(run: &mut Run) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let reader = Reader::open(&house.path())?;
     let ours = || Ok(measure(|| Ok(house.block_on(house.store().rebuild_projection())?))?.1);
+    let mut read = Vec::new();
     let limit = || {
         let mut raw = Raw::new(&templates, folder.path())?;
         let written = measure(|| raw.insert_rows(tasks))?.1;
-        Ok((written, measure(|| reader.read(&["azoth_log"]))?.1))
+        read.push(measure(|| reader.read(&["azoth_log"]))?.1);
+        Ok(written)
     };
-    let (ours, limits) = run.pairs(ours, limit)?;
-    let (limit, read): (Vec<_>, Vec<_>) = limits.into_iter().unzip();
+    let (ours, limit) = run.pairs(ours, limit)?;
     let tasks = tasks as f64;
     let case = "rebuild";
     run.report.add(case, "rows written", "/s", ours.iter().map(|cost| tasks / cost.cpu), None);

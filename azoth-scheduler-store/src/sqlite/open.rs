@@ -54,7 +54,17 @@ impl Place {
 
     /// Opens the file, makes our tables where there are none, and gives the connection that writes.
     pub(super) fn establish(&self) -> Result<(Connection, Head), StoreError> {
-        self.try_establish().map_err(|error| of_file(error, &self.path))
+        let begun = Instant::now();
+        loop {
+            match self.try_establish() {
+                // Whoever makes the file, or recovers its log, holds all of it for longer than the engine waits.
+                Err(StoreError::Busy { .. }) if begun.elapsed() < self.options.longest_wait() => {
+                    thread::sleep(BUSY_PAUSE);
+                }
+                Err(StoreError::Busy { .. }) => return Err(busy_since(begun)),
+                opened => return opened.map_err(|error| of_file(error, &self.path)),
+            }
+        }
     }
 
     fn try_establish(&self) -> Result<(Connection, Head), StoreError> {
@@ -166,16 +176,13 @@ impl Place {
                 Err(error) if is_busy(&error) => {}
                 Err(error) => return Err(of_file(error.into(), &self.path)),
             }
-            let waited = begun.elapsed();
             if stopped() {
                 return Err(StoreError::Closed {
                     detail: "it was closed while it waited for the lock".into(),
                 });
             }
-            if waited >= self.options.longest_wait() {
-                return Err(StoreError::Busy {
-                    waited_ms: waited.as_millis().try_into().unwrap_or(u64::MAX),
-                });
+            if begun.elapsed() >= self.options.longest_wait() {
+                return Err(busy_since(begun));
             }
         }
     }
@@ -214,6 +221,10 @@ impl Place {
             }
         }
     }
+}
+
+fn busy_since(begun: Instant) -> StoreError {
+    StoreError::Busy { waited_ms: begun.elapsed().as_millis().try_into().unwrap_or(u64::MAX) }
 }
 
 fn set_sync_level(conn: &Connection, level: &str) -> rusqlite::Result<()> {

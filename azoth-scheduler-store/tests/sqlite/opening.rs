@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 use std::sync::Barrier;
 use std::time::Duration;
 
+use azoth_scheduler_faults::{Call, FaultyVfs, Part};
 use azoth_scheduler_store::sqlite::{CutOptions, SqliteOptions, rusqlite};
 use azoth_scheduler_store::{AsOf, Batch, SqliteStore, Store, StoreError};
 
@@ -151,6 +152,23 @@ async fn new_file_opened_by_several_at_once_is_made_once() {
     }
     assert_eq!(stores[0].head().await.unwrap().number(), 8);
     assert_sound(&stores[0]).await;
+}
+
+/// Whoever makes the file holds all of it, for as long as the disk takes.
+#[test]
+fn store_waits_for_whoever_makes_the_file() {
+    let (folder, vfs) = (Folder::new(), FaultyVfs::register());
+    let maker = folder.raw();
+    maker.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    std::thread::scope(|scope| {
+        let store = scope.spawn(|| SqliteStore::open_with(folder.path(), options().vfs(vfs.name())));
+        // When it opens the file again, the engine has told it once that the file is locked.
+        while vfs.calls(Call::Open, Part::Database) < 2 && !store.is_finished() {
+            std::thread::yield_now();
+        }
+        maker.execute_batch("COMMIT").unwrap();
+        store.join().unwrap().unwrap();
+    });
 }
 
 /// What each of several processes does. Without its variable this is no test.
