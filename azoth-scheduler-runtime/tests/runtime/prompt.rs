@@ -7,6 +7,7 @@ use std::time::Duration;
 use azoth_scheduler_core::time::Timestamp;
 use azoth_scheduler_runtime::{Clock, ManualClock, ScheduleTaskRequest, Sleep, SystemClock};
 use azoth_scheduler_store::Store;
+use tokio::sync::watch;
 
 use crate::support::{
     FaultyStore, Fixture, Gate, SECOND, clock, done, due_in_a_second, handler, immediate, waits_at, within,
@@ -25,6 +26,30 @@ async fn task_scheduled_on_an_idle_scheduler_starts_without_another_transaction(
     fixture.idle().await;
     let expected = ["TaskScheduled", "ExecutionStarted", "TaskExecuted", "TaskEventEmitted"];
     assert_eq!(fixture.history("a").await, expected);
+    fixture.end().await;
+}
+
+/// It made ready for the next task first, on the thread on which the handler was to start.
+#[tokio::test]
+async fn handler_starts_before_the_loop_makes_ready_for_the_next_task() {
+    let (store, stands) = (FaultyStore::default(), watch::Sender::new(None));
+    let (seen, tell) = (store.clone(), stands.clone());
+    let fixture = Fixture::on(store, clock(), |builder| {
+        builder.with_task_handler(handler(move |_, _| {
+            tell.send_replace(Some(seen.stands()));
+            async { done() }
+        }))
+    });
+    fixture.idle().await;
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    let before = fixture.store.stands();
+    fixture.schedule(immediate("a")).await;
+    let at_start = *within(stands.subscribe().wait_for(Option::is_some)).await.unwrap();
+    assert_eq!(at_start, Some(before));
+    fixture.idle().await;
+    assert!(fixture.store.stands() > before, "it does so afterwards");
     fixture.end().await;
 }
 

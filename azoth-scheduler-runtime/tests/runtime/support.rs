@@ -214,6 +214,7 @@ pub(crate) struct FaultyStore {
     applies: Arc<AtomicUsize>,
     reads: Arc<AtomicUsize>,
     looks: Arc<AtomicUsize>,
+    stands: Arc<AtomicUsize>,
     deaf: Option<watch::Sender<LogPosition>>,
     /// Where offers stand, unless the commits of others take them up.
     apart: Option<Arc<StandingOffers>>,
@@ -259,6 +260,11 @@ impl FaultyStore {
 
     fn count_look(&self) {
         self.looks.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// How often slots were left with the store.
+    pub(crate) fn stands(&self) -> usize {
+        self.stands.load(Ordering::SeqCst)
     }
 
     fn count_read(&self) {
@@ -307,6 +313,7 @@ impl Store for FaultyStore {
     }
 
     fn stand(&self, offer: ClaimOffer, seen: LogPosition) -> StandingOffer {
+        self.stands.fetch_add(1, Ordering::SeqCst);
         match &self.apart {
             Some(apart) => apart.leave(offer, seen),
             None => self.inner.stand(offer, seen),
