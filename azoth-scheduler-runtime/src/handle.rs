@@ -8,7 +8,7 @@ use azoth_scheduler_core::execution::{Emitted, Failure, FailureClass, Outcome};
 use azoth_scheduler_core::id::{EventType, TaskId};
 use azoth_scheduler_core::state::{DisabledReason, TaskPhase, TaskState};
 use azoth_scheduler_store::store::EVENTS_PAGE_MAX;
-use azoth_scheduler_store::{LogPosition, RecordedEvent};
+use azoth_scheduler_store::{LogPosition, RecordedEvent, StoreError};
 use serde::de::DeserializeOwned;
 
 use crate::error::{Result, SchedulerError};
@@ -144,23 +144,50 @@ impl TaskHandle {
 
     /// Looks for the end among the task's newest events, back to a position.
     async fn ended(&self, state: &TaskState, since: LogPosition) -> Result<Option<TaskOutcome<Vec<u8>>>> {
-        let events = self.shared.store.history(&self.task, None, EVENTS_PAGE_MAX).await?;
-        let mut events = events.into_iter().filter(|event| event.position > since);
         match &state.phase {
             TaskPhase::Disabled { because, .. } => {
-                let error = events.find_map(|recorded| error_of(&recorded));
+                let error = self.newest(since, error_of).await?;
                 Ok(Some(TaskOutcome::Failed { because: because.clone(), error }))
             }
             TaskPhase::Finished { .. } => {
-                let success = events.find_map(|recorded| success_of(&recorded));
+                let success = self.newest(since, success_of).await?;
                 success.transpose().map(|success| Some(success.unwrap_or(TaskOutcome::Ended)))
             }
             TaskPhase::Waiting(_)
             | TaskPhase::Blocked(_)
             | TaskPhase::Running(_)
             | TaskPhase::Paused { .. }
-            | TaskPhase::Cancelled { .. } => events.find_map(|recorded| success_of(&recorded)).transpose(),
+            | TaskPhase::Cancelled { .. } => self.newest(since, success_of).await?.transpose(),
         }
+    }
+
+    /// What is found in the newest of the task's events in which it is, back to a position and some way beyond: mostly in the
+    /// first few.
+    async fn newest<T>(
+        &self,
+        since: LogPosition,
+        find: impl Fn(&RecordedEvent) -> Option<T>,
+    ) -> Result<Option<T>> {
+        let (mut before, mut read, mut page) = (None, 0, PAGE_FIRST);
+        while read < EVENTS_PAGE_MAX {
+            let events = match self.shared.store.history(&self.task, before, page).await {
+                // All that is there was read.
+                Err(StoreError::LogCut { .. }) if before.is_some() => return Ok(None),
+                events => events?,
+            };
+            for event in events.iter().take_while(|event| event.position > since) {
+                if let Some(found) = find(event) {
+                    return Ok(Some(found));
+                }
+            }
+            let oldest = events.last().map(|event| event.position);
+            if events.len() < page || oldest.is_none_or(|oldest| oldest <= since) {
+                return Ok(None);
+            }
+            read += events.len();
+            (before, page) = (oldest, EVENTS_PAGE_MAX - read);
+        }
+        Ok(None)
     }
 }
 
@@ -201,3 +228,6 @@ fn decoded<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
         SchedulerError::handler(format!("the handler's event cannot be read as {type_name}: {problem}"))
     })
 }
+
+/// So many events are read at first: an attempt has three, and those that it tells of its progress.
+const PAGE_FIRST: usize = 16;

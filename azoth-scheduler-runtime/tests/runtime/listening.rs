@@ -1,7 +1,7 @@
 //! What waiters and event handlers read of the store while nothing happens that concerns them, and what they hear of.
 
 use azoth_scheduler_core::event::Event;
-use azoth_scheduler_runtime::{EventHandler, Scheduler, TaskError, TaskOutcome};
+use azoth_scheduler_runtime::{EventHandler, ScheduleTaskRequest, Scheduler, TaskError, TaskOutcome};
 use azoth_scheduler_store::RecordedEvent;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -84,6 +84,29 @@ async fn waiter_hears_what_another_process_does_to_its_task() {
     let outcome = within(wait).await.unwrap();
     assert!(matches!(&outcome, TaskOutcome::Cancelled { reason, .. } if reason == "enough"), "{outcome:?}");
     gate.open();
+    fixture.end().await;
+}
+
+/// Each event of a recurring task made its waiter read the newest thousand of them.
+#[tokio::test]
+async fn waiter_for_a_recurring_task_reads_the_events_since_he_came_and_not_all_of_its_history() {
+    let gate = Gate::new();
+    gate.open();
+    let fixture = waiting(FaultyStore::shared(), &gate);
+    let request = ScheduleTaskRequest::builder("often").task_type("work").interval(1);
+    fixture.schedule(request).await;
+    for _ in 0..100 {
+        fixture.pass(SECOND).await;
+    }
+    let events = fixture.history("often").await.len();
+    assert!(events > 300, "{events}");
+    let wait = wait_for(&fixture, "often");
+    settle().await;
+    let before = fixture.store.told();
+    fixture.pass(SECOND).await;
+    assert!(matches!(within(wait).await.unwrap(), TaskOutcome::Succeeded { .. }));
+    let told = fixture.store.told() - before;
+    assert!(told <= 40, "{told} of {events} events were read");
     fixture.end().await;
 }
 

@@ -215,6 +215,7 @@ pub(crate) struct FaultyStore {
     reads: Arc<AtomicUsize>,
     looks: Arc<AtomicUsize>,
     stands: Arc<AtomicUsize>,
+    told: Arc<AtomicUsize>,
     deaf: Option<watch::Sender<LogPosition>>,
     /// Where offers stand, unless the commits of others take them up.
     apart: Option<Arc<StandingOffers>>,
@@ -256,6 +257,11 @@ impl FaultyStore {
     /// How often tasks, the log and what was requeued were read.
     pub(crate) fn looks(&self) -> usize {
         self.looks.load(Ordering::SeqCst)
+    }
+
+    /// How many events of tasks were read.
+    pub(crate) fn told(&self) -> usize {
+        self.told.load(Ordering::SeqCst)
     }
 
     fn count_look(&self) {
@@ -348,7 +354,9 @@ impl Store for FaultyStore {
         limit: usize,
     ) -> Result<Vec<RecordedEvent>, StoreError> {
         self.count_look();
-        self.inner.history(task, before, limit).await
+        let events = self.inner.history(task, before, limit).await?;
+        self.told.fetch_add(events.len(), Ordering::SeqCst);
+        Ok(events)
     }
 
     async fn head(&self) -> Result<LogPosition, StoreError> {
