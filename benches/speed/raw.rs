@@ -135,10 +135,10 @@ impl<'a> Raw<'a> {
     /// Writes so many tasks, so many in each commit. Gives back their keys.
     pub(crate) fn schedule(&mut self, tasks: usize, per_commit: usize) -> Result<Vec<i64>> {
         let mut keys = Vec::with_capacity(tasks);
-        let mut log = self.conn.prepare(&insert("azoth_log", &self.templates.log_columns))?;
-        let mut row = self.conn.prepare(&insert("azoth_p_tasks", &self.templates.task_columns))?;
+        let mut log = self.conn.prepare_cached(&insert("azoth_log", &self.templates.log_columns))?;
+        let mut row = self.conn.prepare_cached(&insert("azoth_p_tasks", &self.templates.task_columns))?;
         let mut payload =
-            self.conn.prepare("INSERT INTO azoth_payloads (position, bytes) VALUES (?1, ?2)")?;
+            self.conn.prepare_cached("INSERT INTO azoth_payloads (position, bytes) VALUES (?1, ?2)")?;
         for first in (0..tasks).step_by(per_commit) {
             begin(&self.conn)?;
             for index in first..tasks.min(first + per_commit) {
@@ -159,7 +159,7 @@ impl<'a> Raw<'a> {
 
     /// Writes the rows of so many ended tasks, and nothing else, in one commit.
     pub(crate) fn insert_rows(&mut self, tasks: usize) -> Result<()> {
-        let mut row = self.conn.prepare(&insert("azoth_p_tasks", &self.templates.task_columns))?;
+        let mut row = self.conn.prepare_cached(&insert("azoth_p_tasks", &self.templates.task_columns))?;
         begin(&self.conn)?;
         for index in 0..tasks {
             self.position += 1;
@@ -174,9 +174,11 @@ impl<'a> Raw<'a> {
     /// Claims and finishes tasks: each commit finishes those that the one before it has claimed, and claims the next.
     pub(crate) fn claim_and_finish(&mut self, keys: &[i64], per_commit: usize) -> Result<()> {
         let templates = self.templates;
-        let mut log = self.conn.prepare(&insert("azoth_log", &templates.log_columns))?;
-        let mut claim = self.conn.prepare(&update(&templates.task_columns, &templates.claim_columns))?;
-        let mut finish = self.conn.prepare(&update(&templates.task_columns, &templates.finish_columns))?;
+        let mut log = self.conn.prepare_cached(&insert("azoth_log", &templates.log_columns))?;
+        let mut claim =
+            self.conn.prepare_cached(&update(&templates.task_columns, &templates.claim_columns))?;
+        let mut finish =
+            self.conn.prepare_cached(&update(&templates.task_columns, &templates.finish_columns))?;
         let last = templates.at("last_position")?;
         let mut claimed: Vec<(i64, i64)> = Vec::new();
         let mut chunks = keys.chunks(per_commit);

@@ -141,8 +141,8 @@ impl Wake {
 }
 
 impl UnderWay {
-    /// The log went on from `began_at` up to here, and these tasks of it were touched. Tasks of the runtime hear of it at once; threads, which have to be woken one by one, when this is dropped:
-    /// whoever waits for an answer comes first.
+    /// The log went on from `began_at` up to here, and these tasks of it were touched. Tasks of the runtime hear of it at once;
+    /// threads, which have to be woken one by one, when this is dropped: whoever waits for an answer comes first.
     pub(super) fn succeeded(&mut self, began_at: LogPosition, head: LogPosition, touched: Option<&[TaskId]>) {
         self.head = Some(head);
         self.wake.committed(began_at, head, touched);
