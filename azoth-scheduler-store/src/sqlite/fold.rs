@@ -1,10 +1,15 @@
 //! Folding the log into derived tables: what a rebuild writes and a verification compares.
 //!
-//! The log is read in pages. Of the tasks those are in memory that had an event not long ago, at most twice [`TASKS_YOUNG`];
-//! the others are in the tables. A row is written when its task has had no event for a while, so a task that came and ended
-//! within that is written once.
+//! Of the tasks those are in memory that had an event not long ago, where the log is folded in its order at most twice
+//! [`TASKS_YOUNG`]; the others are in the tables. A row is written when its task has had no event for a while, so a task that came
+//! and ended within that is written once.
 
 use std::collections::{HashMap, HashSet};
+
+use azoth_scheduler_core::event::Event;
+use azoth_scheduler_core::evolve::OutOfOrder;
+use azoth_scheduler_core::id::{TaskId, TaskType};
+use azoth_scheduler_core::scope::{Scope, ScopeState};
 
 use super::entry::{Entry, Place};
 use super::log::Stand;
@@ -17,10 +22,6 @@ use super::tables::Tables;
 use super::task_row::{self, Cells};
 use super::{type_row, wait_row};
 use crate::error::StoreError;
-use azoth_scheduler_core::event::Event;
-use azoth_scheduler_core::evolve::OutOfOrder;
-use azoth_scheduler_core::id::{TaskId, TaskType};
-use azoth_scheduler_core::scope::{Scope, ScopeState};
 
 /// So many events are read at once.
 pub(super) const REPLAY_PAGE_EVENTS: usize = 1_000;

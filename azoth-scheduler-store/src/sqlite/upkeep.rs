@@ -153,6 +153,9 @@ pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
 }
 
 pub(super) fn io_error(path: &Path, error: &io::Error) -> StoreError {
+    if error.kind() == io::ErrorKind::StorageFull {
+        return StoreError::Full;
+    }
     StoreError::Io { detail: format!("{}: {error}", path.display()) }
 }
 
@@ -179,3 +182,15 @@ fn is_at(_: &File, _: &Path) -> bool {
 
 /// One wait for the lock.
 const PAUSE: Duration = Duration::from_millis(5);
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn disk_without_room_is_told_from_one_that_fails() {
+        let path = Path::new("/dev/full");
+        let error = fs::write(path, "more than there is room for").unwrap_err();
+        assert_eq!(io_error(path, &error), StoreError::Full);
+    }
+}
