@@ -1,18 +1,15 @@
 //! What is let go while somebody reads the whole log: each test stops the reader between two pages.
 
 use std::fs::File;
-use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use azoth_scheduler_core::command::{NewTask, OnConflict, TaskCommand, Wish};
-use azoth_scheduler_core::id::{TaskId, TaskType};
 use azoth_scheduler_core::payload::Payload;
 use azoth_scheduler_core::retention::RetentionPolicy;
-use azoth_scheduler_core::retry::RetryPolicy;
 use azoth_scheduler_core::schedule::Schedule;
-use azoth_scheduler_core::task::{Priority, TaskDefinition};
+use azoth_scheduler_core::testing::{definition, wish};
 use azoth_scheduler_core::time::Timestamp;
 use tempfile::TempDir;
 use tokio::sync::mpsc::unbounded_channel;
@@ -34,21 +31,10 @@ fn at(seconds: i64) -> Timestamp {
 
 /// A task with the words for its payload.
 fn want(number: u64, words: &str) -> TaskCommand {
-    let definition = TaskDefinition {
-        task_type: TaskType::new("work").unwrap(),
-        payload: Payload::empty().digest(),
-        schedule: Schedule::interval_secs(60).unwrap(),
-        retry: RetryPolicy::default(),
-        timeout_ms: NonZeroU64::new(60_000).unwrap(),
-        priority: Priority::Normal,
-        group: None,
-        concurrency_key: None,
-        after: None,
-        unique: None,
-    };
     let payload = Payload::new(format!("{words} {number}").into_bytes());
-    let new = NewTask::new(definition, payload, OnConflict::Redefine);
-    TaskCommand { task: TaskId::new(format!("task-{number}")).unwrap(), wish: Wish::Schedule(new) }
+    let every_minute = definition(Schedule::interval_secs(60).unwrap());
+    let new = NewTask::new(every_minute, payload, OnConflict::Redefine);
+    wish(&format!("task-{number}"), Wish::Schedule(new))
 }
 
 async fn say(store: &SqliteStore, words: &str, now: Timestamp) {

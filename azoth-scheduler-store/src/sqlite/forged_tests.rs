@@ -12,6 +12,9 @@ use super::head::Head;
 use super::log::{self, LogRow};
 use super::{SqliteOptions, SqliteStore};
 use crate::codec::{self, EventKind};
+use crate::error::StoreError;
+use crate::filter::TaskFilter;
+use crate::record::LogPosition;
 use crate::store::Store;
 
 type Told = Vec<(Timestamp, Event)>;
@@ -43,18 +46,24 @@ async fn first_finding(events: &Told) -> Option<(Option<u64>, String)> {
 
 /// Writes the events of one task into an empty log, each with its link.
 fn append(conn: &Connection, events: &Told) {
+    append_as(conn, events, |position| (1, position.checked_sub(1).filter(|previous| *previous > 0)));
+}
+
+/// The same for events of any tasks: by their positions, of which they are and what comes before them.
+fn append_as(conn: &Connection, events: &Told, place: impl Fn(u64) -> (u64, Option<u64>)) {
     let mut head = Head::read(conn).unwrap();
     for (at, event) in events {
         let mut record = Vec::new();
         codec::encode(event, &mut record).unwrap();
         head.position += 1;
         head.ordered_at = head.ordered_at.max(*at);
+        let (subject, previous) = place(head.position);
         let mut row = LogRow {
             position: head.position,
             at: *at,
             ordered_at: head.ordered_at,
-            subject: 1,
-            previous: head.position.checked_sub(1).filter(|previous| *previous > 0),
+            subject,
+            previous,
             kind: EventKind::of(event).code(),
             record,
             link: None,
@@ -64,6 +73,25 @@ fn append(conn: &Connection, events: &Told) {
         log::append(conn, [&row]).unwrap();
     }
     head.write(conn).unwrap();
+}
+
+#[tokio::test]
+async fn two_tasks_of_one_name_are_found_and_no_projection_is_made_of_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("scheduler.db");
+    let open = || SqliteStore::open_with(&path, SqliteOptions::new().allow_old_sqlite(true)).unwrap();
+    drop(open());
+    let created = told().remove(0);
+    append_as(&Connection::open(&path).unwrap(), &vec![created.clone(), created], |position| {
+        (position, None)
+    });
+    let store = open();
+    let error = store.rebuild_projection().await.unwrap_err();
+    assert!(matches!(&error, StoreError::Corrupt { what } if what.contains("a second time")), "{error}");
+    assert_eq!(store.tasks(&TaskFilter::default()).await.unwrap(), [], "the tables in use stay as they were");
+    let findings = store.verify().await.unwrap().findings;
+    let second = findings.iter().find(|finding| finding.what.contains("a second time"));
+    assert_eq!(second.and_then(|finding| finding.position).map(LogPosition::number), Some(2), "{findings:?}");
 }
 
 #[tokio::test]

@@ -64,7 +64,6 @@ fn rebuild_alone(
                 return Ok(None);
             }
             making.fold_at_once(head)?;
-            making.shadow.finish()?;
             making.shadow.adopt()?;
             renew_epoch(&conn)?;
             let events = head.saturating_sub(Base::read(&conn)?.position);

@@ -77,7 +77,8 @@ impl<'a> RowWriter<'a> {
             if is_taken(&error) {
                 return cell::corrupt(format!(
                     "event {} creates task {:?} a second time",
-                    cells.key, cells.id
+                    cells.key,
+                    cells.id.id()
                 ));
             }
             error.into()

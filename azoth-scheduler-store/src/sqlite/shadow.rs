@@ -40,8 +40,9 @@ impl<'a> Shadow<'a> {
         Ok(())
     }
 
-    /// Puts them, finished, in the place of the projection. Inside a write transaction.
+    /// Puts them in the place of the projection. Inside a write transaction.
     pub(super) fn adopt(&self) -> Result<(), StoreError> {
+        self.finish()?;
         for name in schema::derived_tables().map(|object| object.name) {
             replace(self.conn, &self.renamed(name), name)?;
         }

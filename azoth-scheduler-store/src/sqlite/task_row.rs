@@ -69,6 +69,12 @@ pub(super) struct Cells {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct IdText(TaskId);
 
+impl IdText {
+    pub(super) fn id(&self) -> &TaskId {
+        &self.0
+    }
+}
+
 impl ToSql for IdText {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(self.0.as_str().into())
