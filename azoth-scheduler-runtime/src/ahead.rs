@@ -10,8 +10,8 @@ use azoth_scheduler_store::Claimed;
 use azoth_scheduler_store::store::CLAIM_BATCH_MAX;
 
 use crate::any_handler::AnyTaskHandler;
+use crate::cancel::Cancel;
 use crate::watchdog::Polls;
-use crate::worker::Cancel;
 
 /// What is claimed and has yet to start, by its level, the oldest of a level first.
 #[derive(Default)]

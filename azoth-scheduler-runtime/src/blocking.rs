@@ -15,9 +15,10 @@ use crate::bulk::{BulkAction, BulkMode, BulkReport};
 use crate::declare::Declared;
 use crate::error::{Result, SchedulerError};
 use crate::handle::{TaskHandle, TaskOutcome};
-use crate::limits::{Limits, ScopeChange};
+use crate::limits::Limits;
 use crate::request::ScheduleTaskRequest;
 use crate::scheduler::Scheduler;
+use crate::scopes::ScopeChange;
 use crate::view::{Said, ScheduleOutcome, SchedulerStats, TaskInfo};
 
 /// A [`Scheduler`] whose calls block the thread. It drives a small runtime of its own, made at the first call.
@@ -41,8 +42,15 @@ pub struct BlockingScheduler {
     runtime: Mutex<Option<Runtime>>,
 }
 
+impl Scheduler {
+    /// The same calls for a thread without an async runtime.
+    pub fn blocking(&self) -> BlockingScheduler {
+        BlockingScheduler::new(self.clone())
+    }
+}
+
 impl BlockingScheduler {
-    pub(crate) fn new(scheduler: Scheduler) -> Self {
+    fn new(scheduler: Scheduler) -> Self {
         Self { scheduler, runtime: Mutex::new(None) }
     }
 

@@ -12,15 +12,15 @@ use azoth_scheduler_store::Store;
 use crate::any_handler::{AnyTaskHandler, IntoTaskHandler};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
-use crate::consumer::{Consumer, EventHandler};
 use crate::error::{Result, SchedulerError};
+use crate::event_handler::{Consumer, EventHandler};
 use crate::host::{Host, Machine};
 use crate::limits::Limits;
 use crate::registry::Registry;
 use crate::scheduler::Scheduler;
 use crate::shared::Shared;
 use crate::state::StateMap;
-use crate::worker::{TraceSource, Workshop};
+use crate::workshop::{TraceSource, Workshop};
 
 /// Gathers what a [`Scheduler`] needs. Whatever is wrong is said by [`build`](Self::build).
 #[must_use = "a builder does nothing until `build`"]
@@ -74,8 +74,15 @@ impl IntoStore<store_marker::Dyn> for Arc<dyn Store> {
     }
 }
 
+impl Scheduler {
+    /// Starts to build a scheduler on this store: a [`Store`], or one behind an [`Arc`].
+    pub fn builder<M>(store: impl IntoStore<M>) -> SchedulerBuilder {
+        SchedulerBuilder::new(store.into_store())
+    }
+}
+
 impl SchedulerBuilder {
-    pub(crate) fn new(store: Arc<dyn Store>) -> Self {
+    fn new(store: Arc<dyn Store>) -> Self {
         Self {
             store,
             config: Config::default(),

@@ -5,15 +5,13 @@ use std::sync::Arc;
 use azoth_scheduler_core::command::{TaskCommand, Wish};
 use azoth_scheduler_core::headway::Checkpoint;
 use azoth_scheduler_core::payload::Payload;
-use azoth_scheduler_store::{Batch, StoreError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::context::TaskContext;
 use crate::error::{Result, SchedulerError};
 use crate::event::to_json;
-use crate::shared::Shared;
-use crate::task_error::without_json_values;
+use crate::redaction::without_json_values;
 
 /// What a handler leaves for its next attempt, and finds of the one before.
 impl TaskContext {
@@ -108,10 +106,8 @@ impl TaskContext {
 
     async fn keep(&self, bytes: Vec<u8>) -> Result<()> {
         let checkpoint = checked(bytes)?;
-        if let Some(shared) = self.desk()? {
-            let (execution, checkpoint) = (self.execution_id(), checkpoint.clone());
-            let wish = Wish::SaveCheckpoint { execution, checkpoint };
-            shared.keep(TaskCommand { task: self.task_id().clone(), wish }).await?;
+        if let Some(desk) = self.desk()? {
+            desk.keep(self.saving(&checkpoint)).await?;
         }
         self.set_kept(checkpoint.bytes().clone());
         Ok(())
@@ -119,32 +115,19 @@ impl TaskContext {
 
     fn keep_blocking(&self, bytes: Vec<u8>) -> Result<()> {
         let checkpoint = checked(bytes)?;
-        if let Some(shared) = self.desk()? {
+        if let Some(desk) = self.desk()? {
             if !self.may_block() {
                 return Err(SchedulerError::BlockingInAsync);
             }
-            let (execution, checkpoint) = (self.execution_id(), checkpoint.clone());
-            let wish = Wish::SaveCheckpoint { execution, checkpoint };
-            let command = TaskCommand { task: self.task_id().clone(), wish };
-            let mut kept = Err(unanswered());
-            let keeping = async { kept = shared.keep(command).await };
-            shared.workshop.host.block_on(Box::pin(keeping));
-            kept?;
+            desk.keep_blocking(self.saving(&checkpoint))?;
         }
         self.set_kept(checkpoint.bytes().clone());
         Ok(())
     }
-}
 
-impl Shared {
-    /// Records what an execution says, however long a store that fails for a while takes.
-    async fn keep(&self, command: TaskCommand) -> Result<()> {
-        let ask = || self.store.apply(Batch::new([command.clone()], self.clock().now()));
-        let applied = self.insist(ask).await.ok_or_else(unanswered)??;
-        match applied.answers.into_iter().next() {
-            Some(Err(rejection)) => Err(SchedulerError::rejected(rejection)),
-            Some(Ok(_)) | None => Ok(()),
-        }
+    fn saving(&self, checkpoint: &Payload) -> TaskCommand {
+        let wish = Wish::SaveCheckpoint { execution: self.execution_id(), checkpoint: checkpoint.clone() };
+        TaskCommand { task: self.task_id().clone(), wish }
     }
 }
 
@@ -154,9 +137,4 @@ fn checked(bytes: Vec<u8>) -> Result<Payload> {
         return Err(SchedulerError::CheckpointTooLarge { bytes: found, limit });
     }
     Ok(Payload::new(bytes))
-}
-
-fn unanswered() -> SchedulerError {
-    let detail = "the scheduler ended before the store answered".to_owned();
-    SchedulerError::Store(StoreError::Unknown { detail })
 }

@@ -1,23 +1,17 @@
-//! A wall clock that goes far back was wrong before: tasks that it led astray are found, and go on from the right time.
+//! Whether the wall clock was set, and whether it was far ahead before: then it led tasks astray.
 
-use std::sync::Arc;
-
-use azoth_scheduler_core::command::{TaskCommand, Wish};
 use azoth_scheduler_core::decide::CLOCK_AHEAD_MS_MAX;
 use azoth_scheduler_core::id::TaskId;
 use azoth_scheduler_core::time::Timestamp;
-use azoth_scheduler_store::{Batch, StoreError, TaskFilter};
 
 use crate::clock::Clock;
 use crate::observe;
-use crate::poller::Poller;
-use crate::shared::Shared;
 
 /// What the wall clock has shown, and how far the search for tasks that it led astray has come.
 #[derive(Debug)]
 pub(crate) struct ClockWatch {
     latest: Timestamp,
-    search: Option<Search>,
+    pub(crate) search: Option<Search>,
 }
 
 /// How the wall clock stands to the monotonic one.
@@ -27,8 +21,9 @@ pub(crate) struct Dial {
     ahead_ms: Option<i64>,
 }
 
+/// Where the search for tasks that were led astray goes on.
 #[derive(Clone, Debug)]
-enum Search {
+pub(crate) enum Search {
     FromTheFirst,
     After(TaskId),
 }
@@ -40,7 +35,7 @@ impl ClockWatch {
     }
 
     /// Looks at the clock. What is to be searched for next, if anything is.
-    fn look(&mut self, now: Timestamp) -> Option<Search> {
+    pub(crate) fn look(&mut self, now: Timestamp) -> Option<Search> {
         if now.saturating_add_ms(CLOCK_AHEAD_MS_MAX) < self.latest {
             observe::clock_went_back(self.latest, now);
             self.search = Some(Search::FromTheFirst);
@@ -77,46 +72,6 @@ fn ahead_ms(clock: &dyn Clock) -> Option<i64> {
     at_once.then(|| now.unix_ms().saturating_sub(elapsed_ms))
 }
 
-impl Poller {
-    /// Corrects the next page of tasks, if the clock was seen to go far back. What is left comes with the next pass.
-    pub(crate) async fn watch_clock(&mut self) {
-        let now = self.shared.clock().now();
-        let Some(search) = self.clock_watch.look(now) else { return };
-        if self.rests() {
-            return;
-        }
-        match correct(&Arc::clone(&self.shared), search, now).await {
-            Ok(rest) => {
-                self.ask |= rest.is_some();
-                self.clock_watch.search = rest;
-            }
-            Err(error) => self.store_fails(&error),
-        }
-    }
-}
-
-/// Corrects a page of tasks. What is left to be searched.
-async fn correct(shared: &Shared, search: Search, now: Timestamp) -> Result<Option<Search>, StoreError> {
-    let beyond = now.saturating_add_ms(CLOCK_AHEAD_MS_MAX);
-    let filter = TaskFilter::new().enabled(true).ahead_of(beyond).limit(PAGE_TASKS);
-    let filter = match search {
-        Search::FromTheFirst => filter,
-        Search::After(task) => filter.after(task),
-    };
-    let tasks = shared.in_time(shared.store.tasks(&filter)).await?;
-    let rest = tasks.last().filter(|_| tasks.len() == PAGE_TASKS);
-    let rest = rest.map(|state| Search::After(state.id.clone()));
-    let correct = |task: TaskId| TaskCommand { task, wish: Wish::CorrectClock };
-    let commands: Vec<_> = tasks.into_iter().map(|state| correct(state.id)).collect();
-    if !commands.is_empty() {
-        observe::tasks_corrected(commands.len());
-        shared.in_time(shared.store.apply(Batch::new(commands, now))).await?;
-    }
-    Ok(rest)
-}
-
-/// So many tasks are corrected in one transaction.
-const PAGE_TASKS: usize = 500;
 /// A wall clock that moves by so many milliseconds against the monotonic one was set; by less it is steered.
 const SET_MS: u64 = 100;
 

@@ -9,10 +9,10 @@ use azoth_scheduler_core::trace::TraceParent;
 use time::OffsetDateTime;
 use tokio::sync::watch;
 
+use crate::desk::Desk;
 use crate::error::Result as SchedulerResult;
 use crate::outbox::Outbox;
 use crate::request::ScheduleTaskRequest;
-use crate::shared::Shared;
 use crate::state::{MissingState, State, StateMap};
 
 /// Which task a handler runs, for which instant, for the how-manyth time, and whether it is still wanted.
@@ -182,7 +182,7 @@ impl TaskContext {
     }
 
     /// The scheduler, `None` where the context belongs to none.
-    pub(crate) fn desk(&self) -> SchedulerResult<Option<Arc<Shared>>> {
+    pub(crate) fn desk(&self) -> SchedulerResult<Option<Arc<dyn Desk>>> {
         self.outbox.desk()
     }
 

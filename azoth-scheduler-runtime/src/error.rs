@@ -12,9 +12,8 @@ use azoth_scheduler_core::state::PhaseKind;
 use azoth_scheduler_core::time::TimestampError;
 use azoth_scheduler_store::{LogPosition, StoreError};
 
-use crate::outbox::CHILDREN_BYTES_MAX;
+use crate::mark::{Permanent, RetryAfter, Snooze};
 use crate::state::MissingState;
-use crate::task_error::{Permanent, RetryAfter, Snooze};
 
 /// What the calls of this library return; the error is [`SchedulerError`] unless another one is named.
 pub type Result<T, E = SchedulerError> = std::result::Result<T, E>;
@@ -341,3 +340,6 @@ handler_errors![
     std::string::FromUtf8Error,
     std::time::SystemTimeError,
 ];
+
+/// What one execution schedules may have so many bytes of payloads in all.
+pub(crate) const CHILDREN_BYTES_MAX: usize = 16 * 1024 * 1024;

@@ -1,11 +1,12 @@
 //! What a handler gives back when it has succeeded.
 
-use azoth_scheduler_core::execution::Emitted;
+use azoth_scheduler_core::execution::{Emitted, ErrorText, Failure, FailureClass, Outcome, Report};
 use azoth_scheduler_core::id::EventType;
 use azoth_scheduler_core::payload::Payload;
 use serde::Serialize;
 
 use crate::error::{RequestError, Result, SchedulerError};
+use crate::redaction::without_json_values;
 
 /// The event of a handler's success: a type and some bytes. It is recorded in the log together with the success, and
 /// event handlers are given it.
@@ -67,7 +68,16 @@ impl std::fmt::Debug for TaskEvent {
 /// A value as JSON.
 pub(crate) fn to_json<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, SchedulerError> {
     serde_json::to_vec(value).map_err(|error| {
-        let problem = crate::task_error::without_json_values(error.to_string());
+        let problem = without_json_values(error.to_string());
         SchedulerError::InvalidTask(RequestError::PayloadNotJson { problem })
     })
+}
+
+/// What comes of an execution whose event is too large. Running it again would give the same event, so this is not tried again.
+pub(crate) fn too_large(bytes: usize, limit: usize) -> Report {
+    let message = format!(
+        "the handler's event of {bytes} bytes is over the limit of {limit}: keep large content elsewhere and its name in the event"
+    );
+    let (class, message) = (FailureClass::Permanent, ErrorText::new(message));
+    Outcome::Failed(Failure { class, message, sources: Vec::new() })
 }

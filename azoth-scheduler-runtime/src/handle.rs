@@ -13,8 +13,8 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{Result, SchedulerError};
 use crate::head_watch::HeadWatch;
+use crate::redaction::without_json_values;
 use crate::shared::Shared;
-use crate::task_error::without_json_values;
 
 /// A task that somebody waits for. Made by [`Scheduler::handle`](crate::Scheduler::handle); dropping it, or a wait that
 /// is under way, changes nothing.

@@ -14,8 +14,8 @@ use crate::clock::Clock;
 use crate::clock_watch::Dial;
 use crate::error::{Result, SchedulerError};
 use crate::process;
+use crate::running::Running;
 use crate::shared::Shared;
-use crate::worker::Running;
 
 /// Renews a worker's lease for as long as it is held on to, and looks whether a handler blocks the runtime and whether the wall
 /// clock was set.

@@ -2,19 +2,18 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use azoth_scheduler_core::command::Wish;
 use azoth_scheduler_core::execution::{Child, Success};
 use azoth_scheduler_core::id::TaskId;
 use azoth_scheduler_core::trace::TraceParent;
 
-use crate::error::{RequestError, Result, SchedulerError};
+use crate::desk::Desk;
+use crate::error::{CHILDREN_BYTES_MAX, RequestError, Result, SchedulerError};
 use crate::request::ScheduleTaskRequest;
-use crate::shared::Shared;
 
 /// The outbox of one execution.
 pub(crate) struct Outbox {
     /// `None` for a context that belongs to no scheduler.
-    desk: Option<Weak<Shared>>,
+    desk: Option<Weak<dyn Desk>>,
     /// Where in a trace the task of this execution was scheduled.
     trace: Option<TraceParent>,
     kept: Mutex<Kept>,
@@ -29,9 +28,9 @@ struct Kept {
 }
 
 impl Outbox {
-    /// For an execution of this scheduler.
-    pub(crate) fn of(shared: &Arc<Shared>, trace: Option<TraceParent>) -> Self {
-        Self { desk: Some(Arc::downgrade(shared)), trace, kept: Mutex::default() }
+    /// For an execution of this scheduler, whose task was scheduled there in a trace.
+    pub(crate) fn of(desk: Weak<dyn Desk>, trace: Option<TraceParent>) -> Self {
+        Self { desk: Some(desk), trace, kept: Mutex::default() }
     }
 
     /// For a context that belongs to no scheduler: what is scheduled is kept for whoever looks.
@@ -41,7 +40,7 @@ impl Outbox {
 
     /// Keeps a task that is to be scheduled, once it is known that it could be.
     pub(crate) fn add(&self, request: ScheduleTaskRequest) -> Result<TaskId> {
-        let child = self.desk()?.map(|shared| self.child(&shared, &request)).transpose()?;
+        let child = self.desk()?.map(|desk| desk.child(&request, self.trace)).transpose()?;
         let mut kept = self.kept();
         if kept.closed {
             return Err(SchedulerError::ExecutionOver);
@@ -63,7 +62,7 @@ impl Outbox {
     }
 
     /// The scheduler whose execution this is, as long as that has not ended; `None` for a context that belongs to none.
-    pub(crate) fn desk(&self) -> Result<Option<Arc<Shared>>> {
+    pub(crate) fn desk(&self) -> Result<Option<Arc<dyn Desk>>> {
         let Some(desk) = &self.desk else { return Ok(None) };
         if self.kept().closed {
             return Err(SchedulerError::ExecutionOver);
@@ -84,18 +83,6 @@ impl Outbox {
         std::mem::take(&mut kept.children)
     }
 
-    /// The trace goes on from where the handler is now, or else from where its own task was scheduled.
-    fn child(&self, shared: &Shared, request: &ScheduleTaskRequest) -> Result<Child> {
-        let command = shared.command(request, shared.clock().now())?;
-        match command.wish {
-            Wish::Schedule(new) => {
-                let trace = new.trace().or(self.trace);
-                Ok(Child { task: command.task, new: new.traced(trace) })
-            }
-            other => unreachable!("a request becomes a wish to schedule, not {other:?}"),
-        }
-    }
-
     fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -106,6 +93,3 @@ impl std::fmt::Debug for Outbox {
         write!(f, "Outbox({} tasks)", self.kept().requests.len())
     }
 }
-
-/// What one execution schedules may have so many bytes of payloads in all.
-pub(crate) const CHILDREN_BYTES_MAX: usize = 16 * 1024 * 1024;

@@ -1,6 +1,6 @@
 //! The one loop: when to wake, what to record, how much to claim.
 //!
-//! It only sleeps and asks. It wakes for a task that comes due, a commit, a result, its [alarm](crate::alarm), and whatever
+//! It only sleeps and asks. It wakes for a task that comes due, a commit, a result, its [alarm](Alarm), and whatever
 //! was told from outside; then one transaction records what has ended and claims for the slots that are free. While that
 //! is under way handlers go on, and what ends meanwhile is collected for the next one. A transaction that brings nothing
 //! is not repeated before something has happened.
@@ -8,6 +8,12 @@
 //! While the loop sleeps, free slots stand as an offer with the store: see [`Store::stand`].
 //!
 //! [`Store::stand`]: azoth_scheduler_store::Store::stand
+
+mod clock_repair;
+mod drain;
+mod neighbours;
+mod pass;
+mod waking;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,8 +36,9 @@ use crate::lease::{Heartbeat, Watchtower};
 use crate::meter;
 use crate::observe;
 use crate::outbox::Outbox;
+use crate::patience::patience;
 use crate::process;
-use crate::recorder::{Recorder, patience};
+use crate::recorder::Recorder;
 use crate::shared::Shared;
 use crate::slots::Slot;
 use crate::task_set::{Joined, TaskSet};
@@ -222,7 +229,7 @@ impl Poller {
 
     /// Starts what waits, as far as there are slots: free ones, and those of results that wait for their transaction.
     pub(crate) fn start_queued(&mut self) {
-        let sent = self.transaction.as_ref().map_or(0, Transaction::sent);
+        let sent = self.transaction.as_ref().map_or(0, |transaction| transaction.sent);
         while !self.queue.is_empty() {
             let slots = &self.shared.slots;
             let slot = (slots.free() > 0).then(|| slots.take());
@@ -255,7 +262,8 @@ impl Poller {
             let late_ms = u64::try_from(now.ms_since(claimed.occurrence)).unwrap_or(0);
             meter::execution_started(&claimed.task_type, Duration::from_millis(late_ms));
         }
-        let outbox = Arc::new(Outbox::of(&self.shared, claimed.trace));
+        let desk = Arc::downgrade(&self.shared);
+        let outbox = Arc::new(Outbox::of(desk, claimed.trace));
         self.shared.running.start(execution_id, &slot, now, elapsed);
         let execution = Execution { claimed, outbox, handler, slot, cancel, polls };
         let number = self.executions.spawn(execution.run(Arc::clone(&self.shared.workshop)));

@@ -17,7 +17,8 @@ pub use crate::{
     TaskOptions, TaskResult,
 };
 
-use crate::task_error::{Permanent, without_json_values};
+use crate::mark::Permanent;
+use crate::redaction::without_json_values;
 
 /// Several task handlers at once, of whatever kinds, for `with_task_handlers`.
 ///

@@ -12,8 +12,8 @@ use azoth_scheduler_core::id::ExecutionId;
 use azoth_scheduler_store::Batch;
 
 use crate::context::TaskContext;
+use crate::running::Running;
 use crate::shared::Shared;
-use crate::worker::Running;
 
 /// What a handler tells of its progress.
 impl TaskContext {
@@ -38,10 +38,8 @@ impl TaskContext {
     /// ```
     pub fn progress(&self, done: f64, note: impl AsRef<str>) {
         let headway = Headway { done: Share::of(done), note: Note::new(note.as_ref()) };
-        if let Ok(Some(shared)) = self.desk()
-            && shared.running.say(self.execution_id(), headway.clone())
-        {
-            shared.progress.notify_one();
+        if let Ok(Some(desk)) = self.desk() {
+            desk.hear(self.execution_id(), headway.clone());
         }
         self.say(headway);
     }
@@ -54,7 +52,7 @@ impl TaskContext {
 
 impl Running {
     /// Keeps the last word of an execution. `false`: it is not under way here any more.
-    fn say(&self, execution: ExecutionId, headway: Headway) -> bool {
+    pub(crate) fn say(&self, execution: ExecutionId, headway: Headway) -> bool {
         self.with(execution, |under_way| under_way.said = Some(headway)).is_some()
     }
 

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 
 use azoth_scheduler_core::command::{AbandonReason, TaskCommand, Wish};
 use azoth_scheduler_core::decide::Answer;
@@ -13,9 +12,9 @@ use azoth_scheduler_core::time::Timestamp;
 use azoth_scheduler_store::StoreError;
 use azoth_scheduler_store::store::BATCH_COMMANDS_MAX;
 
+use crate::event::too_large;
 use crate::observe;
 use crate::slots::Slot;
-use crate::worker::too_large;
 
 /// The results, oldest first. Each keeps its slot until it is recorded, unless something that was claimed ahead has taken it
 /// over; so there are never more than slots and claims ahead.
@@ -144,15 +143,6 @@ impl Unrecorded {
         }
     }
 }
-
-/// A store that fails is asked again after these waits: doubling, bounded.
-pub(crate) fn patience(failures: u32) -> Duration {
-    let doubled = PATIENCE_MIN.saturating_mul(1 << failures.min(16));
-    doubled.min(PATIENCE_MAX)
-}
-
-const PATIENCE_MIN: Duration = Duration::from_millis(50);
-const PATIENCE_MAX: Duration = Duration::from_secs(5);
 
 /// So many results are recorded in one transaction at most.
 const BATCH_MAX: usize = 1_000;

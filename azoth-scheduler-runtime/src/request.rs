@@ -15,6 +15,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use crate::error::{RequestError, Result};
+use crate::redaction::without_json_values;
 
 /// A task to be scheduled: checked as far as it can be without a scheduler.
 ///
@@ -193,7 +194,7 @@ impl ScheduleTaskRequestBuilder {
 
     /// What the handler is given, as JSON.
     pub fn payload_json<T: Serialize + ?Sized>(mut self, payload: &T) -> Self {
-        let problem = |error: serde_json::Error| crate::task_error::without_json_values(error.to_string());
+        let problem = |error: serde_json::Error| without_json_values(error.to_string());
         self.payload = serde_json::to_vec(payload).map_err(problem);
         self
     }

@@ -1,7 +1,6 @@
 //! The front desk: what a program asks of its scheduler.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use azoth_scheduler_core::command::Wish;
 use azoth_scheduler_core::execution::ErrorText;
@@ -9,25 +8,16 @@ use azoth_scheduler_core::id::{ConsumerName, GroupName, TaskId};
 use azoth_scheduler_core::schedule::MisfirePolicy;
 use azoth_scheduler_store::store::EVENTS_PAGE_MAX;
 use azoth_scheduler_store::{
-    Batch, DeadLetter, LogPosition, Prepared, RecordedEvent, StartFrom, Store, TaskFilter, VerifyReport,
+    DeadLetter, LogPosition, Prepared, RecordedEvent, StartFrom, Store, TaskFilter, VerifyReport,
 };
 
-use crate::blocking::BlockingScheduler;
-use crate::builder::{IntoStore, SchedulerBuilder};
 use crate::bulk::{BulkAction, BulkMode, BulkReport};
-use crate::consumer::Reader;
 use crate::declare::Declared;
-use crate::error::{Result, SchedulerError};
+use crate::error::Result;
 use crate::handle::TaskHandle;
-use crate::panic_place;
-use crate::poller::Poller;
-use crate::progress;
 use crate::request::ScheduleTaskRequest;
 use crate::shared::Shared;
-use crate::shutdown::{GRACE_EXTRA, ShutdownComplete};
 use crate::subscribe::Subscription;
-use crate::task_set::TaskSet;
-use crate::upkeep;
 use crate::view::{Said, ScheduleOutcome, SchedulerStats, TaskInfo};
 
 /// Schedules tasks, runs them, and tells what became of them. Clones are the same scheduler.
@@ -69,19 +59,9 @@ impl Scheduler {
         Self { shared }
     }
 
-    /// Starts to build a scheduler on this store: a [`Store`], or one behind an [`Arc`].
-    pub fn builder<M>(store: impl IntoStore<M>) -> SchedulerBuilder {
-        SchedulerBuilder::new(store.into_store())
-    }
-
     /// The store that it works on.
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.shared.store
-    }
-
-    /// The same calls for a thread without an async runtime.
-    pub fn blocking(&self) -> BlockingScheduler {
-        BlockingScheduler::new(self.clone())
     }
 }
 
@@ -90,8 +70,10 @@ impl Scheduler {
     /// Schedules a task, or redefines the one of the same id, as `on_conflict` says. The outcome tells which.
     ///
     /// # Errors
-    /// [`SchedulerError::InvalidTask`] and [`SchedulerError::HandlerNotFound`] before anything was done,
-    /// [`SchedulerError::Rejected`] when a task of this id is in the way, [`SchedulerError::Store`].
+    /// [`SchedulerError::InvalidTask`](crate::SchedulerError::InvalidTask) and
+    /// [`SchedulerError::HandlerNotFound`](crate::SchedulerError::HandlerNotFound) before anything was done,
+    /// [`SchedulerError::Rejected`](crate::SchedulerError::Rejected) when a task of this id is in the way,
+    /// [`SchedulerError::Store`](crate::SchedulerError::Store).
     pub async fn schedule_task(&self, request: ScheduleTaskRequest) -> Result<ScheduleOutcome> {
         let mut outcomes = self.shared.schedule(&[request]).await?;
         outcomes.pop().unwrap_or_else(|| unreachable!("one request was made, so one is answered"))
@@ -134,7 +116,8 @@ impl Scheduler {
     /// ```
     ///
     /// # Errors
-    /// [`SchedulerError::InvalidTask`] and [`SchedulerError::HandlerNotFound`].
+    /// [`SchedulerError::InvalidTask`](crate::SchedulerError::InvalidTask) and
+    /// [`SchedulerError::HandlerNotFound`](crate::SchedulerError::HandlerNotFound).
     pub fn prepare(&self, requests: &[ScheduleTaskRequest]) -> Result<Prepared> {
         self.shared.prepare(requests)
     }
@@ -174,7 +157,7 @@ impl Scheduler {
     ///
     /// # Errors
     /// As [`schedule_tasks`](Self::schedule_tasks); nothing is changed unless every request is accepted. Each needs an id
-    /// of its own, and none may say `on_conflict`. [`SchedulerError::Name`] for the group.
+    /// of its own, and none may say `on_conflict`. [`SchedulerError::Name`](crate::SchedulerError::Name) for the group.
     pub async fn declare(
         &self,
         group: impl AsRef<str>,
@@ -187,7 +170,8 @@ impl Scheduler {
     /// returns is refused. One that has ended already stays as it is.
     ///
     /// # Errors
-    /// [`SchedulerError::TaskNotFound`], [`SchedulerError::Name`], [`SchedulerError::Store`].
+    /// [`SchedulerError::TaskNotFound`](crate::SchedulerError::TaskNotFound),
+    /// [`SchedulerError::Name`](crate::SchedulerError::Name), [`SchedulerError::Store`](crate::SchedulerError::Store).
     pub async fn cancel_task(&self, id: impl AsRef<str>, reason: impl AsRef<str>) -> Result<Said> {
         let (task, reason, by) = (TaskId::new(id)?, text(reason), self.shared.actor.clone());
         let said = self.shared.say(task.clone(), Wish::Cancel { reason, by }).await?;
@@ -266,7 +250,7 @@ impl Scheduler {
     /// ```
     ///
     /// # Errors
-    /// [`SchedulerError::Store`].
+    /// [`SchedulerError::Store`](crate::SchedulerError::Store).
     pub async fn bulk(&self, filter: &TaskFilter, action: &BulkAction, mode: BulkMode) -> Result<BulkReport> {
         self.shared.bulk(filter, action, mode).await
     }
@@ -299,7 +283,7 @@ impl Scheduler {
     /// ```
     ///
     /// # Errors
-    /// [`SchedulerError::Name`].
+    /// [`SchedulerError::Name`](crate::SchedulerError::Name).
     pub fn handle(&self, id: impl AsRef<str>) -> Result<TaskHandle> {
         Ok(TaskHandle::new(Arc::clone(&self.shared), TaskId::new(id)?))
     }
@@ -310,7 +294,7 @@ impl Scheduler {
     /// One task with its payload; `None` when there is none of this id.
     ///
     /// # Errors
-    /// [`SchedulerError::Name`], [`SchedulerError::Store`].
+    /// [`SchedulerError::Name`](crate::SchedulerError::Name), [`SchedulerError::Store`](crate::SchedulerError::Store).
     pub async fn get_task(&self, id: impl AsRef<str>) -> Result<Option<TaskInfo>> {
         let task = self.shared.store.task(&TaskId::new(id)?).await?;
         Ok(task.map(TaskInfo::stored))
@@ -320,7 +304,7 @@ impl Scheduler {
     /// the filter says, 1,000 by default; the next page starts after the last one.
     ///
     /// # Errors
-    /// [`SchedulerError::Store`].
+    /// [`SchedulerError::Store`](crate::SchedulerError::Store).
     pub async fn list_tasks(&self, filter: &TaskFilter) -> Result<Vec<TaskInfo>> {
         let tasks = self.shared.store.tasks(filter).await?;
         Ok(tasks.into_iter().map(TaskInfo::listed).collect())
@@ -329,7 +313,8 @@ impl Scheduler {
     /// What happened to a task, oldest first: its newest 1,000 events.
     ///
     /// # Errors
-    /// [`SchedulerError::Name`], [`SchedulerError::Store`]. A task that never was has an empty history.
+    /// [`SchedulerError::Name`](crate::SchedulerError::Name), [`SchedulerError::Store`](crate::SchedulerError::Store). A
+    /// task that never was has an empty history.
     pub async fn task_history(&self, id: impl AsRef<str>) -> Result<Vec<RecordedEvent>> {
         self.task_history_before(id, None, EVENTS_PAGE_MAX).await
     }
@@ -353,13 +338,14 @@ impl Scheduler {
     /// What happened behind a position, oldest first, at most `limit` events, itself at most 1,000.
     ///
     /// # Errors
-    /// [`SchedulerError::Store`].
+    /// [`SchedulerError::Store`](crate::SchedulerError::Store).
     pub async fn events(&self, after: LogPosition, limit: usize) -> Result<Vec<RecordedEvent>> {
         Ok(self.shared.store.events(after, limit).await?)
     }
 
     /// The log from some place on, without end. Where its oldest part was cut, a subscription from the beginning is answered
-    /// with [`SchedulerError::Gap`], which names the oldest event that there is: subscribe behind the one before it.
+    /// with [`SchedulerError::Gap`](crate::SchedulerError::Gap), which names the oldest event that there is: subscribe
+    /// behind the one before it.
     ///
     /// ```
     /// # use azoth_scheduler_runtime::{Scheduler, SchedulerError};
@@ -378,7 +364,7 @@ impl Scheduler {
     /// ```
     ///
     /// # Errors
-    /// [`SchedulerError::Store`].
+    /// [`SchedulerError::Store`](crate::SchedulerError::Store).
     pub async fn subscribe(&self, from: StartFrom) -> Result<Subscription> {
         let after = match from {
             StartFrom::Beginning => LogPosition::START,
@@ -391,7 +377,7 @@ impl Scheduler {
     /// What an event handler could not handle, oldest first, at most `limit`.
     ///
     /// # Errors
-    /// [`SchedulerError::Name`], [`SchedulerError::Store`].
+    /// [`SchedulerError::Name`](crate::SchedulerError::Name), [`SchedulerError::Store`](crate::SchedulerError::Store).
     pub async fn dead_letters(
         &self,
         event_handler: impl AsRef<str>,
@@ -404,7 +390,7 @@ impl Scheduler {
     /// How the scheduler and its store are doing.
     ///
     /// # Errors
-    /// [`SchedulerError::Store`].
+    /// [`SchedulerError::Store`](crate::SchedulerError::Store).
     pub async fn stats(&self) -> Result<SchedulerStats> {
         let slots = &self.shared.slots;
         Ok(SchedulerStats {
@@ -418,144 +404,9 @@ impl Scheduler {
     /// Reads the whole log and compares the projection with it. Changes nothing.
     ///
     /// # Errors
-    /// [`SchedulerError::Store`]. What is wrong with the data is in the report.
+    /// [`SchedulerError::Store`](crate::SchedulerError::Store). What is wrong with the data is in the report.
     pub async fn verify(&self) -> Result<VerifyReport> {
         Ok(self.shared.store.verify().await?)
-    }
-}
-
-/// Running.
-impl Scheduler {
-    /// Runs due tasks and event handlers until [`shutdown`](Self::shutdown). One call is all that is needed.
-    ///
-    /// A store that fails does not end it: results are kept and recorded once the store works again. Dropping the
-    /// future stops the work where it is; others take it over once the lease has lapsed. A scheduler that was shut down
-    /// stays so: `run` returns at once.
-    ///
-    /// # Errors
-    /// [`SchedulerError::AlreadyRunning`] while another call runs; [`SchedulerError::System`] when no thread can be
-    /// started; [`SchedulerError::Store`] when the store refuses the worker for good; what refuses a task that a handler
-    /// declares.
-    pub async fn run(&self) -> Result<()> {
-        let shared = &self.shared;
-        let _running = shared.begin()?;
-        panic_place::watch();
-        if shared.shutdown.is_requested() {
-            return Ok(());
-        }
-        let Some(mut poller) = Poller::start(Arc::clone(shared)).await? else {
-            return Ok(());
-        };
-        let mut noting = TaskSet::new(Arc::clone(&shared.workshop.host));
-        noting.spawn(progress::record(Arc::clone(shared)));
-        let mut readers = TaskSet::new(Arc::clone(&shared.workshop.host));
-        for (number, consumer) in shared.consumers.iter().enumerate() {
-            readers.spawn(Reader::run(Arc::clone(shared), number + 1, consumer.clone()));
-        }
-        if let Some((policy, every)) = shared.config.retention {
-            readers.spawn(upkeep::let_go(Arc::clone(shared), policy, every));
-        }
-        let mut served = self.schedule_declared().await;
-        if served.is_ok() {
-            served = poller.serve().await;
-        }
-        if served.is_err() {
-            shared.shutdown.request(shared.clock(), Duration::ZERO);
-        }
-        poller.drain().await;
-        // Nobody is left who could say anything.
-        drop(noting);
-        let ended = async { while readers.join_next().await.is_some() {} };
-        tokio::select! {
-            biased;
-            () = ended => {}
-            () = shared.shutdown.overdue(shared.clock(), GRACE_EXTRA) => {}
-        }
-        served
-    }
-
-    /// Runs until nothing is left to be done, and shuts down: for short programs and for tests. What waits for an instant
-    /// to come stays scheduled.
-    ///
-    /// # Errors
-    /// As [`run`](Self::run).
-    pub async fn run_until_idle(&self) -> Result<()> {
-        let stop_when_idle = async {
-            let idle = self.wait_until_idle().await;
-            self.shutdown();
-            idle
-        };
-        let (ran, idle) = tokio::join!(self.run(), stop_when_idle);
-        ran.and(idle)
-    }
-
-    /// Asks [`run`](Self::run) to end: nothing more is started, running handlers have the grace of
-    /// `with_shutdown_grace`, what then still runs is stopped and given back so that the next process takes it at once.
-    /// Asked a second time, it hurries. The answer may be awaited (it comes when `run` has ended) or dropped.
-    pub fn shutdown(&self) -> ShutdownComplete {
-        let again = self.shared.shutdown.is_requested();
-        let grace = if again { Duration::ZERO } else { self.shared.config.shutdown_grace };
-        self.shutdown_with_grace(grace)
-    }
-
-    /// The same with another grace. Of several the earliest end counts.
-    pub fn shutdown_with_grace(&self, grace: Duration) -> ShutdownComplete {
-        self.shared.shutdown.request(self.shared.clock(), grace);
-        let shared = Arc::clone(&self.shared);
-        ShutdownComplete::new(async move { shared.run_ended().await })
-    }
-
-    /// Waits until nothing is left to be done: every due task has run and is recorded, every event is handled, and what
-    /// is left waits for an instant to come. Under a [`ManualClock`](crate::ManualClock) time then stands still until it
-    /// is moved. For tests; returns at once after a shutdown, and waits for `run` to be called before it. A handler that
-    /// itself waits for that clock keeps it from returning.
-    ///
-    /// # Errors
-    /// [`SchedulerError::Store`].
-    pub async fn wait_until_idle(&self) -> Result<()> {
-        let idle = async {
-            loop {
-                let before = self.shared.store.head().await?;
-                self.shared.quiet().await;
-                if self.shared.store.head().await? == before {
-                    return Ok(());
-                }
-            }
-        };
-        let ended = async {
-            self.shared.shutdown.requested().await;
-            self.shared.run_ended().await;
-        };
-        tokio::select! {
-            biased;
-            idle = idle => idle,
-            () = ended => Ok(()),
-        }
-    }
-
-    /// Records the limits that are declared, and schedules the tasks.
-    async fn schedule_declared(&self) -> Result<()> {
-        let limits = || async {
-            let batch = Batch::new(self.shared.declared_limits(), self.shared.clock().now());
-            self.shared.store.apply(batch).await
-        };
-        if !self.shared.registry.is_empty() || !self.shared.config.limits.is_empty() {
-            self.shared.insist(limits).await.transpose()?;
-        }
-        let declared = self.shared.registry.declared();
-        if declared.is_empty() {
-            return Ok(());
-        }
-        let schedule = || async {
-            match self.shared.schedule(declared).await {
-                Err(SchedulerError::Store(error)) => Err(error),
-                other => Ok(other),
-            }
-        };
-        match self.shared.insist(schedule).await {
-            Some(answers) => answers??.into_iter().try_for_each(|answer| answer.map(|_| ())),
-            None => Ok(()),
-        }
     }
 }
 
@@ -576,7 +427,7 @@ impl Scheduler {
         !self.shared.running.ids().is_empty()
     }
 
-    pub(crate) fn due_at(&self) -> Option<Duration> {
+    pub(crate) fn due_at(&self) -> Option<std::time::Duration> {
         self.shared.due_at()
     }
 }

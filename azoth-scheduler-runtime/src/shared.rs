@@ -12,14 +12,15 @@ use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::consumer::Consumer;
 use crate::error::{Result, SchedulerError};
+use crate::event_handler::Consumer;
 use crate::observe;
-use crate::recorder::patience;
+use crate::patience::patience;
 use crate::registry::Registry;
+use crate::running::Running;
 use crate::shutdown::{GRACE_EXTRA, Shutdown};
 use crate::slots::Slots;
-use crate::worker::{Running, Workshop};
+use crate::workshop::Workshop;
 
 pub(crate) struct Shared {
     pub(crate) store: Arc<dyn Store>,

@@ -1,6 +1,5 @@
 //! The handler's border: any error comes in, an [`Outcome`] goes out.
 
-use std::cell::RefCell;
 use std::error::Error;
 use std::fmt;
 use std::time::Duration;
@@ -8,6 +7,9 @@ use std::time::Duration;
 use azoth_scheduler_core::execution::{ErrorText, Failure, FailureClass, Outcome};
 
 use crate::error::SchedulerError;
+use crate::event::TaskEvent;
+use crate::mark::{Class, Mark, Permanent, RetryAfter, Snooze, shown_class};
+use crate::redaction::without_json_values;
 
 /// A handler's failure. Every error converts into it by `?`: those of the standard library, of `anyhow`, boxed ones,
 /// and plain text.
@@ -34,29 +36,7 @@ pub struct TaskError {
 }
 
 /// What a handler returns: its event, or any error.
-pub type TaskResult = std::result::Result<crate::event::TaskEvent, TaskError>;
-
-/// An error after which trying again is of no use: the attempt fails and the task is not retried.
-///
-/// It travels through `anyhow`, as an error or as its context (`.context(Permanent::new("gone"))`), and through errors
-/// that wrap it, as long as they report it as their source or show its text, and nothing else, as theirs.
-#[derive(Debug)]
-pub struct Permanent {
-    mark: Mark,
-}
-
-/// An error after which the next attempt comes after a wait of its own instead of the usual backoff. It counts as one
-/// failure.
-#[derive(Debug)]
-pub struct RetryAfter {
-    mark: Mark,
-}
-
-/// "Not now": the task is run again later, and that counts as no failure.
-#[derive(Debug)]
-pub struct Snooze {
-    mark: Mark,
-}
+pub type TaskResult = std::result::Result<TaskEvent, TaskError>;
 
 impl TaskError {
     /// An error after which trying again is of no use; the same as [`Permanent`].
@@ -148,132 +128,6 @@ impl fmt::Debug for TaskError {
     }
 }
 
-impl Permanent {
-    /// Makes an error (or plain text) one that is not tried again.
-    pub fn new(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { mark: Mark { class: Class::Permanent, error: Some(error.into()) } }
-    }
-}
-
-impl RetryAfter {
-    /// Makes an error (or plain text) one after which the next attempt comes after `delay`.
-    pub fn new(delay: Duration, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { mark: Mark { class: Class::RetryAfter(delay), error: Some(error.into()) } }
-    }
-}
-
-impl Snooze {
-    /// Asks to be run again after `delay`.
-    pub fn new(delay: Duration) -> Self {
-        Self { mark: Mark { class: Class::Snooze(delay), error: None } }
-    }
-}
-
-macro_rules! marked_errors {
-    ($($error:ty),*) => {$(
-        impl fmt::Display for $error {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.mark.is_shown();
-                self.mark.show(f)
-            }
-        }
-
-        impl Error for $error {
-            fn source(&self) -> Option<&(dyn Error + 'static)> {
-                Some(&self.mark)
-            }
-        }
-    )*};
-}
-
-marked_errors![Permanent, RetryAfter, Snooze];
-
-/// What the handler asked for, as a *source* of its error. `anyhow` and transparent wrappers hide the type of the error
-/// that they wrap, but never its sources; so what must be found stands there.
-#[derive(Debug)]
-struct Mark {
-    class: Class,
-    error: Option<Box<dyn Error + Send + Sync>>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Class {
-    Retryable,
-    RetryAfter(Duration),
-    Permanent,
-    Snooze(Duration),
-}
-
-impl Mark {
-    /// What the marked error shows.
-    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.error {
-            Some(error) => fmt::Display::fmt(error, f),
-            None => fmt::Display::fmt(self, f),
-        }
-    }
-
-    /// Tells the one who listens on this thread that an error of this class shows its text.
-    fn is_shown(&self) {
-        let listens = SHOWN.with_borrow(|shown| matches!(shown, Shown::Nothing));
-        if listens {
-            let text = ShownText(self).to_string();
-            SHOWN.set(Shown::Text(self.class, text));
-        }
-    }
-}
-
-/// The class of the marked error whose text an error shows as its own. A context of `anyhow` is no source and hides its
-/// type, but it shows its text, so this finds one that was used as a context. An error that shows more than that text only
-/// tells of the marked one.
-fn shown_class(error: &(dyn Error + 'static)) -> Option<Class> {
-    SHOWN.set(Shown::Nothing);
-    let whole = error.to_string();
-    match SHOWN.replace(Shown::Unheard) {
-        Shown::Text(class, text) if text == whole => Some(class),
-        Shown::Text(..) | Shown::Nothing | Shown::Unheard => None,
-    }
-}
-
-/// What a marked error shows, told to nobody.
-struct ShownText<'a>(&'a Mark);
-
-impl fmt::Display for ShownText<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.show(f)
-    }
-}
-
-/// What was shown while somebody listens.
-enum Shown {
-    /// Nobody listens.
-    Unheard,
-    Nothing,
-    /// The class and the text of the marked error that was shown first.
-    Text(Class, String),
-}
-
-thread_local! {
-    static SHOWN: RefCell<Shown> = const { RefCell::new(Shown::Unheard) };
-}
-
-impl fmt::Display for Mark {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.class {
-            Class::Retryable => f.write_str("to be tried again"),
-            Class::RetryAfter(delay) => write!(f, "to be tried again after {delay:?}"),
-            Class::Permanent => f.write_str("not to be tried again"),
-            Class::Snooze(delay) => write!(f, "snoozed for {delay:?}"),
-        }
-    }
-}
-
-impl Error for Mark {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.error.as_deref().and_then(|error| error.source())
-    }
-}
-
 /// What a handler's error wears only because of its return type is taken off.
 fn innermost<'a>(error: &'a (dyn Error + Send + Sync + 'static)) -> &'a (dyn Error + 'static) {
     match error.downcast_ref::<SchedulerError>() {
@@ -284,18 +138,6 @@ fn innermost<'a>(error: &'a (dyn Error + Send + Sync + 'static)) -> &'a (dyn Err
 
 fn text_of(error: &(dyn Error + 'static)) -> ErrorText {
     ErrorText::new(without_json_values(error.to_string()))
-}
-
-/// Takes the value out of a message of `serde`'s shape (``invalid type: string "..", expected u32``): payloads may hold
-/// secrets, and errors are kept for ever.
-pub(crate) fn without_json_values(text: String) -> String {
-    let hidden = ["invalid type: ", "invalid value: ", "unknown variant ", "unknown field "]
-        .iter()
-        .find_map(|start| Some((start, text.strip_prefix(start)?.rfind(", expected ")? + start.len())));
-    match hidden {
-        Some((start, rest)) => format!("{start}(not shown){}", &text[rest..]),
-        None => text,
-    }
 }
 
 fn whole_ms(span: Duration) -> u64 {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use azoth_scheduler_core::execution::ErrorText;
 use tokio::sync::mpsc;
 
+use crate::caught::{Caught, caught, caught_here};
 use crate::host::{Host, Stop};
-use crate::worker::{Caught, caught, caught_here};
 
 /// Tasks of one host.
 pub(crate) struct TaskSet<T> {

@@ -5,10 +5,6 @@ use std::time::Duration;
 
 use azoth_scheduler_core::id::TaskType;
 use azoth_scheduler_core::time::Timestamp;
-use azoth_scheduler_store::StoreError;
-
-use crate::observe;
-use crate::poller::Poller;
 
 /// The types that nobody handled when it was looked, and those that were named.
 #[derive(Default)]
@@ -21,7 +17,7 @@ pub(crate) struct Unhandled {
 impl Unhandled {
     /// Those of the types to be named now: each once, when nobody handled it at any look of a whole lease. At a start, and
     /// while a new version takes the place of an old one, those who handle it may only be on their way.
-    fn look(
+    pub(crate) fn look(
         &mut self,
         due: BTreeMap<TaskType, Timestamp>,
         elapsed: Duration,
@@ -34,18 +30,6 @@ impl Unhandled {
             elapsed.saturating_sub(since) >= lease && self.named.insert(task_type.clone())
         });
         to_name.into_iter().collect()
-    }
-}
-
-impl Poller {
-    pub(crate) async fn name_unhandled(&mut self) -> Result<(), StoreError> {
-        let clock = self.shared.clock();
-        let (now, elapsed) = (clock.now(), clock.elapsed());
-        let due = self.shared.in_time(self.shared.store.unhandled_due(now)).await?;
-        for (task_type, since) in self.unhandled.look(due, elapsed, self.shared.config.lease) {
-            observe::nobody_handles(&task_type, since);
-        }
-        Ok(())
     }
 }
 

@@ -8,10 +8,10 @@ use azoth_scheduler_core::id::{ExecutionId, TaskId};
 use azoth_scheduler_core::state::PhaseKind;
 use azoth_scheduler_store::{Batch, Orphan, StoreError, TaskFilter};
 
+use super::{Poller, incarnate};
 use crate::error::Result;
 use crate::lease::RENEWALS_PER_LEASE;
 use crate::observe;
-use crate::poller::{Poller, incarnate};
 
 impl Poller {
     pub(crate) async fn look_around(&mut self) {
@@ -41,6 +41,17 @@ impl Poller {
             let checked = self.stop_what_is_not_ours().await;
             self.note(checked);
         }
+    }
+
+    /// Names the task types that nobody handles, each once.
+    async fn name_unhandled(&mut self) -> Result<(), StoreError> {
+        let clock = self.shared.clock();
+        let (now, elapsed) = (clock.now(), clock.elapsed());
+        let due = self.shared.in_time(self.shared.store.unhandled_due(now)).await?;
+        for (task_type, since) in self.unhandled.look(due, elapsed, self.shared.config.lease) {
+            observe::nobody_handles(&task_type, since);
+        }
+        Ok(())
     }
 
     /// Ends workers that are dead, and takes their executions from them. Where no worker has gone since the last look, those
