@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 
 use crate::command::{TaskCommand, Wish};
 use crate::decide::{Answer, Surroundings, decide_among, dependency_ended};
-use crate::dependency::{self, DependencyEnd};
+use crate::dependency::DependencyEnd;
 use crate::event::Event;
 use crate::evolve::evolve;
 use crate::execution::{ErrorText, Failure, FailureClass, Outcome};
@@ -111,7 +111,7 @@ fn one<G: Ground>(
 ) -> Result<Result<Answer, Rejection>, G::Error> {
     let surroundings = look_around(ground, command, now)?;
     let state = ground.task(&command.task)?;
-    let running = dependency::is_running(state);
+    let running = state.is_some_and(|state| state.held_by().is_some());
     let decision = match decide_among(state, command, &surroundings, now) {
         Ok(decision) => decision,
         Err(rejection) => return Ok(Err(rejection)),

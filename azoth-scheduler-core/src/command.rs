@@ -1,17 +1,15 @@
 //! Wishes: everything that may change a task or a scope.
 
-use alloc::sync::Arc;
-
+pub use crate::abandonment::AbandonReason;
 use crate::dependency::After;
 use crate::execution::{ErrorText, Report, Success};
 use crate::headway::Headway;
 use crate::id::{Actor, ExecutionId, TaskId, WorkerId};
+pub use crate::new_task::{NewTask, OnConflict};
 use crate::payload::Payload;
-use crate::schedule::{MisfirePolicy, Schedule};
+use crate::schedule::MisfirePolicy;
 use crate::scope::{LimitsChange, Scope};
-use crate::task::TaskDefinition;
 use crate::time::Timestamp;
-use crate::trace::TraceParent;
 
 /// A wish.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -188,97 +186,6 @@ impl Command {
     }
 }
 
-/// A task to be scheduled.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NewTask {
-    /// What it is and when it runs; `definition.payload` is the digest of `payload`.
-    definition: Arc<TaskDefinition>,
-    payload: Payload,
-    on_conflict: OnConflict,
-    trace: Option<TraceParent>,
-}
-
-impl NewTask {
-    /// Puts definition and payload together; the definition's digest becomes that of the payload.
-    pub fn new(mut definition: TaskDefinition, payload: Payload, on_conflict: OnConflict) -> Self {
-        definition.payload = payload.digest();
-        Self { definition: Arc::new(definition), payload, on_conflict, trace: None }
-    }
-
-    /// The same wish, made within this span.
-    #[must_use]
-    pub fn traced(mut self, trace: Option<TraceParent>) -> Self {
-        self.trace = trace;
-        self
-    }
-
-    /// The span within which it was wished, if it was within one.
-    pub fn trace(&self) -> Option<TraceParent> {
-        self.trace
-    }
-
-    /// What it is and when it runs.
-    pub fn definition(&self) -> &TaskDefinition {
-        &self.definition
-    }
-
-    /// The same, as events and states hold it: it is not copied any more.
-    pub(crate) fn shared_definition(&self) -> Arc<TaskDefinition> {
-        Arc::clone(&self.definition)
-    }
-
-    /// When it runs.
-    pub fn schedule(&self) -> &Schedule {
-        &self.definition.schedule
-    }
-
-    /// What the handler is given.
-    pub fn payload(&self) -> &Payload {
-        &self.payload
-    }
-
-    /// What to do when a task of this id exists.
-    pub fn on_conflict(&self) -> OnConflict {
-        self.on_conflict
-    }
-}
-
-/// What to do when a task of the same id exists already.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OnConflict {
-    /// The same definition changes nothing, another one redefines; what had ended is scheduled anew, but a recurring
-    /// task that was disabled or cancelled stays so under the same definition.
-    #[default]
-    Redefine,
-    /// Schedule anew whatever there was.
-    Replace,
-    /// Refuse.
-    Reject,
-    /// Change nothing, even when the task has ended. Repeating a call whose answer was lost is safe with this.
-    Keep,
-}
-
-/// Why an execution was taken from its worker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AbandonReason {
-    /// The worker gave no sign of life for a whole lease, or its process is gone. Counts as a loss.
-    WorkerLost,
-    /// The worker shut down while the handler ran, and gave the task back.
-    ShutDown,
-    /// The worker gave the task back before its handler started.
-    NotStarted,
-}
-
-impl AbandonReason {
-    /// Whether the task may be what killed its worker.
-    pub const fn is_loss(self) -> bool {
-        match self {
-            AbandonReason::WorkerLost => true,
-            AbandonReason::ShutDown | AbandonReason::NotStarted => false,
-        }
-    }
-}
-
 impl TaskCommand {
     /// So many tasks are changed by it, those included that a handler scheduled with its success.
     pub fn weight(&self) -> usize {
@@ -305,7 +212,7 @@ impl Wish {
     /// The bytes that an event of this wish refers to by their digest.
     pub fn payload(&self) -> Option<&Payload> {
         match self {
-            Wish::Schedule(new) => Some(&new.payload),
+            Wish::Schedule(new) => Some(new.payload()),
             Wish::Complete { report: Report::Succeeded(success), .. } => Some(&success.emitted.payload),
             Wish::SaveCheckpoint { checkpoint, .. } => Some(checkpoint),
             Wish::Complete { .. }

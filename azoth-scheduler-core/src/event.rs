@@ -4,13 +4,13 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::num::NonZeroU32;
 
-use crate::command::AbandonReason;
+use crate::abandonment::AbandonReason;
 use crate::dependency::DependencyEnd;
 use crate::execution::{Emitted, ErrorText, Outcome};
 use crate::headway::Headway;
+use crate::horizon::Horizon;
 use crate::id::{Actor, ExecutionId, TaskId, WorkerId};
 use crate::payload::PayloadDigest;
-use crate::retention::Horizon;
 use crate::schedule::Passed;
 use crate::scope::{LimitsChange, Scope};
 use crate::state::{Counts, DisabledReason, Progress, Work};

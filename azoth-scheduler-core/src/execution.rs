@@ -4,8 +4,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::command::NewTask;
 use crate::id::{EventType, TaskId};
+use crate::new_task::NewTask;
 use crate::payload::{Payload, PayloadDigest};
 
 /// How an execution ended by itself. (One whose worker died or that was cancelled has no outcome: it has an event

@@ -9,14 +9,17 @@
 //! and is always asked; a cron expression is not, since newer zone data would read it otherwise than whoever decided.
 
 mod decision;
+mod entry;
+mod imbalance;
 
 use alloc::format;
-use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::num::NonZeroU32;
 
 use self::decision::{Decision, Told, pending};
+use self::entry::Entry;
+pub use self::imbalance::Imbalance;
 use crate::decide::CLOCK_AHEAD_MS_MAX;
 use crate::event::{Change, Event, Then};
 use crate::schedule::{Calendar, Timing};
@@ -43,16 +46,6 @@ pub enum Asks {
     Intervals,
     /// All: for events that were decided with the zone data that this build holds.
     All,
-}
-
-/// An occurrence that is lost or accounted for twice.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("event {position}: {what}")]
-pub struct Imbalance {
-    /// The event at which it shows, by the number under which it was entered.
-    pub position: u64,
-    /// What is wrong.
-    pub what: String,
 }
 
 impl Ledger {
@@ -172,31 +165,6 @@ impl Ledger {
             | Event::CheckpointSaved { .. }
             | Event::RunRequested { .. } => refuse_told(&told),
         }
-    }
-}
-
-/// What is entered.
-#[derive(Clone, Copy)]
-struct Entry<'a> {
-    position: u64,
-    at: Timestamp,
-    before: Option<&'a TaskState>,
-    event: &'a Event,
-    after: &'a TaskState,
-}
-
-impl Entry<'_> {
-    fn wrong(&self, what: String) -> Imbalance {
-        Imbalance { position: self.position, what }
-    }
-
-    /// I11: what is decided stays decided.
-    fn follows(&self, before: &TaskState) -> Result<(), Imbalance> {
-        let (from, to) = (before.progress.decided_through, self.after.progress.decided_through);
-        if to < from {
-            return Err(self.wrong(format!("decided through {to}, and before it through {from}")));
-        }
-        Ok(())
     }
 }
 

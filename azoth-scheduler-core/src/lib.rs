@@ -36,6 +36,8 @@ pub mod id;
 pub mod schedule;
 
 #[cfg(feature = "engine")]
+mod abandonment;
+#[cfg(feature = "engine")]
 pub mod carry_out;
 #[cfg(feature = "engine")]
 pub mod command;
@@ -43,6 +45,8 @@ pub mod command;
 pub mod decide;
 #[cfg(feature = "engine")]
 pub mod dependency;
+#[cfg(feature = "engine")]
+mod ending;
 #[cfg(feature = "engine")]
 pub mod event;
 #[cfg(feature = "engine")]
@@ -52,7 +56,11 @@ pub mod execution;
 #[cfg(feature = "engine")]
 pub mod headway;
 #[cfg(feature = "engine")]
+mod horizon;
+#[cfg(feature = "engine")]
 pub mod ledger;
+#[cfg(feature = "engine")]
+mod new_task;
 #[cfg(feature = "engine")]
 pub mod payload;
 #[cfg(feature = "engine")]

@@ -8,8 +8,9 @@ use core::time::Duration;
 
 use crate::event::Event;
 use crate::evolve::{Found, OutOfOrder};
+pub use crate::horizon::Horizon;
 use crate::id::TaskId;
-use crate::state::{TaskPhase, TaskState};
+use crate::state::TaskState;
 use crate::time::Timestamp;
 
 /// How long what is not needed any more is kept. By default all of it, for ever.
@@ -75,33 +76,6 @@ impl RetentionPolicy {
     /// The instant before which payloads may be dropped now.
     pub fn payloads_before(&self, now: Timestamp) -> Option<Timestamp> {
         self.payloads.map(|span| earlier(now, span))
-    }
-}
-
-/// Tasks leave that ended before these instants; `None`: none of that kind.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Horizon {
-    /// For tasks that finished.
-    pub finished: Option<Timestamp>,
-    /// For tasks that were cancelled.
-    pub cancelled: Option<Timestamp>,
-    /// For tasks that were disabled.
-    pub disabled: Option<Timestamp>,
-}
-
-impl Horizon {
-    /// Whether a task may leave.
-    pub fn lets_go(&self, state: &TaskState) -> bool {
-        let (ended, before) = match &state.phase {
-            TaskPhase::Finished { at } => (*at, self.finished),
-            TaskPhase::Cancelled { at, .. } => (*at, self.cancelled),
-            TaskPhase::Disabled { at, .. } => (*at, self.disabled),
-            TaskPhase::Waiting(_)
-            | TaskPhase::Blocked(_)
-            | TaskPhase::Running(_)
-            | TaskPhase::Paused { .. } => return false,
-        };
-        before.is_some_and(|before| ended < before)
     }
 }
 

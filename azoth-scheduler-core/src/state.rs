@@ -4,7 +4,6 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::num::NonZeroU32;
 
-use crate::decide::SUSPECT_LOSSES;
 use crate::execution::ErrorText;
 use crate::headway::{Checkpoint, Reported};
 use crate::id::{Actor, ExecutionId, TaskId, WorkerId};
@@ -211,13 +210,6 @@ pub enum PhaseKind {
     Disabled,
     /// Somebody cancelled it.
     Cancelled,
-}
-
-impl Counts {
-    /// Whether the task may be what kills its processes, and so is run alone.
-    pub const fn is_suspect(&self) -> bool {
-        self.losses >= SUSPECT_LOSSES
-    }
 }
 
 impl TaskState {

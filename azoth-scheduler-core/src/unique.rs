@@ -3,8 +3,6 @@
 use core::num::NonZeroU64;
 
 use crate::id::IdempotencyKey;
-use crate::state::TaskState;
-use crate::time::Timestamp;
 
 /// A caller's name for a wish, and how long it stands for the task that the wish made.
 ///
@@ -28,17 +26,4 @@ pub enum Holds {
         /// How long.
         ms: NonZeroU64,
     },
-}
-
-impl Unique {
-    /// Whether the key still stands for this task, whose definition holds it.
-    pub fn holds(&self, state: &TaskState, now: Timestamp) -> bool {
-        match self.holds {
-            Holds::WhilePending => state.phase.kind().is_live(),
-            Holds::For { ms } => {
-                let ms = i64::try_from(ms.get()).unwrap_or(i64::MAX);
-                now < state.defined_at.saturating_add_ms(ms)
-            }
-        }
-    }
 }

@@ -2,12 +2,16 @@
 
 use core::num::NonZeroU32;
 
+use super::decision::{Answer, Decision};
 use super::ended::choose;
-use super::{Answer, CLOCK_AHEAD_MS_MAX, Decision};
 use crate::event::{Event, Then};
 use crate::schedule::{Calendar, Run};
 use crate::state::{Progress, TaskState, Work};
 use crate::time::Timestamp;
+
+/// A clock that lies further back than this many milliseconds (3 hours) behind what was decided shows that it had stood
+/// ahead then; less is waited for.
+pub const CLOCK_AHEAD_MS_MAX: i64 = 10_800_000;
 
 /// Lets a task that was decided by a clock far ahead of `now` go on from `now`. Occurrences up to `now` stay decided, those
 /// after it will come due once more, and a wait that had begun is as long as it was to be.

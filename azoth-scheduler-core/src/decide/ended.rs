@@ -4,10 +4,10 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::num::NonZeroU32;
 
-use super::LOSSES_MAX;
 use super::left::left_behind;
+use super::losses::LOSSES_MAX;
 use super::plan::{calendar_of, first_attempt};
-use crate::command::AbandonReason;
+use crate::abandonment::AbandonReason;
 use crate::event::Then;
 use crate::execution::{ErrorText, FailureClass, Outcome};
 use crate::retry::OnExhausted;

@@ -3,10 +3,10 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
+use super::decision::{Answer, Decision};
 use super::ended::{End, after_loss, after_outcome, choose, judge_late, rest_of};
 use super::plan::{calendar_of, passed_events, withdrawn};
-use super::{Answer, Decision};
-use crate::command::AbandonReason;
+use crate::abandonment::AbandonReason;
 use crate::event::{Event, MovedOn};
 use crate::execution::{Emitted, Report};
 use crate::headway::Headway;

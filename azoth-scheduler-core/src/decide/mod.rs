@@ -11,78 +11,29 @@
 //! back by more than [`CLOCK_AHEAD_MS_MAX`] was it wrong before, and [`Wish::CorrectClock`] takes that back.
 
 mod clock;
+mod decision;
 mod dependency;
 mod ended;
 mod execution;
 mod left;
+mod losses;
 mod operate;
 mod plan;
 mod retried;
 mod schedule;
+mod surroundings;
 
-use alloc::collections::BTreeMap;
-use alloc::vec;
-use alloc::vec::Vec;
-
+pub use self::clock::CLOCK_AHEAD_MS_MAX;
+pub use self::decision::{Answer, Decision};
 pub use self::dependency::dependency_ended;
+pub use self::losses::{LOSSES_MAX, SUSPECT_LOSSES};
 pub use self::schedule::first_run_at;
+pub use self::surroundings::Surroundings;
 use crate::command::{TaskCommand, Wish};
-use crate::event::Event;
 use crate::id::TaskId;
 use crate::rejection::Rejection;
-use crate::state::{PhaseKind, TaskState};
+use crate::state::TaskState;
 use crate::time::Timestamp;
-
-/// So many processes may die while they run one occurrence of a task; then the task is disabled.
-pub const LOSSES_MAX: u32 = 5;
-/// From so many losses within one occurrence on a task is a suspect: it may be what kills its processes, so it is run alone,
-/// and neither it nor its neighbours are judged by chance.
-pub const SUSPECT_LOSSES: u32 = 2;
-
-/// A clock that lies further back than this many milliseconds (3 hours) behind what was decided shows that it had stood
-/// ahead then; less is waited for.
-pub const CLOCK_AHEAD_MS_MAX: i64 = 10_800_000;
-
-/// What a command came to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Decision {
-    /// What happened, in order. Empty: nothing had to.
-    pub events: Vec<Event>,
-    /// What the caller is told.
-    pub answer: Answer,
-}
-
-/// What the caller of an accepted command is told.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// The task is new, or was scheduled anew after it had ended.
-    Created,
-    /// The task goes on under another definition.
-    Redefined,
-    /// Nothing had to be done; the task stays in this phase.
-    Unchanged(PhaseKind),
-    /// The claim succeeded: the execution holds the task.
-    Started,
-    /// The claim found only occurrences that are not to run; they are recorded and the task has moved on.
-    Passed,
-    /// What was said is recorded.
-    Recorded,
-    /// Nothing had to be done: the scope is already as it was wished.
-    Kept,
-    /// The wish has been made before: its idempotency key stands for this task. Nothing was done.
-    Existing(TaskId),
-}
-
-/// What a decision must know of other tasks.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Surroundings {
-    /// The phases of the tasks that are to be waited for, of those that exist.
-    pub dependencies: BTreeMap<TaskId, PhaseKind>,
-    /// One of them that waits, by itself or by others, for the task itself.
-    pub circle: Option<TaskId>,
-    /// The task for which the idempotency key stands.
-    pub key_held_by: Option<TaskId>,
-}
 
 /// Decides a command that is about no other task: nothing is waited for, no idempotency key is held.
 ///
@@ -142,18 +93,4 @@ pub fn decide_among(
 
 fn known<'a>(state: Option<&'a TaskState>, task: &TaskId) -> Result<&'a TaskState, Rejection> {
     state.ok_or_else(|| Rejection::UnknownTask { task: task.clone() })
-}
-
-impl Decision {
-    pub(crate) fn one(event: Event, answer: Answer) -> Self {
-        Self { events: vec![event], answer }
-    }
-
-    pub(crate) fn kept() -> Self {
-        Self { events: Vec::new(), answer: Answer::Kept }
-    }
-
-    fn unchanged(state: &TaskState) -> Self {
-        Self { events: Vec::new(), answer: Answer::Unchanged(state.phase.kind()) }
-    }
 }

@@ -2,10 +2,10 @@
 
 use alloc::vec::Vec;
 
+use super::decision::{Answer, Decision};
 use super::ended::{choose, judge_late};
 use super::left::left_events;
 use super::plan::{calendar_of, passed_events, withdrawn};
-use super::{Answer, Decision};
 use crate::event::{Event, MovedOn, Then};
 use crate::execution::ErrorText;
 use crate::id::Actor;

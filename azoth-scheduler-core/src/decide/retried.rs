@@ -2,10 +2,10 @@
 
 use core::num::NonZeroU32;
 
+use super::decision::{Answer, Decision};
 use super::ended::choose;
 use super::operate::ended;
 use super::plan::{calendar_of, passed_events};
-use super::{Answer, Decision};
 use crate::event::{Event, MovedOn, Then};
 use crate::id::Actor;
 use crate::rejection::Rejection;

@@ -3,14 +3,16 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
+use super::decision::{Answer, Decision};
+use super::dependency::dependency_ended;
 use super::left::left_events;
 use super::plan::first_attempt;
-use super::{Answer, Decision, Surroundings, dependency_ended};
-use crate::command::{NewTask, OnConflict};
+use super::surroundings::Surroundings;
 use crate::dependency::DependencyEnd;
 use crate::event::{Change, Event};
 use crate::evolve::evolve;
 use crate::id::TaskId;
+use crate::new_task::{NewTask, OnConflict};
 use crate::rejection::Rejection;
 use crate::schedule::{Miss, Schedule, ScheduleError};
 use crate::state::{Progress, TaskState, Work};

@@ -5,7 +5,8 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::{Entry, Imbalance};
+use super::entry::Entry;
+use super::imbalance::Imbalance;
 use crate::event::Event;
 use crate::schedule::{Calendar, Count, Passed};
 use crate::state::{TaskPhase, TaskState};

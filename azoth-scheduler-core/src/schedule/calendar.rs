@@ -2,7 +2,7 @@
 
 use core::num::NonZeroU64;
 
-use super::COUNT_MAX;
+use super::bounds::COUNT_MAX;
 use super::search::CronSearch;
 use super::zone::Segment;
 use crate::time::Timestamp;

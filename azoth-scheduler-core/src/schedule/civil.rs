@@ -2,7 +2,7 @@
 //!
 //! A local time is written as if it were UTC: `i64` seconds since 1970-01-01T00:00:00 on that local clock.
 
-use super::cron::longest_month;
+use super::cron::expression::longest_month;
 
 /// Seconds of a minute.
 pub(crate) const MINUTE_SECONDS: i64 = 60;

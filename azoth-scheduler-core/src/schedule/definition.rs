@@ -4,10 +4,12 @@ use alloc::vec::Vec;
 use core::num::{NonZeroU32, NonZeroU64};
 use core::time::Duration;
 
+use super::bounds::{
+    CATCH_UP_LIMIT_MAX, INTERVAL_MS_MAX, JITTER_MS_MAX, MISFIRE_GRACE_MS_DEFAULT, UPCOMING_MAX,
+};
 use super::calendar::{Calendar, Interval, Occurrences};
 use super::error::ScheduleError;
 use super::spec::CronSpec;
-use super::{CATCH_UP_LIMIT_MAX, INTERVAL_MS_MAX, JITTER_MS_MAX, MISFIRE_GRACE_MS_DEFAULT, UPCOMING_MAX};
 use crate::time::Timestamp;
 
 /// When a task runs, and what becomes of occurrences that cannot run when they come due.

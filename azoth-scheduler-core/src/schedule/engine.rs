@@ -17,7 +17,7 @@ use saffron::parse::{
 };
 
 use super::civil::{DAY_SECONDS, Date, MINUTE_SECONDS};
-use super::cron::{CronExpression, DaysOfWeek, Values, bit, bits, longest_month};
+use super::cron::expression::{CronExpression, DaysOfWeek, Values, bit, bits, longest_month};
 
 /// The search for the minutes that an expression names.
 #[derive(Clone, Debug)]

@@ -2,6 +2,7 @@
 
 use alloc::string::String;
 
+use super::bounds::{CATCH_UP_LIMIT_MAX, EXPRESSION_BYTES_MAX, INTERVAL_MS_MAX, UPCOMING_MAX};
 use super::cron::{CronField, FieldProblem};
 #[cfg(feature = "engine")]
 use crate::time::Timestamp;
@@ -51,7 +52,7 @@ pub enum ScheduleError {
     /// A cron expression beyond the supported length.
     #[error(
         "cron expression has {bytes} bytes, at most {max} are allowed: drop values that are listed twice",
-        max = super::cron::EXPRESSION_BYTES_MAX
+        max = EXPRESSION_BYTES_MAX
     )]
     TooLong {
         /// Its length in bytes.
@@ -88,7 +89,7 @@ pub enum ScheduleError {
     /// A period longer than all supported years together.
     #[error(
         "interval of {milliseconds} ms is over the limit of {} ms (the years 0001 to 9999): give a shorter one, or a one-time schedule",
-        super::INTERVAL_MS_MAX
+        INTERVAL_MS_MAX
     )]
     IntervalTooLong {
         /// The period in milliseconds.
@@ -107,7 +108,7 @@ pub enum ScheduleError {
     /// A limit of catch-up runs beyond what a wake-up may start.
     #[error(
         "catch-up limit {limit} is over {}: give a smaller one, the older occurrences are recorded as missed",
-        super::CATCH_UP_LIMIT_MAX
+        CATCH_UP_LIMIT_MAX
     )]
     CatchUpLimit {
         /// The limit given.
@@ -116,7 +117,7 @@ pub enum ScheduleError {
     /// A preview of more occurrences than one call may return.
     #[error(
         "preview of {n} occurrences is over the limit of {}: ask for the rest from the last one on",
-        super::UPCOMING_MAX
+        UPCOMING_MAX
     )]
     TooManyUpcoming {
         /// How many were asked for.

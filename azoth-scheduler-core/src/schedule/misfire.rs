@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::CATCH_UP_LIMIT_MAX;
+use super::bounds::CATCH_UP_LIMIT_MAX;
 use super::calendar::{Calendar, Count};
 use super::definition::{Misfire, MisfirePolicy};
 use crate::time::Timestamp;

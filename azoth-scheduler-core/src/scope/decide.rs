@@ -1,12 +1,14 @@
 //! What a command does to a scope.
 
+use super::limits::LimitsChange;
+use super::state::ScopeState;
+use super::subject::Scope;
 use crate::command::{ScopeCommand, ScopeWish};
 use crate::decide::{Answer, Decision};
 use crate::event::Event;
 use crate::execution::ErrorText;
 use crate::id::Actor;
 use crate::rejection::Rejection;
-use crate::scope::{LimitsChange, Scope, ScopeState};
 use crate::time::Timestamp;
 
 /// Decides a command about a scope, as [`decide`](fn@crate::decide::decide) does for a task.

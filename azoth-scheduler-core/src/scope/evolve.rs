@@ -1,8 +1,10 @@
 //! What an event makes of a scope.
 
+use super::limits::LimitsChange;
+use super::state::ScopeState;
+use super::subject::Scope;
 use crate::event::Event;
 use crate::evolve::{Found, OutOfOrder};
-use crate::scope::{LimitsChange, Scope, ScopeState};
 use crate::state::Pause;
 use crate::time::Timestamp;
 

@@ -2,7 +2,8 @@
 
 use core::num::NonZeroU32;
 
-use super::{Rate, Scope};
+use super::rate::Rate;
+use super::subject::Scope;
 
 /// Limits of a scope, the same for every process. A limit that is not given does not hold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

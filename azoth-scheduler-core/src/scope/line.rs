@@ -6,7 +6,7 @@
 
 use core::num::NonZeroU32;
 
-use super::ScopeState;
+use super::state::ScopeState;
 use crate::state::{TaskPhase, TaskState};
 use crate::time::Timestamp;
 

@@ -1,6 +1,6 @@
 //! Which dates the day fields and the month name.
 
-use super::{CronExpression, DaysOfMonth, DaysOfWeek, bit};
+use super::expression::{CronExpression, DaysOfMonth, DaysOfWeek, bit};
 use crate::schedule::civil::{DAY_SECONDS, Date, HOUR_SECONDS, MINUTE_SECONDS, small};
 
 impl CronExpression {

@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use super::{CronExpression, DaysOfMonth, DaysOfWeek, Values, bit, bits};
+use super::expression::{CronExpression, DaysOfMonth, DaysOfWeek, Values, bit, bits};
 
 impl CronExpression {
     /// The expression in plain language: the time of day, the days, the months.

@@ -5,13 +5,23 @@
 //! item  = value | value "-" value [ "/" step ] | value "/" step | "*/" step | special
 //! ```
 
-use super::{CronExpression, CronField, DaysOfMonth, DaysOfWeek, FieldProblem, Values, bit};
+use super::expression::{CronExpression, DaysOfMonth, DaysOfWeek, Values, bit};
+use super::field::{CronField, FieldProblem};
+use crate::schedule::bounds::EXPRESSION_BYTES_MAX;
 use crate::schedule::error::{ScheduleError, excerpt};
 
-/// The most bytes that an expression may have: more than one that lists every value of every field once.
-pub const EXPRESSION_BYTES_MAX: usize = 4096;
+impl CronExpression {
+    /// Reads an expression of six fields, or an alias such as `@daily`.
+    ///
+    /// # Errors
+    /// [`ScheduleError::Field`], [`FieldCount`](ScheduleError::FieldCount), [`Alias`](ScheduleError::Alias),
+    /// [`NotAscii`](ScheduleError::NotAscii) or [`TooLong`](ScheduleError::TooLong); never a panic.
+    pub fn parse(text: &str) -> Result<Self, ScheduleError> {
+        parse(text)
+    }
+}
 
-pub(super) fn parse(text: &str) -> Result<CronExpression, ScheduleError> {
+fn parse(text: &str) -> Result<CronExpression, ScheduleError> {
     if text.len() > EXPRESSION_BYTES_MAX {
         return Err(ScheduleError::TooLong { bytes: text.len() });
     }

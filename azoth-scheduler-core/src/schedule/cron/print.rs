@@ -2,7 +2,8 @@
 
 use core::fmt;
 
-use super::{CronExpression, CronField, DaysOfMonth, DaysOfWeek, Values, bit};
+use super::expression::{CronExpression, DaysOfMonth, DaysOfWeek, Values, bit, bits};
+use super::field::CronField;
 
 impl fmt::Display for CronExpression {
     /// Six fields with single spaces: `*`, or `*/n` items, numbers in order with ranges of three and more, and the
@@ -100,9 +101,4 @@ impl List<'_, '_> {
         }
         Ok(())
     }
-}
-
-/// The numbers of the bits that are set, in order.
-pub(crate) fn bits(mask: u64) -> impl Iterator<Item = u8> + Clone {
-    (0..64u8).filter(move |&value| mask & bit(value) != 0)
 }

@@ -3,7 +3,9 @@
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use super::expression::bits;
 use super::*;
+use crate::schedule::ScheduleError;
 
 fn parse(text: &str) -> CronExpression {
     CronExpression::parse(text).unwrap_or_else(|error| panic!("{text:?}: {error}"))

@@ -4,7 +4,7 @@
 
 use time::{Date, Duration, Month, PrimitiveDateTime, Time};
 
-use crate::schedule::cron::{CronExpression, bit, bits};
+use crate::schedule::cron::expression::{CronExpression, bit, bits};
 
 /// The first matching minute strictly after a whole minute, both local seconds, within 100 years.
 pub(super) fn next_minute(expression: &CronExpression, minute: i64) -> Option<i64> {
