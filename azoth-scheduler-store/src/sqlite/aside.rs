@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 
 use azoth_scheduler_core::time::Timestamp;
 
+use super::beside::io_error;
 use super::cell;
 use super::log::{Passing, Stand};
-use super::upkeep::io_error;
 use crate::error::StoreError;
 
 /// The events that were put aside.

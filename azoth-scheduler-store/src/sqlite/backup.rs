@@ -9,8 +9,8 @@ use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
 
 use super::SqliteStore;
-use super::open::Place;
 use super::partial::Partial;
+use super::place::Place;
 use super::upkeep::in_background;
 use super::{cell, readers, verify};
 use crate::error::StoreError;

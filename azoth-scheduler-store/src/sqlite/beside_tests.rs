@@ -17,7 +17,7 @@ use tokio::sync::mpsc::unbounded_channel;
 use super::export::Export;
 use super::group::Group;
 use super::log_check::LogCheck;
-use super::open::Place;
+use super::place::Place;
 use super::readers::{self, in_snapshot};
 use super::upkeep::{Upkeep, Work};
 use super::verify::Verification;

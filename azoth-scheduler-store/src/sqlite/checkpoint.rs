@@ -13,115 +13,17 @@
 #[cfg(test)]
 mod tests;
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
 use super::files::Files;
-use super::open::{Place, wait_for_locks};
+use super::place::{Place, wait_for_locks};
+use super::wal::{Told, Wal};
 use crate::error::StoreError;
-
-/// What those who commit and the one who copies tell each other.
-#[derive(Debug)]
-pub(super) struct Wal {
-    limits: Limits,
-    told: Mutex<Told>,
-    bell: Condvar,
-    /// The writer is to copy the rest.
-    rest: AtomicBool,
-    /// The log is over its hard limit.
-    over: AtomicBool,
-}
-
-/// Lengths of the write-ahead log, in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Limits {
-    /// From here on it is warned of.
-    pub(super) soft: u64,
-    /// From here on no new work is taken in.
-    pub(super) hard: u64,
-}
-
-#[derive(Debug, Default)]
-struct Told {
-    /// Counts commits.
-    commits: u64,
-    /// Roughly so many pages were written since the thread last looked.
-    weight: u64,
-    /// The log's length when the thread was last woken for it.
-    bytes: u64,
-    look: bool,
-    stop: bool,
-}
-
-impl Wal {
-    pub(super) fn new(limits: Limits) -> Self {
-        let told = Mutex::new(Told::default());
-        Self {
-            limits,
-            told,
-            bell: Condvar::new(),
-            rest: AtomicBool::new(false),
-            over: AtomicBool::new(false),
-        }
-    }
-
-    /// Somebody has committed so many events, and the log is so long now.
-    pub(super) fn committed(&self, events: u64, bytes: u64) {
-        if bytes > self.limits.hard {
-            self.over.store(true, Ordering::Relaxed);
-        }
-        let mut told = self.lock();
-        told.commits = told.commits.wrapping_add(1);
-        told.weight = told.weight.saturating_add(events.saturating_add(PAGES_PER_COMMIT));
-        let grown = bytes.saturating_sub(told.bytes) >= self.limits.copy_from();
-        if !told.look && (grown || told.weight >= LOOK_AFTER_PAGES) {
-            told.look = true;
-            told.bytes = bytes;
-            self.bell.notify_one();
-        }
-    }
-
-    /// Some of the log may have been copied or cut, and this is its length now.
-    fn measured(&self, bytes: u64) {
-        self.lock().bytes = bytes;
-        self.over.store(bytes > self.limits.hard, Ordering::Relaxed);
-    }
-
-    /// Whether the log is too long to take new work in, and then how long it may be.
-    pub(super) fn hard_limit(&self) -> Option<u64> {
-        self.over.load(Ordering::Relaxed).then_some(self.limits.hard)
-    }
-
-    /// Whether the writer is to copy the rest; asks only once.
-    pub(super) fn take_rest(&self) -> bool {
-        self.rest.load(Ordering::Relaxed) && self.rest.swap(false, Ordering::Relaxed)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Told> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn stop(&self) {
-        self.lock().stop = true;
-        self.bell.notify_one();
-    }
-}
-
-impl Limits {
-    /// From so many bytes on the log is copied, and is to start again.
-    fn copy_from(self) -> u64 {
-        self.soft / COPIES_PER_SOFT_LIMIT
-    }
-
-    /// From so many bytes on the log is cut when nobody writes.
-    fn cut_from(self) -> u64 {
-        self.soft / CUTS_PER_SOFT_LIMIT
-    }
-}
 
 /// The thread, as the store's handle holds it.
 pub(super) struct Checkpointer {
@@ -308,14 +210,5 @@ fn page_bytes(conn: &Connection) -> Result<u64, StoreError> {
     Ok(u64::try_from(bytes).unwrap_or(0))
 }
 
-/// The log is copied once it holds this part of its soft limit: a thousand pages by default, as the engine would.
-const COPIES_PER_SOFT_LIMIT: u64 = 16;
-/// The log is cut, when nobody writes, once it is this part of its soft limit long. Else it stays as long as it has become:
-/// to write over what is there costs half of what it costs to make a file longer.
-const CUTS_PER_SOFT_LIMIT: u64 = 4;
-/// The thread looks at the log after about so many pages.
-const LOOK_AFTER_PAGES: u64 = 512;
-/// About so many pages are written by a commit, beside one for each event.
-const PAGES_PER_COMMIT: u64 = 8;
 /// Without a commit for so long nobody is taken to write.
 const IDLE: Duration = Duration::from_secs(1);

@@ -15,7 +15,7 @@ use rusqlite::Connection;
 use super::files::{Files, wal_of};
 use super::head::Head;
 use super::hints::{Bell, Hints};
-use super::open::Place;
+use super::place::Place;
 use super::readers;
 use super::touched;
 use super::vigil::{Next, Vigil};

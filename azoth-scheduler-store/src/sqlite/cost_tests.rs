@@ -21,7 +21,7 @@ use super::claim::{Standing, claim_for_standing};
 use super::group::Group;
 use super::head::Head;
 use super::memory::Memory;
-use super::{SqliteOptions, SqliteStore, chain, log, open, schema, worker};
+use super::{SqliteOptions, SqliteStore, chain, log, place, schema, worker};
 use crate::codec;
 use crate::store::{Batch, ClaimOffer, Claimed, ProcessIdentity, Store, Suspects, WorkerInfo};
 
@@ -47,7 +47,7 @@ const WORKER: u128 = 7;
 impl Bench {
     fn new() -> Self {
         let conn = Connection::open_in_memory().unwrap();
-        open::settle(&conn).unwrap();
+        place::settle(&conn).unwrap();
         schema::create(&conn).unwrap();
         worker::register(&conn, &info(), at(0)).unwrap();
         Self { conn, memory: Memory::default() }

@@ -14,7 +14,7 @@ use super::error::{is_busy, of_file};
 use super::event_handler::{Control, HandlerError, TransactionalEventHandler};
 use super::fence::Fence;
 use super::head::Head;
-use super::open::Place;
+use super::place::Place;
 use super::read;
 use super::readers::in_snapshot;
 use super::wake::Wake;

@@ -13,7 +13,7 @@ use rusqlite::Transaction;
 use tokio::sync::watch;
 
 use super::delivery::Delivery;
-use super::open::Place;
+use super::place::Place;
 use super::wake::Wake;
 use crate::error::StoreError;
 use crate::record::{LogPosition, RecordedEvent};

@@ -8,13 +8,14 @@ use rusqlite::Connection;
 
 use super::SqliteStore;
 use super::base::Base;
+use super::beside::io_error;
 use super::chain::{GENESIS, Hash};
 use super::fold::REPLAY_PAGE_EVENTS;
 use super::head::Head;
 use super::lines::{EventLine, FORMAT, HeaderLine, Hex, VERSION};
 use super::partial::Partial;
 use super::readers::{self, in_snapshot};
-use super::upkeep::{Upkeep, Work, in_background, io_error};
+use super::upkeep::{Upkeep, Work, in_background};
 use super::{cell, log};
 use crate::error::StoreError;
 use crate::record::LogPosition;

@@ -7,15 +7,16 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, params};
 use tokio::sync::watch;
 
+use super::beside::io_error;
 use super::chain::{self, Hash};
 use super::fold::REPLAY_PAGE_EVENTS;
 use super::head::Head;
 use super::lines::{EventLine, HeaderLine, shown};
 use super::log::{self, LogRow};
-use super::open::Place;
 use super::options::SqliteOptions;
 use super::partial::Partial;
-use super::upkeep::{in_background, io_error};
+use super::place::Place;
+use super::upkeep::in_background;
 use super::{SqliteStore, cell, rebuild, verify};
 use crate::error::StoreError;
 

@@ -14,7 +14,7 @@ use super::chain::{self, Hash};
 use super::fold::REPLAY_PAGE_EVENTS;
 use super::head::Head;
 use super::log::{self, LogRow};
-use super::open::Place;
+use super::place::Place;
 use super::readers::{self, in_snapshot};
 use super::upkeep::{Upkeep, Work, in_background};
 use super::{SqliteStore, cell, log_row, schema};

@@ -5,7 +5,7 @@ use rusqlite::Connection;
 
 use super::aside::Aside;
 use super::base::Base;
-use super::open::Place;
+use super::place::Place;
 use super::readers::in_snapshot;
 use super::replay::{Replay, Stop};
 use super::shadow::Shadow;

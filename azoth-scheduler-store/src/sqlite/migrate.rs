@@ -7,7 +7,7 @@
 use rusqlite::{Connection, params};
 
 use super::cell;
-use super::open::Place;
+use super::place::Place;
 use super::schema;
 use crate::error::StoreError;
 

@@ -15,10 +15,10 @@
 //!
 //! | room | what it holds |
 //! |---|---|
-//! | `open`, `files`, `schema`, [`SqliteOptions`] | refusing and making files, noticing that they go, settings of connections, tables |
+//! | `place`, `open`, `files`, `beside`, `schema`, [`SqliteOptions`] | refusing and making files, noticing that they go, settings of connections, tables |
 //! | `writer`, `job`, `group`, `memory`, `guard` | the one thread that writes, what it is asked and does in a transaction, what it remembers, the triggers it works without |
 //! | `integrity`, `vitals` | a first look for damage, and whether to go on after errors of the disk |
-//! | `checkpoint` | copying the write-ahead log into the file, and how long it may become |
+//! | `wal`, `checkpoint` | copying the write-ahead log into the file, and how long it may become |
 //! | `log`, `chain`, `head` | the canonical log, the hash chain over it, where it ends |
 //! | `entry`, `task_row`, `row_writer`, `type_row`, `scope_row`, `scopes`, `wait_row`, `line`, `gate`, `due`, `suspect`, `outlook`, `claim` | the projection: folding, rows, due tasks |
 //! | `worker`, `consumer` | operational tables: signs of life, who handles what, cursors, dead letters |
@@ -39,6 +39,7 @@
 mod aside;
 mod backup;
 mod base;
+mod beside;
 #[cfg(test)]
 mod beside_tests;
 mod cell;
@@ -89,6 +90,7 @@ mod options;
 mod outlook;
 mod partial;
 mod past;
+mod place;
 #[cfg(test)]
 mod plan_tests;
 mod read;
@@ -117,6 +119,7 @@ mod vigil;
 mod vitals;
 mod wait_row;
 mod wake;
+mod wal;
 mod worker;
 mod writer;
 
@@ -143,8 +146,8 @@ pub use self::cut::CutOptions;
 pub use self::event_handler::{HandlerError, RunningEventHandler, TransactionalEventHandler};
 use self::group::Group;
 use self::head::Head;
-use self::open::Place;
 pub use self::options::{SqliteOptions, Synchronous};
+use self::place::Place;
 use self::readers::Readers;
 use self::upkeep::in_background;
 use self::wake::Wake;

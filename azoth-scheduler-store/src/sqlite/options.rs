@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::checkpoint::Limits;
+use super::wal::Limits;
 use crate::record::LogPosition;
 
 /// Settings of a [`SqliteStore`](super::SqliteStore). The defaults lose nothing that was acknowledged.

@@ -3,8 +3,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use super::open::private_file;
-use super::upkeep::{beside, io_error};
+use super::beside::{beside, io_error, private_file};
 use crate::error::StoreError;
 
 /// A file in the making. Unless it is [finished](Self::finish) it goes with this.

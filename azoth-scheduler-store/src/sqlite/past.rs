@@ -13,7 +13,7 @@ use rusqlite::Connection;
 use super::base::Base;
 use super::entry::{Entry, Place as EventPlace};
 use super::head::Head;
-use super::open::Place;
+use super::place::Place;
 use super::scratch::Scratch;
 use super::upkeep::{Upkeep, Work, in_background};
 use super::{cell, due, log, read, schema, stats, task_row, type_row};

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, StatementStatus, params_from_iter};
 
-use super::{due, gate, line, log, open, read, schema, suspect, task_row, touched, wait_row, worker};
+use super::{due, gate, line, log, place, read, schema, suspect, task_row, touched, wait_row, worker};
 
 fn plan(sql: &str) -> String {
     let conn = Connection::open_in_memory().unwrap();
@@ -119,7 +119,7 @@ fn single_rows_are_one_seek() {
 #[test]
 fn statements_are_planned_once_whatever_is_bound() {
     let conn = Connection::open_in_memory().unwrap();
-    open::settle(&conn).unwrap();
+    place::settle(&conn).unwrap();
     schema::create(&conn).unwrap();
     for sql in [due::DUE, worker::ORPHANS, log::page_sql(), &read::tasks_sql("0, 1, 2", false)] {
         let mut statement = conn.prepare(sql).unwrap();

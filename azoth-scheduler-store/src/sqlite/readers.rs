@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::error::of_file;
 use super::files::Files;
-use super::open::{Place, settle};
+use super::place::{Place, settle};
 use crate::error::StoreError;
 
 type Read = Box<dyn FnOnce(Result<&Connection, StoreError>) + Send>;

@@ -11,7 +11,7 @@ use super::base::Base;
 use super::error::of_file;
 use super::head::Head;
 use super::making::{Making, written};
-use super::open::Place;
+use super::place::Place;
 use super::readers::{self, in_snapshot};
 use super::upkeep::{Upkeep, Work};
 use super::{schema, task_row};

@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 use serde::Serialize;
 
+use super::beside::{io_error, private_file};
 use super::lines::EventLine;
-use super::open::{Place, private_file};
 use super::options::SqliteOptions;
 use super::partial::PartialFolder;
+use super::place::Place;
 use super::survey::{self, Rows, Span, Survey};
-use super::upkeep::{Upkeep, Work, in_background, io_error};
+use super::upkeep::{Upkeep, Work, in_background};
 use super::{SqliteStore, export, readers, schema};
 use crate::error::StoreError;
 use crate::record::LogPosition;

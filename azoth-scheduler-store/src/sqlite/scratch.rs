@@ -13,12 +13,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rusqlite::{Connection, OpenFlags};
 
 use super::base::Base;
+use super::beside::{beside, io_error, private_file};
 use super::error::of_file;
 use super::fold::REPLAY_PAGE_EVENTS;
-use super::open::{Place, private_file, settle};
+use super::place::{Place, settle};
 use super::replay::Replay;
 use super::schema;
-use super::upkeep::{beside, io_error};
 use crate::error::StoreError;
 
 /// The connection, and the file that goes with it.

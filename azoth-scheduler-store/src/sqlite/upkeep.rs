@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::open::Place;
+use super::beside::{beside, io_error};
+use super::place::Place;
 use crate::error::StoreError;
 
 /// The lock, as long as this lives.
@@ -145,20 +146,6 @@ where
     answer.await.map_err(|_| StoreError::Defect { detail: format!("the thread to {name} on panicked") })?
 }
 
-/// A file beside another one.
-pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(ending);
-    PathBuf::from(name)
-}
-
-pub(super) fn io_error(path: &Path, error: &io::Error) -> StoreError {
-    if error.kind() == io::ErrorKind::StorageFull {
-        return StoreError::Full;
-    }
-    StoreError::Io { detail: format!("{}: {error}", path.display()) }
-}
-
 fn lock_file(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(false);
@@ -182,15 +169,3 @@ fn is_at(_: &File, _: &Path) -> bool {
 
 /// One wait for the lock.
 const PAUSE: Duration = Duration::from_millis(5);
-
-#[cfg(all(test, target_os = "linux"))]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn disk_without_room_is_told_from_one_that_fails() {
-        let path = Path::new("/dev/full");
-        let error = fs::write(path, "more than there is room for").unwrap_err();
-        assert_eq!(io_error(path, &error), StoreError::Full);
-    }
-}

@@ -15,7 +15,7 @@ use super::fold::{Fold, Unfoldable};
 use super::head::Head;
 use super::log::{LogRow, row_known_at};
 use super::log_check::{Findings, LogCheck};
-use super::open::Place;
+use super::place::Place;
 use super::scratch::Scratch;
 use super::upkeep::{Upkeep, Work};
 use super::{cell, compare, consumer, schema, task_row};

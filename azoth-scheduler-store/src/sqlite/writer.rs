@@ -36,7 +36,7 @@ use super::head::Head;
 use super::job::{Job, Request};
 use super::memory::Memory;
 use super::meter;
-use super::open::{Place, run};
+use super::place::{Place, run};
 use super::wake::{UnderWay, Wake};
 use super::worker;
 use crate::error::StoreError;

@@ -1,7 +1,7 @@
 //! What is told of a write-ahead log that is too long, without the thread: each look is a call.
 
 use std::fmt::{self, Write};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
