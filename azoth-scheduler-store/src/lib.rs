@@ -19,6 +19,7 @@ pub mod conformance;
 pub mod error;
 pub mod filter;
 pub mod memory;
+mod offer;
 pub mod record;
 pub mod report;
 #[cfg(feature = "sqlite")]

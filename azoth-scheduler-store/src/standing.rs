@@ -9,8 +9,8 @@ use azoth_scheduler_core::time::Timestamp;
 use tokio::sync::Notify;
 
 use crate::error::StoreError;
+use crate::offer::{ClaimOffer, Claims};
 use crate::record::LogPosition;
-use crate::store::{ClaimOffer, Claims};
 
 /// The worker's end of an offer that stands until it is answered, withdrawn or dropped.
 #[derive(Debug)]

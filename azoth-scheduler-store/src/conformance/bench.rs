@@ -10,14 +10,16 @@ use azoth_scheduler_core::execution::Report;
 use azoth_scheduler_core::id::{ExecutionId, TaskId, TaskType, WorkerId};
 use azoth_scheduler_core::payload::Payload;
 use azoth_scheduler_core::rejection::Rejection;
-use azoth_scheduler_core::schedule::Schedule;
+use azoth_scheduler_core::schedule::{Fate, Schedule};
 use azoth_scheduler_core::scope::ScopeState;
 use azoth_scheduler_core::state::{PhaseKind, TaskState};
 use azoth_scheduler_core::task::TaskDefinition;
-use azoth_scheduler_core::testing::{audit, definition, execution, task_id, task_type, wish, worker};
+use azoth_scheduler_core::testing::{
+    actor, audit, definition, execution, task_id, task_type, text, wish, worker,
+};
 use azoth_scheduler_core::time::Timestamp;
 
-use super::StoreFactory;
+use super::factory::StoreFactory;
 use crate::error::StoreError;
 use crate::filter::TaskFilter;
 use crate::record::{LogPosition, RecordedEvent, Subject};
@@ -156,6 +158,15 @@ impl Bench {
     /// The names of a task's events, oldest first.
     pub(super) async fn story(&self, task: &str) -> Vec<&'static str> {
         self.history(task).await.iter().map(|event| event.event.name()).collect()
+    }
+
+    /// The passed occurrences of a task: from, to, how many, and their fate.
+    pub(super) async fn passed(&self, task: &str) -> Vec<(Timestamp, Timestamp, u64, Fate)> {
+        let events = self.history(task).await.into_iter().filter_map(|recorded| {
+            let Event::OccurrencesPassed { passed, .. } = recorded.event else { return None };
+            Some((passed.from, passed.to, passed.count.number, passed.fate))
+        });
+        events.collect()
     }
 
     /// The newest event of a task.
@@ -343,6 +354,11 @@ pub(super) fn want_bytes(task: &str, schedule: Schedule, bytes: &[u8]) -> TaskCo
 pub(super) fn ends(claimed: &Claimed, report: Report) -> TaskCommand {
     let (execution, started_at) = (claimed.execution, claimed.claimed_at);
     TaskCommand { task: claimed.task.clone(), wish: Wish::Complete { execution, started_at, report } }
+}
+
+/// The wish to cancel a task.
+pub(super) fn cancel(task: &str) -> TaskCommand {
+    wish(task, Wish::Cancel { reason: text("no more"), by: actor("ops") })
 }
 
 /// Every so many seconds from its definition on.

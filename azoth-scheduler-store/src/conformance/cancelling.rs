@@ -8,8 +8,7 @@ use azoth_scheduler_core::schedule::{Fate, MisfirePolicy, Miss, Schedule};
 use azoth_scheduler_core::state::{DisabledReason, PhaseKind, TaskPhase};
 use azoth_scheduler_core::testing::{actor, at, claim, succeeded, task_id, text, wish};
 
-use super::bench::{Bench, ends, every, want};
-use super::claiming::passed;
+use super::bench::{Bench, cancel, ends, every, want};
 
 pub(super) async fn a_waiting_task_is_cancelled_and_not_claimed_any_more(bench: &mut Bench) {
     let worker = bench.worker(at(0)).await;
@@ -68,10 +67,10 @@ pub(super) async fn what_has_ended_is_not_cancelled_again(bench: &mut Bench) {
 pub(super) async fn what_was_due_is_recorded_as_missed(bench: &mut Bench) {
     bench.does(want("cancelled", every(60)), at(0)).await;
     bench.does(cancel("cancelled"), at(130)).await;
-    assert_eq!(passed(bench, "cancelled").await, [(at(60), at(120), 2, Fate::Missed(Miss::Ended))]);
+    assert_eq!(bench.passed("cancelled").await, [(at(60), at(120), 2, Fate::Missed(Miss::Ended))]);
     bench.does(want("redefined", every(60)), at(0)).await;
     bench.does(want("redefined", every(90)), at(130)).await;
-    assert_eq!(passed(bench, "redefined").await, [(at(60), at(120), 2, Fate::Missed(Miss::Redefined))]);
+    assert_eq!(bench.passed("redefined").await, [(at(60), at(120), 2, Fate::Missed(Miss::Redefined))]);
 }
 
 pub(super) async fn a_disabled_task_runs_no_more_until_it_is_scheduled_again(bench: &mut Bench) {
@@ -108,10 +107,6 @@ pub(super) async fn unknown_tasks_are_named(bench: &mut Bench) {
         assert_eq!(bench.say(command, at(0)).await, Err(unknown.clone()));
     }
     assert!(unknown.to_string().contains("nobody"));
-}
-
-pub(super) fn cancel(task: &str) -> TaskCommand {
-    wish(task, Wish::Cancel { reason: text("no more"), by: actor("ops") })
 }
 
 fn disable(task: &str) -> TaskCommand {

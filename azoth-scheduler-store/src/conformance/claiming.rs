@@ -3,15 +3,13 @@
 use std::num::NonZeroU32;
 
 use azoth_scheduler_core::command::OnConflict;
-use azoth_scheduler_core::event::Event;
 use azoth_scheduler_core::schedule::{Fate, Misfire, MisfirePolicy, Miss, Schedule};
 use azoth_scheduler_core::state::PhaseKind;
 use azoth_scheduler_core::task::Priority;
 use azoth_scheduler_core::testing::{at, succeeded, task_id, task_type, worker};
 use azoth_scheduler_core::time::Timestamp;
 
-use super::bench::{Bench, ends, every, some, want, want_bytes, want_with};
-use super::cancelling::cancel;
+use super::bench::{Bench, cancel, ends, every, some, want, want_bytes, want_with};
 use crate::store::{Batch, CLAIM_BATCH_MAX, Claims};
 
 pub(super) async fn a_due_task_is_claimed_once_with_all_that_its_handler_needs(bench: &mut Bench) {
@@ -165,7 +163,7 @@ pub(super) async fn occurrences_that_all_passed_use_up_no_execution(bench: &mut 
     assert_eq!((names(&claims), claims.next_due), (vec!["c".to_owned()], Some(at(660))));
     for task in ["a", "b"] {
         assert_eq!(bench.story(task).await, ["TaskScheduled", "OccurrencesPassed"]);
-        assert_eq!(passed(bench, task).await, [(at(60), at(600), 10, Fate::Missed(Miss::Late))]);
+        assert_eq!(bench.passed(task).await, [(at(60), at(600), 10, Fate::Missed(Miss::Late))]);
         assert_eq!(bench.run_at(task).await, at(660));
     }
 }
@@ -189,7 +187,7 @@ pub(super) async fn one_run_stands_for_all_that_an_outage_missed(bench: &mut Ben
     bench.does(want("task", every(60)), at(0)).await;
     let claimed = bench.claim_one(owner, at(605)).await;
     assert_eq!((claimed.occurrence, claimed.attempt), (at(600), 1));
-    assert_eq!(passed(bench, "task").await, [(at(60), at(540), 9, Fate::Merged { into: at(600) })]);
+    assert_eq!(bench.passed("task").await, [(at(60), at(540), 9, Fate::Merged { into: at(600) })]);
     bench.does(ends(&claimed, succeeded()), at(606)).await;
     assert_eq!(bench.run_at("task").await, at(660));
 }
@@ -203,7 +201,7 @@ pub(super) async fn catching_up_runs_the_newest_one_by_one(bench: &mut Bench) {
         let claimed = bench.run(owner, succeeded(), at(now)).await;
         assert_eq!((claimed.occurrence, claimed.attempt), (at(second), 1));
     }
-    assert_eq!(passed(bench, "task").await, [(at(60), at(420), 7, Fate::Missed(Miss::OverLimit))]);
+    assert_eq!(bench.passed("task").await, [(at(60), at(420), 7, Fate::Missed(Miss::OverLimit))]);
     assert_eq!(bench.run_at("task").await, at(660));
 }
 
@@ -215,13 +213,4 @@ async fn prioritised(bench: &Bench, task: &str, priority: Priority, run_at: Time
 
 pub(super) fn names(claims: &Claims) -> Vec<String> {
     claims.claimed.iter().map(|claimed| claimed.task.as_str().to_owned()).collect()
-}
-
-/// The passed occurrences of a task: from, to, how many, and their fate.
-pub(super) async fn passed(bench: &Bench, task: &str) -> Vec<(Timestamp, Timestamp, u64, Fate)> {
-    let events = bench.history(task).await.into_iter().filter_map(|recorded| {
-        let Event::OccurrencesPassed { passed, .. } = recorded.event else { return None };
-        Some((passed.from, passed.to, passed.count.number, passed.fate))
-    });
-    events.collect()
 }

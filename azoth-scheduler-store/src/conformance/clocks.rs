@@ -7,8 +7,7 @@ use azoth_scheduler_core::state::PhaseKind;
 use azoth_scheduler_core::testing::{at, succeeded, task_id, wish};
 use azoth_scheduler_core::time::Timestamp;
 
-use super::bench::{Bench, assert_sound, ends, every, ok, want};
-use super::cancelling::cancel;
+use super::bench::{Bench, assert_sound, cancel, ends, every, ok, want};
 use super::pausing::pause;
 use crate::filter::TaskFilter;
 

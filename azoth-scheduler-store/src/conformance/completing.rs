@@ -10,7 +10,6 @@ use azoth_scheduler_core::state::{Counts, DisabledReason, PhaseKind, TaskPhase};
 use azoth_scheduler_core::testing::{actor, at, failed, succeeded, text, wish};
 
 use super::bench::{Bench, ends, every, ok, some, want, want_bytes, want_with};
-use super::claiming::passed;
 use crate::record::RecordedPayload;
 
 pub(super) async fn a_one_time_task_that_succeeds_finishes(bench: &mut Bench) {
@@ -157,13 +156,13 @@ pub(super) async fn what_comes_due_while_one_is_open_goes_to_the_overlap_policy(
     bench.does(want("skips", every(60)), at(0)).await;
     let claimed = bench.claim_one(worker, at(60)).await;
     bench.does(ends(&claimed, succeeded()), at(200)).await;
-    assert_eq!(passed(bench, "skips").await, [(at(120), at(180), 2, Fate::Skipped(Skip::Overlap))]);
+    assert_eq!(bench.passed("skips").await, [(at(120), at(180), 2, Fate::Skipped(Skip::Overlap))]);
     bench.does(wish("skips", Wish::Cancel { reason: text("done"), by: actor("ops") }), at(200)).await;
 
     bench.does(want("buffers", Schedule { overlap: Overlap::BufferOne, ..every(60) }), at(200)).await;
     let claimed = bench.claim_one(worker, at(260)).await;
     bench.does(ends(&claimed, succeeded()), at(400)).await;
-    assert_eq!(passed(bench, "buffers").await, [(at(320), at(320), 1, Fate::Merged { into: at(380) })]);
+    assert_eq!(bench.passed("buffers").await, [(at(320), at(320), 1, Fate::Merged { into: at(380) })]);
     assert_eq!(bench.claim_one(worker, at(400)).await.occurrence, at(380));
 }
 

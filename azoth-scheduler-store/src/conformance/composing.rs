@@ -15,8 +15,7 @@ use azoth_scheduler_core::task::Priority;
 use azoth_scheduler_core::testing::{actor, at, failed, succeeded, task_id, text, wish};
 use azoth_scheduler_core::unique::{Holds, Unique};
 
-use super::bench::{Bench, ends, every, ok, want, want_bytes, want_with};
-use super::cancelling::cancel;
+use super::bench::{Bench, cancel, ends, every, ok, want, want_bytes, want_with};
 use crate::filter::TaskFilter;
 
 /// The wish for a task that runs once these have succeeded.

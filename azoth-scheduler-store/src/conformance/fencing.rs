@@ -10,7 +10,6 @@ use azoth_scheduler_core::testing::{at, succeeded};
 use azoth_scheduler_core::time::Timestamp;
 
 use super::bench::{Bench, ends, every, want, want_with};
-use super::claiming::passed;
 use crate::store::Claimed;
 
 pub(super) async fn a_result_of_an_execution_that_was_taken_away_is_refused(bench: &mut Bench) {
@@ -88,7 +87,7 @@ pub(super) async fn an_absence_sends_what_came_due_to_the_misfire_policy(bench: 
         (at(120), at(180), 2, Fate::Skipped(Skip::Overlap)),
         (at(240), at(300), 2, Fate::Missed(Miss::Late)),
     ];
-    assert_eq!(passed(bench, "task").await, expected, "until its last sign of life it was busy, then absent");
+    assert_eq!(bench.passed("task").await, expected, "until its last sign of life it was busy, then absent");
     let claimed = bench.claim_one(worker, at(310)).await;
     assert_eq!((claimed.occurrence, claimed.attempt), (at(60), 2));
 }

@@ -14,8 +14,7 @@ use azoth_scheduler_core::schedule::{MisfirePolicy, Schedule};
 use azoth_scheduler_core::state::PhaseKind;
 use azoth_scheduler_core::testing::{actor, at, failed, succeeded, task_id, text, wish};
 
-use super::bench::{Bench, assert_sound, ends, every, ok, some, want};
-use super::cancelling::cancel;
+use super::bench::{Bench, assert_sound, cancel, ends, every, ok, some, want};
 use super::fencing::taken;
 use crate::store::Claimed;
 

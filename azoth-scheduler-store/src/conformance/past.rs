@@ -6,8 +6,7 @@ use azoth_scheduler_core::execution::FailureClass;
 use azoth_scheduler_core::schedule::Schedule;
 use azoth_scheduler_core::testing::{actor, at, failed, succeeded, task_id, text, wish};
 
-use super::bench::{Bench, every, ok, want, want_bytes};
-use super::cancelling::cancel;
+use super::bench::{Bench, cancel, every, ok, want, want_bytes};
 use super::composing::after;
 use crate::error::StoreError;
 use crate::filter::TaskFilter;

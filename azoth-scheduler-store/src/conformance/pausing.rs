@@ -10,9 +10,7 @@ use azoth_scheduler_core::schedule::{Fate, MisfirePolicy, Miss, Schedule};
 use azoth_scheduler_core::state::{Counts, PhaseKind, TaskPhase};
 use azoth_scheduler_core::testing::{actor, at, failed, succeeded, task_id, text, wish};
 
-use super::bench::{Bench, ends, every, some, want};
-use super::cancelling::cancel;
-use super::claiming::passed;
+use super::bench::{Bench, cancel, ends, every, some, want};
 use super::scopes;
 
 pub(super) async fn a_paused_task_rests_and_skips_what_came_due_meanwhile(bench: &mut Bench) {
@@ -28,7 +26,7 @@ pub(super) async fn a_paused_task_rests_and_skips_what_came_due_meanwhile(bench:
     assert_eq!(bench.does(pause("task"), at(601)).await, Answer::Unchanged(PhaseKind::Paused));
     // Late by more than the grace period, but for the last one.
     assert_eq!(bench.does(resume("task", MisfirePolicy::Skip), at(630)).await, Answer::Recorded);
-    assert_eq!(passed(bench, "task").await, [(at(60), at(540), 9, Fate::Missed(Miss::Paused))]);
+    assert_eq!(bench.passed("task").await, [(at(60), at(540), 9, Fate::Missed(Miss::Paused))]);
     assert_eq!(bench.claim_one(worker, at(630)).await.occurrence, at(600));
 }
 
@@ -73,7 +71,7 @@ pub(super) async fn resuming_may_catch_up(bench: &mut Bench) {
         assert_eq!(bench.run(worker, succeeded(), at(now)).await.occurrence, at(second));
     }
     let expected = [(at(60), at(240), 4, Fate::Missed(Miss::OverLimit))];
-    assert_eq!(passed(bench, "task").await, expected);
+    assert_eq!(bench.passed("task").await, expected);
     assert_eq!(bench.run_at("task").await, at(540));
 }
 
@@ -94,8 +92,8 @@ pub(super) async fn what_came_due_in_a_paused_scope_goes_to_the_policy_that_is_c
     assert!(bench.claim(worker, &["work"], 5, at(630)).await.claimed.is_empty(), "it is paused still");
     bench.does(scopes::resume(scopes::work()), at(630)).await;
     assert_eq!(bench.claim(worker, &["work"], 5, at(630)).await.claimed.len(), 2);
-    assert_eq!(passed(bench, "chosen").await, [(at(60), at(540), 9, Fate::Missed(Miss::Paused))]);
-    assert_eq!(passed(bench, "own").await, [(at(60), at(540), 9, Fate::Merged { into: at(600) })]);
+    assert_eq!(bench.passed("chosen").await, [(at(60), at(540), 9, Fate::Missed(Miss::Paused))]);
+    assert_eq!(bench.passed("own").await, [(at(60), at(540), 9, Fate::Merged { into: at(600) })]);
     assert_eq!(bench.story("chosen").await.get(2), Some(&"TaskResumed"));
 }
 

@@ -13,8 +13,7 @@ use azoth_scheduler_core::testing::{at, group, succeeded, task_id, task_type};
 
 use tokio::sync::watch;
 
-use super::bench::{Bench, ends, every, ok, some, want, want_bytes, want_with};
-use super::cancelling::cancel;
+use super::bench::{Bench, cancel, ends, every, ok, some, want, want_bytes, want_with};
 use crate::filter::TaskFilter;
 use crate::record::{LogPosition, RecordedPayload, Subject};
 use crate::store::EVENTS_PAGE_MAX;

@@ -9,8 +9,7 @@ use azoth_scheduler_core::retention::RetentionPolicy;
 use azoth_scheduler_core::schedule::Schedule;
 use azoth_scheduler_core::testing::{actor, at, succeeded, task_id, text, wish};
 
-use super::bench::{Bench, all_tasks, assert_sound, every, ok, some, want, want_bytes};
-use super::cancelling::cancel;
+use super::bench::{Bench, all_tasks, assert_sound, cancel, every, ok, some, want, want_bytes};
 use crate::record::{LogPosition, Subject};
 use crate::report::RetentionReport;
 use crate::store::{AsOf, StartFrom};

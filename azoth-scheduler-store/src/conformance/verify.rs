@@ -9,8 +9,7 @@ use azoth_scheduler_core::execution::FailureClass;
 use azoth_scheduler_core::schedule::{MisfirePolicy, Schedule};
 use azoth_scheduler_core::testing::{actor, at, failed, succeeded, task_id, text, wish};
 
-use super::bench::{Answers, Bench, assert_sound, every, ok, want};
-use super::cancelling::cancel;
+use super::bench::{Answers, Bench, assert_sound, cancel, every, ok, want};
 use super::composing::after;
 use super::fencing::taken;
 use super::noting::{checkpoint, progress};

@@ -10,6 +10,7 @@ mod cut;
 mod due;
 mod index;
 mod operation;
+mod parties;
 mod past;
 mod projection;
 mod retain;

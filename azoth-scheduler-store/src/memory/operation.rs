@@ -1,31 +1,16 @@
 //! What does not follow from the log: workers and consumers.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use azoth_scheduler_core::id::{ConsumerName, ExecutionId, TaskType, WorkerId};
 use azoth_scheduler_core::state::{Running, TaskState};
 use azoth_scheduler_core::time::Timestamp;
 
+use super::parties::{Consumer, Worker};
 use super::tables::Tables;
 use crate::error::StoreError;
 use crate::record::LogPosition;
 use crate::store::{DeadLetter, Orphan, Renewal, StartFrom, WorkerInfo, WorkerRow};
-
-/// A worker that was registered. It stays here when it has ended, since orphans tell when it was last seen.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Worker {
-    row: WorkerRow,
-    ended: bool,
-}
-
-/// A consumer and what it could not handle.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Consumer {
-    pub(super) cursor: LogPosition,
-    pub(super) dead_letters: BTreeMap<LogPosition, DeadLetter>,
-    /// Those that are to be handled again.
-    pub(super) requeued: BTreeMap<LogPosition, DeadLetter>,
-}
 
 impl Tables {
     pub(super) fn register_worker(&mut self, info: WorkerInfo, now: Timestamp) {

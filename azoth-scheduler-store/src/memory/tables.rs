@@ -14,7 +14,7 @@ use azoth_scheduler_core::scope;
 use azoth_scheduler_core::state::TaskState;
 use azoth_scheduler_core::time::Timestamp;
 
-use super::operation::{Consumer, Worker};
+use super::parties::{Consumer, Worker};
 use super::projection::Projection;
 use crate::codec::{self, EventKind};
 use crate::error::StoreError;

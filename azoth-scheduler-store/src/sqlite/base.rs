@@ -4,7 +4,7 @@ use azoth_scheduler_core::time::Timestamp;
 use rusqlite::{Connection, params};
 
 use super::cell;
-use super::chain::Hash;
+use super::hash::Hash;
 use super::schema::{self, PROJECTION};
 use super::tables::Tables;
 use crate::error::StoreError;

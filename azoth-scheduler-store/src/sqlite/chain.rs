@@ -15,13 +15,8 @@
 //! careless edits; whoever can write the file can also recompute it, so keep the head's hash elsewhere where that
 //! matters.
 
+use super::hash::Hash;
 use super::log::LogRow;
-
-/// A link of the chain.
-pub(super) type Hash = [u8; 32];
-
-/// The chain before the first event.
-pub(super) const GENESIS: Hash = [0; 32];
 
 /// The link of an append.
 pub(super) fn link(previous: &Hash, database: &[u8; 16], appended: &[LogRow]) -> Hash {
@@ -66,6 +61,7 @@ mod tests {
     use azoth_scheduler_core::time::Timestamp;
 
     use super::*;
+    use crate::sqlite::hash::GENESIS;
 
     fn row(position: u64, previous: Option<u64>, record: &[u8]) -> LogRow {
         let at = Timestamp::from_unix_ms(1_700_000_000_123).unwrap();

@@ -288,7 +288,7 @@ fn a_record_is_encoded_without_an_allocation_and_an_append_is_hashed_with_one() 
     });
     assert_eq!(encoding.count_total, 0);
     let hashing = allocation_counter::measure(|| {
-        chain::link(&chain::GENESIS, &[0; 16], &rows);
+        chain::link(&super::hash::GENESIS, &[0; 16], &rows);
     });
     assert_eq!(hashing.count_total, 1);
 }

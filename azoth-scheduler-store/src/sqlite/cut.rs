@@ -18,9 +18,9 @@ use azoth_scheduler_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::base::{self, Base};
-use super::chain::Hash;
 use super::error::of_file;
 use super::group::Group;
+use super::hash::Hash;
 use super::head::Head;
 use super::log_row::LogEntry;
 use super::making::{Making, written};

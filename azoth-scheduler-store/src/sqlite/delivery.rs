@@ -1,7 +1,8 @@
 //! The loop of one event handler: read behind the cursor, handle, move the cursor, commit.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use azoth_scheduler_core::execution::ErrorText;
@@ -11,7 +12,7 @@ use tokio::sync::watch;
 
 use super::consumer;
 use super::error::{is_busy, of_file};
-use super::event_handler::{Control, HandlerError, TransactionalEventHandler};
+use super::event_handler::{HandlerError, TransactionalEventHandler};
 use super::fence::Fence;
 use super::head::Head;
 use super::place::Place;
@@ -34,6 +35,23 @@ pub(super) struct Delivery {
     control: Arc<Control>,
     cursor: watch::Sender<LogPosition>,
     trouble: Trouble,
+}
+
+/// What the handle and the thread share.
+#[derive(Debug, Default)]
+pub(super) struct Control {
+    pub(super) stopped: AtomicBool,
+    pub(super) ended_by: Mutex<Option<StoreError>>,
+}
+
+impl Control {
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn end_by(&self, error: StoreError) {
+        *self.ended_by.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+    }
 }
 
 /// How often the events behind the cursor failed so far.

@@ -1,22 +1,12 @@
 //! Application code that handles events in the transaction in which its cursor moves.
 
 use std::error::Error;
-use std::fmt;
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use azoth_scheduler_core::id::ConsumerName;
 use rusqlite::Transaction;
-use tokio::sync::watch;
 
-use super::delivery::Delivery;
-use super::place::Place;
-use super::wake::Wake;
-use crate::error::StoreError;
-use crate::record::{LogPosition, RecordedEvent};
+use crate::record::RecordedEvent;
 use crate::store::StartFrom;
 
 /// Handles each event exactly once, in the transaction in which its cursor moves.
@@ -52,7 +42,7 @@ use crate::store::StartFrom;
 /// }
 /// ```
 pub trait TransactionalEventHandler: Send + Sync + 'static {
-    /// The name of its cursor, as [`ConsumerName`] allows. Two handlers of one name share the work.
+    /// The name of its cursor, as [`ConsumerName`](azoth_scheduler_core::id::ConsumerName) allows. Two handlers of one name share the work.
     fn name(&self) -> &str;
 
     /// Where it starts when there is no cursor of its name. Default: with the first event.
@@ -85,77 +75,3 @@ pub trait TransactionalEventHandler: Send + Sync + 'static {
 
 /// Why a handler failed.
 pub type HandlerError = Box<dyn Error + Send + Sync>;
-
-/// A running event handler. When this is dropped the handler stops: at once while it waits, else after its call.
-///
-/// It runs on when the [`SqliteStore`](super::SqliteStore) is dropped before it.
-#[must_use = "the handler stops when this is dropped"]
-pub struct RunningEventHandler {
-    thread: Option<JoinHandle<()>>,
-    control: Arc<Control>,
-    wake: Arc<Wake>,
-    cursor: watch::Receiver<LogPosition>,
-}
-
-/// What the handle and the thread share.
-#[derive(Debug, Default)]
-pub(super) struct Control {
-    stopped: AtomicBool,
-    ended_by: Mutex<Option<StoreError>>,
-}
-
-impl Control {
-    pub(super) fn is_stopped(&self) -> bool {
-        self.stopped.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn end_by(&self, error: StoreError) {
-        *self.ended_by.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-    }
-}
-
-impl RunningEventHandler {
-    pub(super) fn start(
-        place: Place,
-        wake: Arc<Wake>,
-        handler: Arc<dyn TransactionalEventHandler>,
-    ) -> Result<Self, StoreError> {
-        let name = ConsumerName::new(handler.name()).map_err(|error| StoreError::InvalidName { error })?;
-        let control = Arc::new(Control::default());
-        let mut delivery = Delivery::new(place, name, handler, Arc::clone(&wake), Arc::clone(&control))?;
-        let cursor = delivery.watch_cursor();
-        let thread = thread::Builder::new().name("azoth-handler".to_owned()).spawn(move || delivery.run());
-        let thread =
-            thread.map_err(|error| StoreError::Io { detail: format!("no thread for it: {error}") })?;
-        Ok(Self { thread: Some(thread), control, wake, cursor })
-    }
-
-    /// The position of the last event that it has handled or given up, updated with each commit.
-    pub fn watch_cursor(&self) -> watch::Receiver<LogPosition> {
-        self.cursor.clone()
-    }
-
-    /// Why it has ended by itself: it met an event that cannot be decoded, or damage. It is started again by adding it
-    /// again.
-    pub fn ended_by(&self) -> Option<StoreError> {
-        self.control.ended_by.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-impl Drop for RunningEventHandler {
-    fn drop(&mut self) {
-        self.control.stopped.store(true, Ordering::Relaxed);
-        self.wake.nudge();
-        let Some(thread) = self.thread.take() else { return };
-        if thread.thread().id() != thread::current().id() && thread.join().is_err() {
-            tracing::error!("the thread of an event handler had panicked");
-        }
-    }
-}
-
-impl fmt::Debug for RunningEventHandler {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let cursor = *self.cursor.borrow();
-        f.debug_struct("RunningEventHandler").field("cursor", &cursor).finish_non_exhaustive()
-    }
-}

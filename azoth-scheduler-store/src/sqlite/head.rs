@@ -3,7 +3,7 @@
 use azoth_scheduler_core::time::Timestamp;
 use rusqlite::{Connection, params};
 
-use super::chain::{GENESIS, Hash};
+use super::hash::{GENESIS, Hash};
 use super::{cell, log};
 use crate::error::StoreError;
 

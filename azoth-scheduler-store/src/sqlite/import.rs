@@ -8,8 +8,9 @@ use rusqlite::{Connection, params};
 use tokio::sync::watch;
 
 use super::beside::io_error;
-use super::chain::{self, Hash};
+use super::chain;
 use super::fold::REPLAY_PAGE_EVENTS;
+use super::hash::Hash;
 use super::head::Head;
 use super::lines::{EventLine, HeaderLine, shown};
 use super::log::{self, LogRow};

@@ -11,7 +11,6 @@ use azoth_scheduler_core::time::Timestamp;
 use rusqlite::params;
 
 use super::cell;
-use super::scopes::Scopes;
 use super::tables::Tables;
 use super::type_row;
 use crate::error::StoreError;
@@ -28,13 +27,13 @@ const KEYS: &str =
     "SELECT DISTINCT concurrency_key FROM azoth_p_tasks INDEXED BY azoth_p_line WHERE line IS NOT NULL";
 const LET: &str = "UPDATE azoth_p_tasks SET ready_ms = ?2 WHERE key = ?1";
 
-/// Lets those tasks of a key into the due index that may be claimed, and the others out of it.
+/// Lets those tasks of a key into the due index that may be claimed, and the others out of it, by what was said of its scopes.
 pub(super) fn settle(
     tables: &dyn Tables,
-    scopes: &mut Scopes,
     key: &ConcurrencyKey,
+    said_of: impl FnMut(Scope) -> Result<Option<ScopeState>, StoreError>,
 ) -> Result<(), StoreError> {
-    let may = may_be_claimed(tables, scopes, key)?;
+    let may = may_be_claimed(tables, key, said_of)?;
     let mut statement = tables.derived(READY)?;
     let rows = statement.query_map([key.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let are: BTreeSet<(i64, i64)> = rows.collect::<Result<_, _>>()?;
@@ -63,11 +62,11 @@ pub(super) fn keys(tables: &dyn Tables) -> Result<Vec<ConcurrencyKey>, StoreErro
 /// that has to wait.
 fn may_be_claimed(
     tables: &dyn Tables,
-    scopes: &mut Scopes,
     key: &ConcurrencyKey,
+    mut said_of: impl FnMut(Scope) -> Result<Option<ScopeState>, StoreError>,
 ) -> Result<BTreeSet<(i64, i64)>, StoreError> {
-    let of_key = state_of(tables, scopes, Scope::Key(key.clone()))?;
-    let everything = state_of(tables, scopes, Scope::Everything)?;
+    let of_key = said_of(Scope::Key(key.clone()))?;
+    let everything = said_of(Scope::Everything)?;
     let of_key = of_key.unwrap_or_else(|| ScopeState::new(Scope::Key(key.clone())));
     let mut kind: Option<(TaskType, Option<ScopeState>)> = None;
     let mut may = BTreeSet::new();
@@ -78,7 +77,7 @@ fn may_be_claimed(
         let (task, run_at, name): (i64, Option<i64>, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
         if kind.as_ref().is_none_or(|(known, _)| *known != *name.as_str()) {
             let name = type_row::parse(&name)?;
-            let state = state_of(tables, scopes, Scope::TaskType(name.clone()))?;
+            let state = said_of(Scope::TaskType(name.clone()))?;
             kind = Some((name, state));
         }
         if let Some(run_at) = run_at {
@@ -93,12 +92,4 @@ fn may_be_claimed(
         before += 1;
     }
     Ok(may)
-}
-
-fn state_of(
-    tables: &dyn Tables,
-    scopes: &mut Scopes,
-    scope: Scope,
-) -> Result<Option<ScopeState>, StoreError> {
-    Ok(scopes.get(tables, &scope)?.map(|entry| entry.state.clone()))
 }

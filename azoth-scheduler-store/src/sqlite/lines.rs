@@ -6,7 +6,7 @@ use azoth_scheduler_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::chain::Hash;
+use super::hash::Hash;
 use super::log::LogRow;
 use crate::codec::{self, EventKind};
 

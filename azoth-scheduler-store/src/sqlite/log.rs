@@ -9,7 +9,7 @@ use azoth_scheduler_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, Statement, params};
 
 use super::cell;
-use super::chain::Hash;
+use super::hash::Hash;
 use crate::codec;
 use crate::error::StoreError;
 use crate::record::LogPosition;

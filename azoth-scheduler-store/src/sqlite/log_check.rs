@@ -10,8 +10,9 @@ use azoth_scheduler_core::payload::PayloadDigest;
 use rusqlite::Connection;
 
 use super::base::{self, Base};
-use super::chain::{self, Hash};
+use super::chain;
 use super::fold::REPLAY_PAGE_EVENTS;
+use super::hash::Hash;
 use super::head::Head;
 use super::log::{self, LogRow};
 use super::place::Place;

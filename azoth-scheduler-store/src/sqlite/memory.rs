@@ -11,8 +11,8 @@ use azoth_scheduler_core::payload::Payload;
 use azoth_scheduler_core::state::TaskPhase;
 use rusqlite::Connection;
 
-use super::chain::Hash;
 use super::entry::Entry;
+use super::hash::Hash;
 use super::head::Head;
 use super::outlook::{Outlook, Turn};
 use super::row_writer::{RowWriter, Updates};

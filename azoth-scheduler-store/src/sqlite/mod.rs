@@ -19,7 +19,7 @@
 //! | `writer`, `job`, `group`, `memory`, `guard` | the one thread that writes, what it is asked and does in a transaction, what it remembers, the triggers it works without |
 //! | `integrity`, `vitals` | a first look for damage, and whether to go on after errors of the disk |
 //! | `wal`, `checkpoint` | copying the write-ahead log into the file, and how long it may become |
-//! | `log`, `chain`, `head` | the canonical log, the hash chain over it, where it ends |
+//! | `log`, `hash`, `chain`, `head` | the canonical log, the hash chain over it, where it ends |
 //! | `entry`, `task_row`, `row_writer`, `type_row`, `scope_row`, `scopes`, `wait_row`, `line`, `gate`, `due`, `suspect`, `outlook`, `claim` | the projection: folding, rows, due tasks |
 //! | `worker`, `consumer` | operational tables: signs of life, who handles what, cursors, dead letters |
 //! | `readers`, `read`, `stats` | reads, each in one snapshot, on threads of the store's own |
@@ -30,7 +30,7 @@
 //! | `past` | the tasks as they were |
 //! | `backup`, `export`, `import`, `lines`, `partial` | copies of the file, and the log as lines of JSON |
 //! | `salvage`, `survey` | what can still be read of a damaged log |
-//! | [`TransactionalEventHandler`], `delivery`, `fence` | application code in the transaction of its cursor |
+//! | [`TransactionalEventHandler`], [`RunningEventHandler`], `delivery`, `fence` | application code in the transaction of its cursor |
 //! | `wake`, `commits`, `hints`, `vigil`, `touched` | who waits for the log to grow, or for one task, and how commits of other processes are noticed |
 //!
 //! The file may be the application's own database: our tables begin with `azoth_`, nothing else is touched, neither
@@ -69,6 +69,7 @@ mod forged_tests;
 mod gate;
 mod group;
 mod guard;
+mod hash;
 mod head;
 mod hints;
 mod import;
@@ -99,6 +100,7 @@ mod rebuild;
 mod replay;
 mod retain;
 mod row_writer;
+mod running_handler;
 mod salvage;
 mod schema;
 mod scope_row;
@@ -143,12 +145,13 @@ use tokio::sync::watch;
 use self::checkpoint::Checkpointer;
 use self::commits::Watch;
 pub use self::cut::CutOptions;
-pub use self::event_handler::{HandlerError, RunningEventHandler, TransactionalEventHandler};
+pub use self::event_handler::{HandlerError, TransactionalEventHandler};
 use self::group::Group;
 use self::head::Head;
 pub use self::options::{SqliteOptions, Synchronous};
 use self::place::Place;
 use self::readers::Readers;
+pub use self::running_handler::RunningEventHandler;
 use self::upkeep::in_background;
 use self::wake::Wake;
 use self::writer::Writer;

@@ -11,9 +11,9 @@ use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
 use super::beside::private_file;
-use super::chain::GENESIS;
 use super::error::{is_busy, of_file};
 use super::files::{Files, wal_of};
+use super::hash::GENESIS;
 use super::head::Head;
 use super::migrate::{self, MIGRATIONS};
 use super::options::SqliteOptions;

@@ -105,7 +105,9 @@ impl Scopes {
         }
         for _ in 0..lines {
             let Some(key) = self.lines.pop_first() else { break };
-            line::settle(tables, self, &key)?;
+            line::settle(tables, &key, |scope| {
+                Ok(self.get(tables, &scope)?.map(|entry| entry.state.clone()))
+            })?;
         }
         Ok(!self.lines.is_empty())
     }

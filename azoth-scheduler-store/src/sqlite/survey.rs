@@ -9,9 +9,10 @@ use azoth_scheduler_core::payload::PayloadDigest;
 use rusqlite::Connection;
 
 use super::base::Base;
-use super::chain::{self, GENESIS, Hash};
+use super::chain;
 use super::export::Part;
 use super::fold::REPLAY_PAGE_EVENTS;
+use super::hash::{GENESIS, Hash};
 use super::head::Head;
 use super::log::{self, LogRow, RawRow};
 use super::log_row::LogEntry;

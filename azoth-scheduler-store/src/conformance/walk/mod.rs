@@ -15,7 +15,7 @@ use azoth_scheduler_core::time::Timestamp;
 
 use self::chance::Chance;
 use super::bench::{Answers, assert_sound, comparable, ok, worker_info};
-use super::{CutsItsLog, StoreFactory};
+use super::factory::{CutsItsLog, StoreFactory};
 use crate::record::LogPosition;
 use crate::store::{Ahead, Applied, Batch, ClaimOffer, Claimed, Orphan, Store, Suspects};
 
