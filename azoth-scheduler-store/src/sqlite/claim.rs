@@ -13,7 +13,8 @@ use azoth_scheduler_core::time::Timestamp;
 use rusqlite::Connection;
 
 use super::cell;
-use super::due::{Due, Lanes, Reach};
+use super::due::{Lanes, Reach};
+use super::due_task::Due;
 use super::entry::Entry;
 use super::gate::{self, Gates};
 use super::group::Group;
@@ -71,7 +72,10 @@ impl<'a, 'g> Claim<'a, 'g> {
         };
         self.group.flush()?;
         self.lanes.note(&mut self.group.memory().outlook);
-        let next_due = self.gates.next_due(self.group, &self.lanes)?;
+        // To ask again: for the next task, or since a pause ends.
+        let conn = self.group.conn();
+        let pause_end = gate::remembered_pause_end(conn, &mut self.group.memory().outlook)?;
+        let next_due = [self.lanes.next_due(conn, &self.gates)?, pause_end].into_iter().flatten().min();
         let next_suspect = self.first_suspect()?;
         let next_suspect = next_suspect.as_ref().map(Due::instant).transpose()?;
         let seen = LogPosition::from_number(self.group.head().position);

@@ -9,12 +9,12 @@ use std::cmp::Reverse;
 use std::collections::VecDeque;
 
 use azoth_scheduler_core::decide::SUSPECT_LOSSES;
-use azoth_scheduler_core::id::TaskId;
 use azoth_scheduler_core::task::Priority;
 use azoth_scheduler_core::time::Timestamp;
 use rusqlite::{Connection, params};
 
 use super::cell;
+use super::due_task::{Due, instant};
 use super::gate::Gates;
 use super::memory::Memory;
 use super::outlook::{First, LaneKey, Outlook};
@@ -93,45 +93,6 @@ enum Read {
     Pages,
     /// All that is due.
     All,
-}
-
-/// A due task. They compare by the instant from which they may be claimed, then by key.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Due {
-    pub(super) ready: i64,
-    key: i64,
-    id: String,
-    losses: u32,
-    pub(super) has_key: bool,
-}
-
-impl Due {
-    pub(super) fn new(ready: i64, key: i64, id: String) -> Self {
-        Self { ready, key, id, losses: 0, has_key: false }
-    }
-
-    /// One that was scheduled a moment ago, without a key and so without a loss.
-    fn fresh(ready: i64, key: u64, id: &TaskId) -> Self {
-        Self::new(ready, cell::int(key), id.to_string())
-    }
-
-    pub(super) fn task(&self) -> Result<TaskId, StoreError> {
-        TaskId::new(&self.id).map_err(|error| cell::corrupt(format!("azoth_p_tasks.id: {error}")))
-    }
-
-    pub(super) fn key(&self) -> Result<u64, StoreError> {
-        cell::number(self.key, "azoth_p_tasks.key")
-    }
-
-    pub(super) fn instant(&self) -> Result<Timestamp, StoreError> {
-        instant(self.ready)
-    }
-
-    /// What waits for a slot when its process dies has lost an attempt without having run, so none has lost one before;
-    /// and it would hold up the others of its key.
-    fn may_wait(&self) -> bool {
-        self.losses == 0 && !self.has_key
-    }
 }
 
 impl Lanes {
@@ -222,8 +183,18 @@ impl Lanes {
         self.moved = true;
     }
 
+    /// When the next task is due that no gate holds back; or when the gate before it opens by itself, if that is later.
+    pub(super) fn next_due(&self, conn: &Connection, gates: &Gates) -> Result<Option<Timestamp>, StoreError> {
+        let mut earliest = None;
+        for (type_key, opens) in gates.openings() {
+            let due = self.next_of_type(conn, type_key)?.map(|due| due.max(opens));
+            earliest = [earliest, due].into_iter().flatten().min();
+        }
+        Ok(earliest)
+    }
+
     /// When the next task of a type is ready, as the lanes stand.
-    pub(super) fn next_due(&self, conn: &Connection, type_key: u64) -> Result<Option<Timestamp>, StoreError> {
+    fn next_of_type(&self, conn: &Connection, type_key: u64) -> Result<Option<Timestamp>, StoreError> {
         let mut earliest = None;
         for lane in self.lanes.iter().filter(|lane| lane.type_key == type_key) {
             let first = if self.moved { lane.sought(conn)? } else { lane.earliest(conn)? };
@@ -327,8 +298,4 @@ fn earliest_of(conn: &Connection, type_key: u64, priority: Priority) -> Result<O
 
 fn earlier(one: Option<i64>, other: Option<i64>) -> Option<i64> {
     [one, other].into_iter().flatten().min()
-}
-
-fn instant(ready: i64) -> Result<Timestamp, StoreError> {
-    cell::instant(ready, "azoth_p_tasks.ready_ms")
 }

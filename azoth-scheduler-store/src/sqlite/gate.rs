@@ -14,7 +14,6 @@ use azoth_scheduler_core::time::Timestamp;
 use rusqlite::{Connection, params};
 
 use super::cell;
-use super::due::Lanes;
 use super::group::Group;
 use super::outlook::Outlook;
 use super::scope_row;
@@ -110,24 +109,13 @@ impl Gates {
         Ok(())
     }
 
-    /// When to ask again: for the next task that no gate holds back, when a gate opens by itself, or when a pause ends.
-    pub(super) fn next_due(
-        &self,
-        group: &mut Group<'_>,
-        lanes: &Lanes,
-    ) -> Result<Option<Timestamp>, StoreError> {
-        let conn = group.conn();
-        let mut earliest = remembered_pause_end(conn, &mut group.memory().outlook)?;
-        for (type_key, (_, held)) in &self.types {
-            let opens = match self.everything.and(*held).gate {
-                Gate::Shut => continue,
-                Gate::Open => Timestamp::MIN,
-                Gate::Until(at) => at,
-            };
-            let due = lanes.next_due(conn, *type_key)?.map(|due| due.max(opens));
-            earliest = [earliest, due].into_iter().flatten().min();
-        }
-        Ok(earliest)
+    /// From when each type may be claimed that no gate shuts off for longer than it can say.
+    pub(super) fn openings(&self) -> impl Iterator<Item = (u64, Timestamp)> {
+        self.types.iter().filter_map(|(key, (_, held))| match self.everything.and(*held).gate {
+            Gate::Shut => None,
+            Gate::Open => Some((*key, Timestamp::MIN)),
+            Gate::Until(at) => Some((*key, at)),
+        })
     }
 }
 
@@ -227,7 +215,10 @@ pub(super) fn next_pause_end(conn: &Connection) -> Result<Option<Timestamp>, Sto
 }
 
 /// The same; where none does, that is known without asking from then on.
-fn remembered_pause_end(conn: &Connection, outlook: &mut Outlook) -> Result<Option<Timestamp>, StoreError> {
+pub(super) fn remembered_pause_end(
+    conn: &Connection,
+    outlook: &mut Outlook,
+) -> Result<Option<Timestamp>, StoreError> {
     if outlook.has_no_pauses() {
         return Ok(None);
     }

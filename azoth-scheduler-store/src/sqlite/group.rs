@@ -1,10 +1,10 @@
-//! What happens inside one write transaction: commands are decided, their events folded and appended, due tasks
-//! claimed. Nothing here begins or ends a transaction, so it works in anybody's.
+//! What happens inside one write transaction: commands are decided, their events folded and appended. Nothing here begins
+//! or ends a transaction, so it works in anybody's.
 
 use std::collections::BTreeMap;
 
 use azoth_scheduler_core::carry_out::{Ground, carry_out};
-use azoth_scheduler_core::command::{Command, ScopeCommand, TaskCommand, Wish};
+use azoth_scheduler_core::command::{ScopeCommand, TaskCommand};
 use azoth_scheduler_core::decide::{Answer, Decision};
 use azoth_scheduler_core::event::Event;
 use azoth_scheduler_core::id::{IdempotencyKey, TaskId};
@@ -18,9 +18,7 @@ use rusqlite::Connection;
 
 use super::cell;
 use super::chain;
-use super::claim;
 use super::entry::{Entry, Place};
-use super::gate;
 use super::head::Head;
 use super::log::{self, LogRow};
 use super::log_row::{self, LogEntry};
@@ -29,7 +27,6 @@ use super::scope_row::ScopeEntry;
 use super::task_row;
 use crate::codec::{self, EventKind};
 use crate::error::StoreError;
-use crate::store::{Applied, Batch};
 use crate::touched::leaving;
 
 /// A write transaction that others share.
@@ -83,37 +80,6 @@ impl<'a> Group<'a> {
     /// The tasks that were touched, if that was noted.
     pub(super) fn take_touched(&mut self) -> Option<Vec<TaskId>> {
         self.touched.take()
-    }
-
-    /// Decides and records a batch, then claims for its offer. One append to the chain. The rows of its tasks are written by
-    /// whoever asks for them next, or with the end of the group: what is claimed as soon as it is scheduled is written once.
-    pub(super) fn apply(&mut self, batch: &Batch) -> Result<Applied, StoreError> {
-        let mut answers = Vec::with_capacity(batch.commands.len());
-        for command in &batch.commands {
-            answers.push(match command {
-                Command::Task(command) => self.asked(command, batch.now)?,
-                Command::Scope(command) => self.scope_command(command, batch.now)?,
-            });
-        }
-        let claims = match &batch.offer {
-            Some(offer) => Some(claim::claim(self, offer, batch.now)?),
-            None => None,
-        };
-        self.append()?;
-        assert_eq!(answers.len(), batch.commands.len(), "each command has an answer");
-        Ok(Applied { answers, claims })
-    }
-
-    /// What somebody asks for: a claim of his own is held back as others are.
-    fn asked(
-        &mut self,
-        command: &TaskCommand,
-        now: Timestamp,
-    ) -> Result<Result<Answer, Rejection>, StoreError> {
-        if matches!(command.wish, Wish::Claim { .. }) && gate::holds_back(self, &command.task, now)? {
-            return Ok(Err(Rejection::HeldBack { task: command.task.clone(), now }));
-        }
-        self.command(command, now)
     }
 
     /// Decides one command and records what it comes to, for its task and for others.

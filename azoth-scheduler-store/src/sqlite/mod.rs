@@ -16,11 +16,11 @@
 //! | room | what it holds |
 //! |---|---|
 //! | `place`, `open`, `files`, `beside`, `schema`, [`SqliteOptions`] | refusing and making files, noticing that they go, settings of connections, tables |
-//! | `writer`, `job`, `group`, `memory`, `guard` | the one thread that writes, what it is asked and does in a transaction, what it remembers, the triggers it works without |
+//! | `writer`, `job`, `group`, `apply`, `memory`, `guard` | the one thread that writes, what it is asked and does in a transaction, what it remembers, the triggers it works without |
 //! | `integrity`, `vitals` | a first look for damage, and whether to go on after errors of the disk |
 //! | `wal`, `checkpoint` | copying the write-ahead log into the file, and how long it may become |
 //! | `log`, `hash`, `chain`, `head` | the canonical log, the hash chain over it, where it ends |
-//! | `entry`, `task_row`, `row_writer`, `type_row`, `scope_row`, `scopes`, `wait_row`, `line`, `gate`, `due`, `suspect`, `outlook`, `claim` | the projection: folding, rows, due tasks |
+//! | `entry`, `task_row`, `row_writer`, `type_row`, `scope_row`, `scopes`, `wait_row`, `line`, `gate`, `due`, `due_task`, `suspect`, `outlook`, `claim` | the projection: folding, rows, due tasks |
 //! | `worker`, `consumer` | operational tables: signs of life, who handles what, cursors, dead letters |
 //! | `readers`, `read`, `stats` | reads, each in one snapshot, on threads of the store's own |
 //! | `fold`, `slots`, `replay`, `aside`, `upkeep` | the whole log page by page: what is in memory of it, and what is put aside |
@@ -36,6 +36,7 @@
 //! The file may be the application's own database: our tables begin with `azoth_`, nothing else is touched, neither
 //! `user_version` nor `application_id`. The file is switched to a write-ahead log.
 
+mod apply;
 mod aside;
 mod backup;
 mod base;
@@ -56,6 +57,7 @@ mod cost_tests;
 mod cut;
 mod delivery;
 mod due;
+mod due_task;
 mod enqueue;
 mod entry;
 mod error;

@@ -5,7 +5,7 @@ use azoth_scheduler_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::cell;
-use super::due::Due;
+use super::due_task::Due;
 use crate::error::StoreError;
 
 /// One look at the start of `azoth_p_suspects`, which is empty but for a short while after a crash.
