@@ -51,9 +51,37 @@ impl core::fmt::Display for Found {
 /// # Errors
 /// [`OutOfOrder`] where no decision could have led from this state to this event. That is damage, never a refusal.
 pub fn evolve(state: Option<TaskState>, event: &Event, at: Timestamp) -> Result<TaskState, OutOfOrder> {
-    let Some(mut state) = state else { return created(event, at) };
+    let Some(mut state) = state else { return begin(event.clone(), at) };
     apply(&mut state, event, at)?;
     Ok(state)
+}
+
+/// The state after the first event of a task, which gives up what it holds: a replay of a long log copies none of it.
+///
+/// # Errors
+/// As [`evolve`] where there is no task before the event.
+#[inline]
+pub fn begin(event: Event, at: Timestamp) -> Result<TaskState, OutOfOrder> {
+    let Event::TaskScheduled { task, change: Change::Created, definition, work, progress, waits_for, trace } =
+        event
+    else {
+        return Err(OutOfOrder { event: event.name(), found: Found::NoTask });
+    };
+    Ok(TaskState {
+        id: task,
+        definition,
+        defined_at: at,
+        created_at: at,
+        phase: waiting(work, &waits_for),
+        progress,
+        counts: Counts::default(),
+        runs: 0,
+        moved_at: at,
+        waits_for,
+        checkpoint: None,
+        off_schedule: None,
+        trace,
+    })
 }
 
 /// What [`evolve`] does, to a state where it stands: a replay of a long log moves none.
@@ -128,29 +156,6 @@ pub fn apply(state: &mut TaskState, event: &Event, at: Timestamp) -> Result<(), 
         }
     }
     Ok(())
-}
-
-fn created(event: &Event, at: Timestamp) -> Result<TaskState, OutOfOrder> {
-    let Event::TaskScheduled { task, change: Change::Created, definition, work, progress, waits_for, trace } =
-        event
-    else {
-        return Err(OutOfOrder { event: event.name(), found: Found::NoTask });
-    };
-    Ok(TaskState {
-        id: task.clone(),
-        definition: definition.clone(),
-        defined_at: at,
-        created_at: at,
-        phase: waiting(*work, waits_for),
-        progress: *progress,
-        counts: Counts::default(),
-        runs: 0,
-        moved_at: at,
-        waits_for: waits_for.clone(),
-        checkpoint: None,
-        off_schedule: None,
-        trace: *trace,
-    })
 }
 
 fn scheduled_again(state: &mut TaskState, event: &Event, at: Timestamp) -> Result<(), OutOfOrder> {

@@ -10,6 +10,7 @@
 mod bytes;
 mod error;
 mod kind;
+mod names;
 #[cfg(feature = "sqlite")]
 mod scope;
 mod v1;
@@ -25,6 +26,7 @@ pub(crate) use self::error::CodecError;
 pub(crate) use self::kind::EventKind;
 #[cfg(feature = "sqlite")]
 pub(crate) use self::kind::Subject;
+use self::names::Names;
 #[cfg(feature = "sqlite")]
 pub(crate) use self::scope::{decode_scope, encode_scope};
 use self::v1::{IntoEvent, Record};
@@ -59,23 +61,48 @@ pub(crate) fn readable(event: &Event) -> serde_json::Value {
 /// # Errors
 /// [`CodecError`] says why it holds none.
 pub(crate) fn decode(kind: u8, record: &[u8]) -> Result<Event, CodecError> {
+    decode_with(&mut Names::forgotten(), kind, record)
+}
+
+/// Decodes one record after the other: what they have in common is made once.
+#[cfg(feature = "sqlite")]
+#[derive(Debug)]
+pub(crate) struct Decoder {
+    names: Names,
+}
+
+#[cfg(feature = "sqlite")]
+impl Decoder {
+    pub(crate) fn new() -> Self {
+        Self { names: Names::remembered() }
+    }
+
+    /// As [`decode`].
+    ///
+    /// # Errors
+    /// As [`decode`].
+    pub(crate) fn decode(&mut self, kind: u8, record: &[u8]) -> Result<Event, CodecError> {
+        decode_with(&mut self.names, kind, record)
+    }
+}
+
+fn decode_with(names: &mut Names, kind: u8, record: &[u8]) -> Result<Event, CodecError> {
     let kind = EventKind::from_code(kind).ok_or(CodecError::UnknownKind { code: kind })?;
-    decode_v1(kind, body(kind, record)?)
+    decode_v1(names, kind, body(kind, record)?)
 }
 
 /// What stands behind the leading bytes, which say the version.
 fn body(kind: EventKind, record: &[u8]) -> Result<&[u8], CodecError> {
-    let malformed = |detail: &str| CodecError::Malformed { kind, detail: detail.to_owned() };
     let bytes = record.len() as u64;
     if bytes > RECORD_BYTES_MAX {
         return Err(CodecError::TooLarge { bytes, limit: RECORD_BYTES_MAX });
     }
     let (format, version, body) = match record {
         [format, version, body @ ..] => (*format, *version, body),
-        [] | [_] => return Err(malformed("it ends before its version")),
+        [] | [_] => return Err(malformed(kind, &"it ends before its version")),
     };
     match (format, version) {
-        (FORMAT, 0) => Err(malformed("it has version 0, which was never written")),
+        (FORMAT, 0) => Err(malformed(kind, &"it has version 0, which was never written")),
         (FORMAT, VERSION) => Ok(body),
         (FORMAT, found) => Err(CodecError::NewerVersion { kind, found, supported: VERSION }),
         (found, _) => Err(CodecError::UnknownFormat { found }),
@@ -93,52 +120,56 @@ pub(crate) fn type_named(kind: u8, record: &[u8]) -> Result<Option<&str>, CodecE
         return Ok(None);
     }
     let body = body(kind, record)?;
-    let begin: v1::ScheduledBegin<'_> = options()
-        .with_limit(BODY_BYTES_MAX)
-        .allow_trailing_bytes()
-        .deserialize(body)
-        .map_err(|error| CodecError::Malformed { kind, detail: error.to_string() })?;
-    Ok(Some(begin.task_type))
+    let begin = options().allow_trailing_bytes().deserialize::<v1::ScheduledBegin<'_>>(body);
+    Ok(Some(begin.map_err(|error| malformed(kind, &error))?.task_type))
 }
 
-fn decode_v1(kind: EventKind, body: &[u8]) -> Result<Event, CodecError> {
+fn decode_v1(names: &mut Names, kind: EventKind, body: &[u8]) -> Result<Event, CodecError> {
     match kind {
-        EventKind::TaskScheduled => read::<v1::TaskScheduled<'_>>(kind, body),
-        EventKind::ExecutionStarted => read::<v1::ExecutionStarted>(kind, body),
-        EventKind::TaskExecuted => read::<v1::TaskExecuted<'_>>(kind, body),
-        EventKind::TaskEventEmitted => read::<v1::TaskEventEmitted<'_>>(kind, body),
-        EventKind::ExecutionAbandoned => read::<v1::ExecutionAbandoned<'_>>(kind, body),
-        EventKind::OccurrencesPassed => read::<v1::OccurrencesPassed<'_>>(kind, body),
-        EventKind::TaskCancelled => read::<v1::TaskCancelled<'_>>(kind, body),
-        EventKind::TaskPaused => read::<v1::TaskPaused<'_>>(kind, body),
-        EventKind::TaskResumed => read::<v1::TaskResumed<'_>>(kind, body),
-        EventKind::TaskDisabled => read::<v1::TaskDisabled<'_>>(kind, body),
-        EventKind::ClockCorrected => read::<v1::ClockCorrected<'_>>(kind, body),
-        EventKind::LimitsChanged => read::<v1::LimitsChanged<'_>>(kind, body),
-        EventKind::ScopePaused => read::<v1::ScopePaused<'_>>(kind, body),
-        EventKind::ScopeResumed => read::<v1::ScopeResumed<'_>>(kind, body),
-        EventKind::TasksForgotten => read::<v1::TasksForgotten<'_>>(kind, body),
-        EventKind::PayloadsDropped => read::<v1::PayloadsDropped>(kind, body),
-        EventKind::LogCut => read::<v1::LogCut>(kind, body),
-        EventKind::DependencyEnded => read::<v1::DependencyEnded<'_>>(kind, body),
-        EventKind::RunRequested => read::<v1::RunRequested<'_>>(kind, body),
-        EventKind::TaskRetried => read::<v1::TaskRetried<'_>>(kind, body),
-        EventKind::ProgressReported => read::<v1::ProgressReported<'_>>(kind, body),
-        EventKind::CheckpointSaved => read::<v1::CheckpointSaved>(kind, body),
+        EventKind::TaskScheduled => read::<v1::TaskScheduled<'_>>(names, kind, body),
+        EventKind::ExecutionStarted => read::<v1::ExecutionStarted>(names, kind, body),
+        EventKind::TaskExecuted => read::<v1::TaskExecuted<'_>>(names, kind, body),
+        EventKind::TaskEventEmitted => read::<v1::TaskEventEmitted<'_>>(names, kind, body),
+        EventKind::ExecutionAbandoned => read::<v1::ExecutionAbandoned<'_>>(names, kind, body),
+        EventKind::OccurrencesPassed => read::<v1::OccurrencesPassed<'_>>(names, kind, body),
+        EventKind::TaskCancelled => read::<v1::TaskCancelled<'_>>(names, kind, body),
+        EventKind::TaskPaused => read::<v1::TaskPaused<'_>>(names, kind, body),
+        EventKind::TaskResumed => read::<v1::TaskResumed<'_>>(names, kind, body),
+        EventKind::TaskDisabled => read::<v1::TaskDisabled<'_>>(names, kind, body),
+        EventKind::ClockCorrected => read::<v1::ClockCorrected<'_>>(names, kind, body),
+        EventKind::LimitsChanged => read::<v1::LimitsChanged<'_>>(names, kind, body),
+        EventKind::ScopePaused => read::<v1::ScopePaused<'_>>(names, kind, body),
+        EventKind::ScopeResumed => read::<v1::ScopeResumed<'_>>(names, kind, body),
+        EventKind::TasksForgotten => read::<v1::TasksForgotten<'_>>(names, kind, body),
+        EventKind::PayloadsDropped => read::<v1::PayloadsDropped>(names, kind, body),
+        EventKind::LogCut => read::<v1::LogCut>(names, kind, body),
+        EventKind::DependencyEnded => read::<v1::DependencyEnded<'_>>(names, kind, body),
+        EventKind::RunRequested => read::<v1::RunRequested<'_>>(names, kind, body),
+        EventKind::TaskRetried => read::<v1::TaskRetried<'_>>(names, kind, body),
+        EventKind::ProgressReported => read::<v1::ProgressReported<'_>>(names, kind, body),
+        EventKind::CheckpointSaved => read::<v1::CheckpointSaved>(names, kind, body),
     }
 }
 
-fn read<'a, T: Deserialize<'a> + IntoEvent>(kind: EventKind, body: &'a [u8]) -> Result<Event, CodecError> {
-    let malformed = |detail: String| CodecError::Malformed { kind, detail };
-    let limited = options().with_limit(BODY_BYTES_MAX);
-    let stored: T = limited.reject_trailing_bytes().deserialize(body).map_err(|error| {
+fn read<'a, T: Deserialize<'a> + IntoEvent>(
+    names: &mut Names,
+    kind: EventKind,
+    body: &'a [u8],
+) -> Result<Event, CodecError> {
+    // No limit is counted down: nothing is read but these bytes, which are not too many.
+    match options().deserialize::<T>(body) {
+        Ok(stored) => stored.into_event(names).map_err(|invalid| malformed(kind, &invalid)),
         // The encoder has no error of its own for this, so it is asked a second time.
-        match limited.allow_trailing_bytes().deserialize::<T>(body) {
+        Err(error) => Err(match options().allow_trailing_bytes().deserialize::<T>(body) {
             Ok(_) => CodecError::TrailingBytes { kind },
-            Err(_) => malformed(error.to_string()),
-        }
-    })?;
-    stored.into_event().map_err(|invalid| malformed(invalid.to_string()))
+            Err(_) => malformed(kind, &error),
+        }),
+    }
+}
+
+#[cold]
+fn malformed(kind: EventKind, detail: &dyn std::fmt::Display) -> CodecError {
+    CodecError::Malformed { kind, detail: detail.to_string() }
 }
 
 fn not_written(kind: EventKind, record: &Record<'_>, error: &ErrorKind) -> CodecError {

@@ -108,7 +108,7 @@ impl Aside {
 }
 
 /// Hands on the events in these bytes, and says how many they were.
-fn each_event(
+pub(super) fn each_event(
     mut bytes: &[u8],
     each: &mut impl FnMut(Passing<'_>) -> Result<(), StoreError>,
 ) -> Result<u64, StoreError> {
@@ -123,8 +123,9 @@ fn each_event(
 }
 
 /// Positions, the instant, the kind, the length of the record and the record; numbers little endian, 0 for no position.
-fn write_event(event: &Passing<'_>, to: &mut Vec<u8>) {
+pub(super) fn write_event(event: &Passing<'_>, to: &mut Vec<u8>) {
     let Passing { stand: Stand { position, at, subject, previous }, kind, record } = event;
+    to.reserve(HEADER_BYTES + record.len());
     to.extend(position.to_le_bytes());
     to.extend(at.unix_ms().to_le_bytes());
     to.extend(subject.to_le_bytes());
@@ -152,6 +153,8 @@ fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
     Some(*taken)
 }
 
+/// What is written before the record.
+const HEADER_BYTES: usize = 5 * 8 + 1;
 /// There are at most so many parts; in a longer log each has more keys.
 const PARTS_MAX: u64 = 1_024;
 /// A part is written in pieces of this size, or a little more.

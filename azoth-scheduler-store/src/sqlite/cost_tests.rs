@@ -18,11 +18,12 @@ use azoth_scheduler_faults::{Call, FaultyVfs, Part};
 use rusqlite::Connection;
 
 use super::claim::{Standing, claim_for_standing};
+use super::fold::Fold;
 use super::group::Group;
 use super::head::Head;
 use super::memory::Memory;
 use super::{SqliteOptions, SqliteStore, chain, log, place, schema, worker};
-use crate::codec;
+use crate::codec::{self, Decoder};
 use crate::store::{Batch, ClaimOffer, Claimed, ProcessIdentity, Store, Suspects, WorkerInfo};
 
 thread_local! {
@@ -291,6 +292,28 @@ fn a_record_is_encoded_without_an_allocation_and_an_append_is_hashed_with_one() 
         chain::link(&super::hash::GENESIS, &[0; 16], &rows);
     });
     assert_eq!(hashing.count_total, 1);
+}
+
+#[test]
+fn a_replay_allocates_the_name_and_the_definition_of_each_task_and_nothing_else() {
+    let mut bench = Bench::new();
+    bench.apply(&jobs(0..100));
+    let (claimed, _) = bench.apply(&Batch::claiming(offer(100), at(0)));
+    bench.apply(&ends(&claimed));
+    let rows = log::page(&bench.conn, 0, 1_000).unwrap();
+    assert_eq!(rows.len(), 4 * 100);
+    let tables = Connection::open_in_memory().unwrap();
+    schema::create_for_folding(&tables).unwrap();
+    let (mut fold, mut decoder) = (Fold::start(&tables).unwrap(), Decoder::new());
+    let mut replay = || {
+        for row in &rows {
+            fold.add(&tables, row.stand(), row.event_by(&mut decoder).unwrap()).unwrap();
+        }
+        fold.abandon_tasks();
+    };
+    // What is used again is made the first time.
+    replay();
+    assert_eq!(allocation_counter::measure(replay).count_total, 2 * 100);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use azoth_scheduler_core::event::{Event, MovedOn, Then};
-use azoth_scheduler_core::evolve::{OutOfOrder, apply, evolve};
+use azoth_scheduler_core::evolve::{OutOfOrder, apply, begin};
 use azoth_scheduler_core::execution::ErrorText;
 use azoth_scheduler_core::headway::{Checkpoint, Reported};
 use azoth_scheduler_core::id::Actor;
@@ -44,15 +44,16 @@ pub(super) struct Place {
 impl Entry {
     /// The task after one more event: the one fold that the writer, a rebuild and a verification share.
     pub(super) fn after(entry: Option<Entry>, event: &Event, place: Place) -> Result<Entry, OutOfOrder> {
-        let Some(mut entry) = entry else { return Entry::first(event, place) };
+        let Some(mut entry) = entry else { return Entry::first(event.clone(), place) };
         entry.apply(event, place)?;
         Ok(entry)
     }
 
     /// The task after its first event.
-    pub(super) fn first(event: &Event, place: Place) -> Result<Entry, OutOfOrder> {
+    #[inline]
+    pub(super) fn first(event: Event, place: Place) -> Result<Entry, OutOfOrder> {
         let Place { position, at, type_key } = place;
-        let state = evolve(None, event, at)?;
+        let state = begin(event, at)?;
         Ok(Entry {
             key: position,
             type_key,

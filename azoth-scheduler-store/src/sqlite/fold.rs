@@ -4,6 +4,7 @@
 //! [`TASKS_YOUNG`]; the others are in the tables. A row is written when its task has had no event for a while, so a task that came
 //! and ended within that is written once.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use azoth_scheduler_core::event::Event;
@@ -37,6 +38,8 @@ pub(super) struct Fold {
     events: usize,
     updates: Updates,
     types: HashMap<TaskType, u64>,
+    /// The one that was looked up last.
+    last_type: Option<(TaskType, u64)>,
     /// Types that have no row yet.
     new_types: Vec<(u64, TaskType)>,
     /// Names of tasks that have no row yet, where names are looked at.
@@ -47,7 +50,7 @@ pub(super) struct Fold {
 }
 
 /// A task before and after an event; `None` for the event of another subject.
-pub(super) type Folded<'a> = Option<(Option<Entry>, &'a Entry)>;
+pub(super) type Folded<'a> = Option<(Option<Box<Entry>>, &'a Entry)>;
 
 /// Why an event was left out.
 #[derive(Debug)]
@@ -82,6 +85,7 @@ impl Fold {
             events: 0,
             updates: Updates::default(),
             types: HashMap::new(),
+            last_type: None,
             new_types: Vec::new(),
             created: HashSet::new(),
             scopes: Scopes::default(),
@@ -95,8 +99,8 @@ impl Fold {
 
     /// Folds one more event. Writes only for an [event of the log](Event::is_of_the_log). That no two tasks have the same
     /// name is seen when they are written.
-    pub(super) fn add(&mut self, tables: &dyn Tables, stand: Stand, event: &Event) -> Result<(), Unfoldable> {
-        self.fold(tables, stand, event, false).map(drop)
+    pub(super) fn add(&mut self, tables: &dyn Tables, stand: Stand, event: Event) -> Result<(), Unfoldable> {
+        self.fold(tables, stand, Cow::Owned(event), false).map(drop)
     }
 
     /// As [`add`](Self::add), and gives back its task, if it is of one, as it was before and as it is now. One that is
@@ -107,67 +111,79 @@ impl Fold {
         stand: Stand,
         event: &Event,
     ) -> Result<Folded<'_>, Unfoldable> {
-        self.fold(tables, stand, event, true)
+        self.fold(tables, stand, Cow::Borrowed(event), true)
     }
 
     fn fold(
         &mut self,
         tables: &dyn Tables,
         stand: Stand,
-        event: &Event,
+        event: Cow<'_, Event>,
         tells: bool,
     ) -> Result<Folded<'_>, Unfoldable> {
         self.events += 1;
         if let Some(scope) = event.scope() {
-            return self.add_to_scope(tables, scope, stand, event).map(|()| None);
+            return self.add_to_scope(tables, scope, stand, &event).map(|()| None);
         }
         if event.is_of_the_log() {
-            return self.add_to_the_log(tables, stand, event).map(|()| None);
+            return self.add_to_the_log(tables, stand, &event).map(|()| None);
         }
         let Stand { position, at, subject, previous } = stand;
-        let type_key = if let Event::TaskScheduled { definition, .. } = event {
+        let type_key = if let Event::TaskScheduled { definition, .. } = &*event {
             self.type_key(tables, &definition.task_type, position)?
         } else {
             0
         };
         let place = Place { position, at, type_key };
-        if !self.young.holds(subject) {
-            if let Some(slot) = remembered(&mut self.old, tables, stand)? {
-                self.young.put(slot);
-            } else {
-                follows(previous, None)?;
-                let entry = Entry::first(event, place)?;
-                if entry.key != subject {
-                    let what = format!("it creates task {} under the key of another", entry.key);
-                    return Err(Unfoldable::Wrong(what));
+        let found = match self.young.place_of(subject) {
+            Some(found) => found,
+            None => match remembered(&mut self.old, tables, stand)? {
+                Some(slot) => {
+                    self.scopes.touch(&slot.entry.state.definition);
+                    self.young.put(slot)
                 }
-                if tells {
-                    name(&mut self.created, tables, &entry)?;
-                }
-                self.scopes.touch(&entry.state.definition);
-                let slot = self.young.put(Slot::new(entry, TaskRow::Missing));
-                return Ok(Some((None, &slot.entry)));
-            }
-        }
-        let Some(slot) = self.young.get(subject) else { return Ok(None) };
+                None => return self.begin(tables, stand, event.into_owned(), place, tells),
+            },
+        };
+        let Some(slot) = self.young.at(found) else { return Ok(None) };
         follows(previous, Some(slot.entry.last))?;
-        let before = tells.then(|| slot.entry.clone());
+        let before = tells.then(|| Box::new(slot.entry.clone()));
         slot.note();
-        if slot.has_key {
-            self.scopes.touch(&slot.entry.state.definition);
-        }
-        slot.entry.apply(event, place)?;
+        slot.entry.apply(&event, place)?;
         slot.waits |= !slot.entry.state.waits_for.is_empty();
-        if let Event::TaskScheduled { definition, .. } = event {
-            slot.has_key = definition.concurrency_key.is_some();
+        if let Event::TaskScheduled { definition, .. } = &*event {
+            // The line that it has left was looked up when it came.
             self.scopes.touch(definition);
         }
-        if let Event::ExecutionStarted { .. } = event
+        if let Event::ExecutionStarted { .. } = &*event
             && !self.rated.is_empty()
         {
             self.scopes.spend(tables, &slot.entry.state.definition, at)?;
         }
         Ok(Some((before, &slot.entry)))
+    }
+
+    /// Folds the first event of a task.
+    fn begin(
+        &mut self,
+        tables: &dyn Tables,
+        stand: Stand,
+        event: Event,
+        place: Place,
+        tells: bool,
+    ) -> Result<Folded<'_>, Unfoldable> {
+        follows(stand.previous, None)?;
+        let slot = Slot::new(Entry::first(event, place)?, TaskRow::Missing);
+        if slot.entry.key != stand.subject {
+            let what = format!("it creates task {} under the key of another", slot.entry.key);
+            return Err(Unfoldable::Wrong(what));
+        }
+        if tells {
+            name(&mut self.created, tables, &slot.entry)?;
+        }
+        self.scopes.touch(&slot.entry.state.definition);
+        let place = self.young.put(slot);
+        Ok(self.young.at(place).map(|slot| (None, &slot.entry)))
     }
 
     fn add_to_scope(
@@ -244,6 +260,13 @@ impl Fold {
         self.old.clear();
     }
 
+    /// Forgets all tasks, written or not.
+    pub(super) fn abandon_tasks(&mut self) {
+        self.young.clear();
+        self.old.clear();
+        self.events = 0;
+    }
+
     /// Whether it is time to write, so that it is worth it and memory does not grow.
     pub(super) fn is_full(&self) -> bool {
         self.young.len() >= TASKS_YOUNG || self.events >= EVENTS_UNWRITTEN
@@ -272,7 +295,7 @@ impl Fold {
                 TaskRow::Missing => None,
                 TaskRow::Behind(before) => Some(before),
             };
-            rows.write(before.as_deref(), &Cells::of(&slot.entry))?;
+            rows.write(before.as_deref(), Cells::of(&slot.entry))?;
             if std::mem::take(&mut slot.waits) {
                 wait_row::write(tables, &slot.entry)?;
             }
@@ -301,7 +324,13 @@ impl Fold {
     }
 
     fn type_key(&mut self, tables: &dyn Tables, name: &TaskType, position: u64) -> Result<u64, StoreError> {
+        if let Some((last, key)) = &self.last_type
+            && last == name
+        {
+            return Ok(*key);
+        }
         if let Some(key) = self.types.get(name) {
+            self.last_type = Some((name.clone(), *key));
             return Ok(*key);
         }
         let key = match type_row::key_of(tables, name)? {

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Statement, params};
 
 use super::cell;
 use super::hash::Hash;
-use crate::codec;
+use crate::codec::{self, CodecError, Decoder};
 use crate::error::StoreError;
 use crate::record::LogPosition;
 
@@ -70,7 +70,12 @@ pub(super) const PAYLOAD: &str = "SELECT bytes FROM azoth_payloads WHERE positio
 impl LogRow {
     /// The event that the record holds.
     pub(super) fn event(&self) -> Result<Event, StoreError> {
-        event_of(self.position, self.kind, &self.record)
+        codec::decode(self.kind, &self.record).map_err(|error| unread(self.position, self.kind, error))
+    }
+
+    /// The same, by a decoder that has read others.
+    pub(super) fn event_by(&self, decoder: &mut Decoder) -> Result<Event, StoreError> {
+        decoder.decode(self.kind, &self.record).map_err(|error| unread(self.position, self.kind, error))
     }
 
     pub(super) fn stand(&self) -> Stand {
@@ -91,12 +96,19 @@ impl LogRow {
 impl Passing<'_> {
     /// The event that the record holds.
     pub(super) fn event(&self) -> Result<Event, StoreError> {
-        event_of(self.stand.position, self.kind, self.record)
+        codec::decode(self.kind, self.record).map_err(|error| unread(self.stand.position, self.kind, error))
+    }
+
+    /// The same, by a decoder that has read others.
+    #[inline]
+    pub(super) fn event_by(&self, decoder: &mut Decoder) -> Result<Event, StoreError> {
+        decoder.decode(self.kind, self.record).map_err(|error| unread(self.stand.position, self.kind, error))
     }
 }
 
-fn event_of(position: u64, kind: u8, record: &[u8]) -> Result<Event, StoreError> {
-    codec::decode(kind, record).map_err(|error| error.reading(LogPosition::from_number(position), kind))
+#[cold]
+fn unread(position: u64, kind: u8, error: CodecError) -> StoreError {
+    error.reading(LogPosition::from_number(position), kind)
 }
 
 /// A row as the engine gave it.

@@ -19,6 +19,7 @@ use super::place::Place;
 use super::readers::{self, in_snapshot};
 use super::upkeep::{Upkeep, Work, in_background};
 use super::{SqliteStore, cell, log_row, schema};
+use crate::codec::Decoder;
 use crate::error::StoreError;
 use crate::record::LogPosition;
 use crate::report::{Finding, VerifyReport};
@@ -122,6 +123,7 @@ pub(super) struct LogCheck {
     /// An event is missing or cannot be read: it may have let payloads go.
     is_silent: bool,
     pub(super) findings: Findings,
+    decoder: Decoder,
     /// Each row so far could be read.
     is_whole: bool,
 }
@@ -145,6 +147,7 @@ impl LogCheck {
                 missing: VecDeque::new(),
                 is_silent: false,
                 findings: Findings::default(),
+                decoder: Decoder::new(),
                 is_whole: true,
             };
             check.findings.add_altered(schema::altered_log(conn, database)?);
@@ -196,7 +199,7 @@ impl LogCheck {
                 }
             };
             self.place(&row);
-            match row.event() {
+            match row.event_by(&mut self.decoder) {
                 Ok(event) => {
                     each(&row, &event, &mut self.findings)?;
                     self.event(position, &event, payload);

@@ -247,8 +247,8 @@ impl Memory {
             let Some(slot) = self.tasks.get_mut(&id) else { continue };
             let Some(entry) = &slot.entry else { continue };
             let (before, after) = (row.and_then(|row| self.rows.get(row)), Cells::of(entry));
-            rows.write(before, &after)?;
             self.outlook.wrote(before, &after);
+            rows.write(before, after)?;
             let waits = !entry.state.waits_for.is_empty();
             if slot.has_waits || waits {
                 wait_row::write(conn, entry)?;

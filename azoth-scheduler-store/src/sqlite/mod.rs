@@ -28,6 +28,7 @@
 //! | `verify`, `log_check`, `compare`, `rebuild` | the log checked, compared with the projection, or made into it |
 //! | `retain`, `cut`, `base`, `log_row` | what is let go, where the log begins, and the log's own row |
 //! | `past` | the tasks as they were |
+//! | `excerpt` | the log in memory, for benchmarks |
 //! | `backup`, `export`, `import`, `lines`, `partial` | copies of the file, and the log as lines of JSON |
 //! | `salvage`, `survey` | what can still be read of a damaged log |
 //! | [`TransactionalEventHandler`], [`RunningEventHandler`], `delivery`, `fence` | application code in the transaction of its cursor |
@@ -62,6 +63,7 @@ mod enqueue;
 mod entry;
 mod error;
 mod event_handler;
+mod excerpt;
 mod export;
 mod fence;
 mod files;
@@ -148,6 +150,7 @@ use self::checkpoint::Checkpointer;
 use self::commits::Watch;
 pub use self::cut::CutOptions;
 pub use self::event_handler::{HandlerError, TransactionalEventHandler};
+pub use self::excerpt::Excerpt;
 use self::group::Group;
 use self::head::Head;
 pub use self::options::{SqliteOptions, Synchronous};

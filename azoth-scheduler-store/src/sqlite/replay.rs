@@ -10,7 +10,7 @@ use super::cell;
 use super::fold::{Fold, Unfoldable};
 use super::log::{self, Passing};
 use super::tables::Tables;
-use crate::codec::{self, EventKind, Subject};
+use crate::codec::{self, Decoder, EventKind, Subject};
 use crate::error::StoreError;
 use crate::record::LogPosition;
 
@@ -18,6 +18,7 @@ use crate::record::LogPosition;
 #[derive(Debug)]
 pub(super) struct Replay {
     pub(super) fold: Fold,
+    decoder: Decoder,
     /// The last event that was folded, or put aside.
     position: u64,
 }
@@ -40,7 +41,7 @@ enum Choice {
 impl Replay {
     /// Behind this event, up to which the tables are filled.
     pub(super) fn behind(position: u64, tables: &dyn Tables) -> Result<Self, StoreError> {
-        Ok(Self { fold: Fold::start(tables)?, position })
+        Ok(Self { fold: Fold::start(tables)?, decoder: Decoder::new(), position })
     }
 
     pub(super) fn position(&self) -> u64 {
@@ -99,7 +100,7 @@ impl Replay {
         aside: &mut Aside,
         part: Part,
     ) -> Result<(), StoreError> {
-        aside.each(part, |event| add(&mut self.fold, tables, event))
+        aside.each(part, |event| add(&mut self.fold, &mut self.decoder, tables, event))
     }
 
     fn pass(
@@ -118,7 +119,7 @@ impl Replay {
                 )));
             }
             match choose(&mut self.fold, event)? {
-                Choice::Fold => add(&mut self.fold, tables, event)?,
+                Choice::Fold => add(&mut self.fold, &mut self.decoder, tables, event)?,
                 Choice::PutAside => {}
                 Choice::Stop => {
                     stop = Stop::Write;
@@ -135,11 +136,24 @@ impl Replay {
     }
 }
 
-fn add(fold: &mut Fold, tables: &dyn Tables, event: Passing<'_>) -> Result<(), StoreError> {
-    fold.add(tables, event.stand, &event.event()?).map_err(|unfoldable| match unfoldable {
-        Unfoldable::Wrong(what) => cell::corrupt(format!("event {}: {what}", event.stand.position)),
+/// Decodes an event and folds it.
+#[inline]
+pub(super) fn add(
+    fold: &mut Fold,
+    decoder: &mut Decoder,
+    tables: &dyn Tables,
+    event: Passing<'_>,
+) -> Result<(), StoreError> {
+    let decoded = event.event_by(decoder)?;
+    fold.add(tables, event.stand, decoded).map_err(|unfoldable| refused(event.stand.position, unfoldable))
+}
+
+#[cold]
+fn refused(position: u64, unfoldable: Unfoldable) -> StoreError {
+    match unfoldable {
+        Unfoldable::Wrong(what) => cell::corrupt(format!("event {position}: {what}")),
         Unfoldable::Failed(error) => error,
-    })
+    }
 }
 
 /// Whether an event may bring a rate into force.

@@ -61,31 +61,28 @@ impl<'a> RowWriter<'a> {
     }
 
     /// Makes the row that holds `before`, or the one that is not there yet, hold `after`.
-    pub(super) fn write(&mut self, before: Option<&Cells>, after: &Cells) -> Result<(), StoreError> {
+    pub(super) fn write(&mut self, before: Option<&Cells>, after: Cells) -> Result<(), StoreError> {
         match before {
             Some(before) => self.change(before, after),
             None => self.insert(after),
         }
     }
 
-    fn insert(&mut self, cells: &Cells) -> Result<(), StoreError> {
+    fn insert(&mut self, cells: Cells) -> Result<(), StoreError> {
         let write = match &mut self.insert {
             Some(write) => write,
             none => none.insert(Write::new(self.tables.derived(&INSERT)?, ALL)),
         };
-        write.row(cells).map_err(|error| {
+        write.row(cells).map_err(|(error, cells)| {
             if is_taken(&error) {
-                return cell::corrupt(format!(
-                    "event {} creates task {:?} a second time",
-                    cells.key,
-                    cells.id.id()
-                ));
+                let (key, id) = (cells.key, cells.id.id());
+                return cell::corrupt(format!("event {key} creates task {id:?} a second time"));
             }
             error.into()
         })
     }
 
-    fn change(&mut self, before: &Cells, after: &Cells) -> Result<(), StoreError> {
+    fn change(&mut self, before: &Cells, after: Cells) -> Result<(), StoreError> {
         assert!(before.key == after.key && before.id == after.id, "a row stays that of its task");
         let bits = after.differing(before);
         if bits == 0 {
@@ -99,7 +96,7 @@ impl<'a> RowWriter<'a> {
                 other.insert(Write::new(self.tables.derived(self.updates.of(bits))?, bits))
             }
         };
-        Ok(write.row(after)?)
+        write.row(after).map_err(|(error, _)| error.into())
     }
 }
 
@@ -108,8 +105,18 @@ impl<'a> Write<'a> {
         Self { statement, bits, given: None }
     }
 
-    /// Gives the statement the cells of its columns, in their order, and behind those of a change the key.
-    fn row(&mut self, cells: &Cells) -> rusqlite::Result<()> {
+    /// Gives the statement the cells of its columns, in their order, and behind those of a change the key. After an error they
+    /// come back.
+    fn row(&mut self, cells: Cells) -> Result<(), (rusqlite::Error, Box<Cells>)> {
+        match self.run(&cells) {
+            Ok(rows) => assert_eq!(rows, 1, "a task is one row"),
+            Err(error) => return Err((error, Box::new(cells))),
+        }
+        self.given = Some(cells);
+        Ok(())
+    }
+
+    fn run(&mut self, cells: &Cells) -> rusqlite::Result<usize> {
         // What was given stays until something else is; after an error nobody knows what that is.
         let news = self.given.take().map_or(ALL, |given| cells.differing(&given));
         let values = cells.values();
@@ -123,10 +130,7 @@ impl<'a> Write<'a> {
         if self.bits != ALL {
             self.statement.raw_bind_parameter(self.bits.count_ones() as usize + 1, cells.key)?;
         }
-        let rows = self.statement.raw_execute()?;
-        assert_eq!(rows, 1, "a task is one row");
-        self.given = Some(cells.clone());
-        Ok(())
+        self.statement.raw_execute()
     }
 }
 

@@ -63,7 +63,9 @@ impl Scopes {
 
     /// A task of this definition changes, and with it the line of its key.
     pub(super) fn touch(&mut self, definition: &TaskDefinition) {
-        self.lines.extend(definition.concurrency_key.clone());
+        if let Some(key) = &definition.concurrency_key {
+            self.lines.insert(key.clone());
+        }
     }
 
     /// A start counts against the rate of every scope of the task.

@@ -13,8 +13,6 @@ pub(super) struct Slot {
     pub(super) row: TaskRow,
     /// It waits for others, or did, and the rows that say so are not written.
     pub(super) waits: bool,
-    /// It has a concurrency key.
-    pub(super) has_key: bool,
 }
 
 /// What the table holds of a task.
@@ -44,18 +42,22 @@ impl Slots {
         self.places.contains_key(&key)
     }
 
-    pub(super) fn get(&mut self, key: u64) -> Option<&mut Slot> {
-        self.slots.get_mut(*self.places.get(&key)?)?.as_mut()
+    /// Where the task of this key is.
+    pub(super) fn place_of(&self, key: u64) -> Option<usize> {
+        self.places.get(&key).copied()
     }
 
     pub(super) fn at(&mut self, place: usize) -> Option<&mut Slot> {
         self.slots.get_mut(place)?.as_mut()
     }
 
-    pub(super) fn put(&mut self, slot: Slot) -> &mut Slot {
-        self.places.insert(slot.entry.key, self.slots.len());
+    /// Puts a task that is not there yet, and says where it is.
+    #[inline]
+    pub(super) fn put(&mut self, slot: Slot) -> usize {
+        let place = self.slots.len();
+        self.places.insert(slot.entry.key, place);
         self.slots.push(Some(slot));
-        self.slots.last_mut().and_then(Option::as_mut).expect("it was pushed just now")
+        place
     }
 
     pub(super) fn take(&mut self, key: u64) -> Option<Slot> {
@@ -87,10 +89,10 @@ impl Slots {
 }
 
 impl Slot {
+    #[inline]
     pub(super) fn new(entry: Entry, row: TaskRow) -> Self {
         let waits = matches!(row, TaskRow::Missing) && !entry.state.waits_for.is_empty();
-        let has_key = entry.state.definition.concurrency_key.is_some();
-        Self { entry, row, waits, has_key }
+        Self { entry, row, waits }
     }
 
     /// Remembers what the row holds, before the task changes.

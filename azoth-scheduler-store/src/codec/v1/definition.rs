@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Invalid, Stored, named, names, stored_words};
 use crate::codec::bytes::Bytes;
+use crate::codec::names::Names;
 
 #[derive(Serialize, Deserialize)]
 pub(super) struct Definition<'a> {
@@ -106,10 +107,9 @@ stored_words! {
     OnDependencyFailure = dependency::OnDependencyFailure { Cancel, RunAnyway }
 }
 
-impl<'a> Stored<'a> for Definition<'a> {
-    type Core = TaskDefinition;
-
-    fn store(core: &'a TaskDefinition) -> Self {
+impl<'a> Definition<'a> {
+    /// Its stored form.
+    pub(super) fn of(core: &'a TaskDefinition) -> Self {
         Self {
             task_type: core.task_type.as_str(),
             payload: Digest::store(&core.payload),
@@ -124,15 +124,17 @@ impl<'a> Stored<'a> for Definition<'a> {
         }
     }
 
-    fn restore(self) -> Result<TaskDefinition, Invalid> {
+    /// The definition that was stored, if it can be one.
+    pub(super) fn restore(self, names: &mut Names) -> Result<TaskDefinition, Invalid> {
+        let group = self.group.map(|group| names.groups.get(group, |name| GroupName::new(name)));
         Ok(TaskDefinition {
-            task_type: TaskType::new(self.task_type)?,
+            task_type: names.task_types.get(self.task_type, |name| TaskType::new(name))?,
             payload: self.payload.restore()?,
             schedule: self.schedule.restore()?,
             retry: self.retry.restore()?,
             timeout_ms: self.timeout_ms,
             priority: self.priority.restore()?,
-            group: self.group.map(GroupName::new).transpose()?,
+            group: group.transpose()?,
             concurrency_key: self.concurrency_key.map(ConcurrencyKey::new).transpose()?,
             after: self.after.restore()?,
             unique: self.unique.restore()?,

@@ -15,8 +15,9 @@ use super::outcome::Outcome;
 use super::scope::{LimitsChanged, ScopePaused, ScopeResumed};
 use super::state::{AbandonReason, Change, DependencyEnd, MovedOn, Passed, Progress, Then, Work};
 use super::trace::Trace;
-use super::{IntoEvent, Invalid, Stored, named, names};
+use super::{IntoEvent, Invalid, Stored, Unlawful, named, names};
 use crate::codec::bytes::Bytes;
+use crate::codec::names::Names;
 
 /// The stored form of an event. Only the struct is written: its kind stands beside the record.
 #[derive(Serialize)]
@@ -200,7 +201,7 @@ impl<'a> Record<'a> {
             Event::TaskScheduled { task, change, definition, work, progress, waits_for, trace } => {
                 let (task, change) = (task.as_str(), Change::store(change));
                 let (work, progress) = (Work::store(work), Progress::store(progress));
-                let (definition, waits_for) = (Definition::store(definition), names(waits_for));
+                let (definition, waits_for) = (Definition::of(definition), names(waits_for));
                 let trace = trace.as_ref().map(Trace::store);
                 Self::TaskScheduled(TaskScheduled {
                     task,
@@ -308,11 +309,11 @@ impl<'a> Record<'a> {
 }
 
 impl IntoEvent for TaskScheduled<'_> {
-    fn into_event(self) -> Result<Event, Invalid> {
+    fn into_event(self, names: &mut Names) -> Result<Event, Invalid> {
         Ok(Event::TaskScheduled {
             task: TaskId::new(self.task)?,
             change: self.change.restore()?,
-            definition: Arc::new(self.definition.restore()?),
+            definition: Arc::new(self.definition.restore(names)?),
             work: self.work.restore()?,
             progress: self.progress.restore()?,
             waits_for: named(self.waits_for)?,
@@ -322,7 +323,7 @@ impl IntoEvent for TaskScheduled<'_> {
 }
 
 impl IntoEvent for ExecutionStarted {
-    fn into_event(self) -> Result<Event, Invalid> {
+    fn into_event(self, _: &mut Names) -> Result<Event, Invalid> {
         Ok(Event::ExecutionStarted {
             execution: execution(self.execution),
             worker: WorkerId::from_u128(u128::from_be_bytes(self.worker.0)),
@@ -336,7 +337,7 @@ impl IntoEvent for ExecutionStarted {
 }
 
 impl IntoEvent for TaskExecuted<'_> {
-    fn into_event(self) -> Result<Event, Invalid> {
+    fn into_event(self, _: &mut Names) -> Result<Event, Invalid> {
         Ok(Event::TaskExecuted {
             execution: execution(self.execution),
             outcome: self.outcome.restore()?,
@@ -348,15 +349,15 @@ impl IntoEvent for TaskExecuted<'_> {
 }
 
 impl IntoEvent for TaskEventEmitted<'_> {
-    fn into_event(self) -> Result<Event, Invalid> {
-        let event_type = EventType::new(self.event_type)?;
+    fn into_event(self, names: &mut Names) -> Result<Event, Invalid> {
+        let event_type = names.event_types.get(self.event_type, |name| EventType::new(name))?;
         let emitted = Emitted { event_type, payload: self.payload.restore()? };
         Ok(Event::TaskEventEmitted { execution: execution(self.execution), emitted })
     }
 }
 
 impl IntoEvent for ExecutionAbandoned<'_> {
-    fn into_event(self) -> Result<Event, Invalid> {
+    fn into_event(self, _: &mut Names) -> Result<Event, Invalid> {
         Ok(Event::ExecutionAbandoned {
             execution: execution(self.execution),
             why: self.why.restore()?,
@@ -367,39 +368,39 @@ impl IntoEvent for ExecutionAbandoned<'_> {
 }
 
 impl IntoEvent for OccurrencesPassed<'_> {
-    fn into_event(self) -> Result<Event, Invalid> {
+    fn into_event(self, _: &mut Names) -> Result<Event, Invalid> {
         Ok(Event::OccurrencesPassed { passed: self.passed.restore()?, then: self.then.restore()? })
     }
 }
 
 impl IntoEvent for TaskCancelled<'_> {
-    fn into_event(self) -> Result<Event, Invalid> {
+    fn into_event(self, _: &mut Names) -> Result<Event, Invalid> {
         let (reason, by) = (self.reason.restore()?, Actor::new(self.by)?);
         Ok(Event::TaskCancelled { reason, by, execution: self.execution.map(execution) })
     }
 }
 
 impl IntoEvent for TaskPaused<'_> {
-    fn into_event(self) -> Result<Event, Invalid> {
+    fn into_event(self, _: &mut Names) -> Result<Event, Invalid> {
         let (reason, by) = (self.reason.restore()?, Actor::new(self.by)?);
         Ok(Event::TaskPaused { reason, by, until: self.until.restore()? })
     }
 }
 
 impl IntoEvent for TaskResumed<'_> {
-    fn into_event(self) -> Result<Event, Invalid> {
+    fn into_event(self, _: &mut Names) -> Result<Event, Invalid> {
         Ok(Event::TaskResumed { by: Actor::new(self.by)?, then: self.then.restore()? })
     }
 }
 
 impl IntoEvent for TaskDisabled<'_> {
-    fn into_event(self) -> Result<Event, Invalid> {
+    fn into_event(self, _: &mut Names) -> Result<Event, Invalid> {
         Ok(Event::TaskDisabled { reason: self.reason.restore()?, by: Actor::new(self.by)? })
     }
 }
 
 impl IntoEvent for ClockCorrected<'_> {
-    fn into_event(self) -> Result<Event, Invalid> {
+    fn into_event(self, _: &mut Names) -> Result<Event, Invalid> {
         Ok(Event::ClockCorrected {
             ahead: self.ahead.restore()?,
             defined_at: self.defined_at.restore()?,
@@ -410,7 +411,7 @@ impl IntoEvent for ClockCorrected<'_> {
 }
 
 impl IntoEvent for DependencyEnded<'_> {
-    fn into_event(self) -> Result<Event, Invalid> {
+    fn into_event(self, _: &mut Names) -> Result<Event, Invalid> {
         Ok(Event::DependencyEnded {
             dependency: TaskId::new(self.dependency)?,
             end: self.end.restore()?,
@@ -420,24 +421,24 @@ impl IntoEvent for DependencyEnded<'_> {
 }
 
 impl IntoEvent for RunRequested<'_> {
-    fn into_event(self) -> Result<Event, Invalid> {
+    fn into_event(self, _: &mut Names) -> Result<Event, Invalid> {
         let (by, work) = (Actor::new(self.by)?, self.work.restore()?);
         Ok(Event::RunRequested { by, work, off_schedule: self.off_schedule })
     }
 }
 
 impl IntoEvent for TaskRetried<'_> {
-    fn into_event(self) -> Result<Event, Invalid> {
+    fn into_event(self, _: &mut Names) -> Result<Event, Invalid> {
         Ok(Event::TaskRetried { by: Actor::new(self.by)?, then: self.then.restore()? })
     }
 }
 
 impl IntoEvent for ProgressReported<'_> {
-    fn into_event(self) -> Result<Event, Invalid> {
-        let done = Share::from_hundredths(self.done).ok_or(Invalid::Share { hundredths: self.done })?;
+    fn into_event(self, _: &mut Names) -> Result<Event, Invalid> {
+        let done = Share::from_hundredths(self.done).ok_or(Unlawful::Share { hundredths: self.done })?;
         // A longer one would be cut, and would not be what was stored.
         if self.note.len() > Note::BYTES_MAX {
-            return Err(Invalid::Note { bytes: self.note.len() });
+            return Err(Unlawful::Note { bytes: self.note.len() }.into());
         }
         let headway = Headway { done, note: Note::new(self.note) };
         Ok(Event::ProgressReported { execution: execution(self.execution), headway })
@@ -445,7 +446,7 @@ impl IntoEvent for ProgressReported<'_> {
 }
 
 impl IntoEvent for CheckpointSaved {
-    fn into_event(self) -> Result<Event, Invalid> {
+    fn into_event(self, _: &mut Names) -> Result<Event, Invalid> {
         let (execution, checkpoint) = (execution(self.execution), self.checkpoint.restore()?);
         Ok(Event::CheckpointSaved { execution, checkpoint })
     }

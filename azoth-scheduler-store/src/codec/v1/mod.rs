@@ -12,6 +12,8 @@ mod scope_state;
 mod state;
 mod trace;
 
+use std::fmt;
+
 use azoth_scheduler_core::dependency::AfterError;
 use azoth_scheduler_core::event::Event;
 use azoth_scheduler_core::execution::ErrorText;
@@ -31,6 +33,7 @@ pub(super) use self::log::{LogCut, PayloadsDropped, TasksForgotten};
 pub(super) use self::scope::{LimitsChanged, ScopePaused, ScopeResumed};
 #[cfg(feature = "sqlite")]
 pub(super) use self::scope_state::ScopeState;
+use super::names::Names;
 
 /// The stored form of one of core's types.
 trait Stored<'a>: Sized {
@@ -46,12 +49,33 @@ trait Stored<'a>: Sized {
 /// The stored form of one kind of event.
 pub(super) trait IntoEvent {
     /// The event that was stored, if it can be one.
-    fn into_event(self) -> Result<Event, Invalid>;
+    fn into_event(self, names: &mut Names) -> Result<Event, Invalid>;
 }
 
-/// A value that was decoded and cannot have been stored.
+/// A value that was decoded and cannot have been stored. What it is is in a box: nearly all values are lawful, and most are
+/// smaller than what can be said against them.
+#[derive(Debug)]
+pub(super) struct Invalid(Box<Unlawful>);
+
+impl<E> From<E> for Invalid
+where
+    Unlawful: From<E>,
+{
+    #[cold]
+    fn from(error: E) -> Self {
+        Self(Box::new(error.into()))
+    }
+}
+
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What no value can be.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Invalid {
+enum Unlawful {
     #[error(transparent)]
     Time(#[from] TimestampError),
     #[error(transparent)]
@@ -93,7 +117,7 @@ impl<'a> Stored<'a> for &'a str {
     fn restore(self) -> Result<ErrorText, Invalid> {
         // A longer one would be cut, and would not be what was stored.
         if self.len() > ErrorText::BYTES_MAX {
-            return Err(Invalid::Text { bytes: self.len() });
+            return Err(Unlawful::Text { bytes: self.len() }.into());
         }
         Ok(ErrorText::new(self))
     }
@@ -132,13 +156,28 @@ impl<'a, T: Stored<'a>> Stored<'a> for Vec<T> {
     }
 }
 
-/// Makes the stored form of an enum without fields.
+/// Makes the stored form of an enum without fields: a byte, by the order of its words. A derived `Deserialize` would read the
+/// same, by way of a number of any length and a visitor.
 macro_rules! stored_words {
     ($($(#[$doc:meta])* $name:ident = $core:ty { $($word:ident),* $(,)? })*) => {$(
         $(#[$doc])*
-        #[derive(Clone, Copy, serde::Serialize, serde::Deserialize)]
+        #[derive(Clone, Copy, serde::Serialize)]
         pub(super) enum $name {
             $($word),*
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            #[inline]
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let code = u8::deserialize(deserializer)?;
+                match code {
+                    $(code if code == $name::$word as u8 => Ok($name::$word),)*
+                    other => Err(serde::de::Error::invalid_value(
+                        serde::de::Unexpected::Unsigned(other.into()),
+                        &concat!("the code of a word of ", stringify!($name)),
+                    )),
+                }
+            }
         }
 
         impl $crate::codec::v1::Stored<'_> for $name {

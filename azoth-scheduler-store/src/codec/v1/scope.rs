@@ -9,7 +9,8 @@ use azoth_scheduler_core::scope;
 use azoth_scheduler_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{IntoEvent, Invalid, Stored};
+use super::{IntoEvent, Invalid, Stored, Unlawful};
+use crate::codec::names::Names;
 
 #[derive(Serialize, Deserialize)]
 pub(in crate::codec) struct LimitsChanged<'a> {
@@ -88,21 +89,21 @@ impl<'a> ScopeResumed<'a> {
 }
 
 impl IntoEvent for LimitsChanged<'_> {
-    fn into_event(self) -> Result<Event, Invalid> {
+    fn into_event(self, _: &mut Names) -> Result<Event, Invalid> {
         let (scope, change) = (self.scope.restore()?, self.change.restore()?);
         Ok(Event::LimitsChanged { scope, change, by: Actor::new(self.by)? })
     }
 }
 
 impl IntoEvent for ScopePaused<'_> {
-    fn into_event(self) -> Result<Event, Invalid> {
+    fn into_event(self, _: &mut Names) -> Result<Event, Invalid> {
         let (reason, by) = (self.reason.restore()?, Actor::new(self.by)?);
         Ok(Event::ScopePaused { scope: self.scope.restore()?, reason, by, until: self.until.restore()? })
     }
 }
 
 impl IntoEvent for ScopeResumed<'_> {
-    fn into_event(self) -> Result<Event, Invalid> {
+    fn into_event(self, _: &mut Names) -> Result<Event, Invalid> {
         Ok(Event::ScopeResumed { scope: self.scope.restore()?, by: Actor::new(self.by)? })
     }
 }
@@ -174,6 +175,6 @@ impl Stored<'_> for Rate {
 
     fn restore(self) -> Result<scope::Rate, Invalid> {
         let rate = scope::Rate::new(self.count, self.per_ms, self.burst);
-        rate.ok_or(Invalid::Rate { ms: self.per_ms.get() })
+        Ok(rate.ok_or(Unlawful::Rate { ms: self.per_ms.get() })?)
     }
 }

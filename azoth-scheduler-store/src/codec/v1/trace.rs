@@ -5,7 +5,7 @@ use std::num::{NonZeroU64, NonZeroU128};
 use azoth_scheduler_core::trace::TraceParent;
 use serde::{Deserialize, Serialize};
 
-use super::{Invalid, Stored};
+use super::{Invalid, Stored, Unlawful};
 use crate::codec::bytes::Bytes;
 
 /// Its ids as the standard writes them, most significant byte first.
@@ -25,8 +25,8 @@ impl Stored<'_> for Trace {
     }
 
     fn restore(self) -> Result<TraceParent, Invalid> {
-        let trace_id = NonZeroU128::new(u128::from_be_bytes(self.trace_id.0)).ok_or(Invalid::Trace)?;
-        let span_id = NonZeroU64::new(u64::from_be_bytes(self.span_id.0)).ok_or(Invalid::Trace)?;
+        let trace_id = NonZeroU128::new(u128::from_be_bytes(self.trace_id.0)).ok_or(Unlawful::Trace)?;
+        let span_id = NonZeroU64::new(u64::from_be_bytes(self.span_id.0)).ok_or(Unlawful::Trace)?;
         Ok(TraceParent::new(trace_id, span_id, self.flags))
     }
 }
