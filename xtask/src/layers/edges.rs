@@ -1,6 +1,6 @@
 //! Crate edges: what each manifest asks for, against the table of layers.
 
-use super::{LAYERS, Layer, TESTS_LOOK_RIGHT, USERS_OF_TEST_SUPPORT};
+use super::table::{LAYERS, Layer, TESTS_LOOK_RIGHT, USERS_OF_TEST_SUPPORT};
 use crate::finding::Finding;
 use crate::tree::Tree;
 use crate::workspace::{Dependency, DependencyKind, Member, Workspace};

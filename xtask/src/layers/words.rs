@@ -1,6 +1,6 @@
 //! Words in sources: SQL, crates that only one module may name, and the standard library in core.
 
-use super::{NAMES, NO_STD, Name, SQL_ROOMS, USERS_SQL, WITHOUT_SQL};
+use super::table::{NAMES, NO_STD, Name, SQL_ROOMS, USERS_SQL, WITHOUT_SQL};
 use crate::finding::Finding;
 use crate::source::RustFile;
 use crate::tree::Tree;
