@@ -8,7 +8,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
 
-use super::SqliteStore;
+use super::handle::SqliteStore;
 use super::partial::Partial;
 use super::place::Place;
 use super::upkeep::in_background;

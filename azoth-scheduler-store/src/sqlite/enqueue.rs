@@ -5,8 +5,8 @@ use azoth_scheduler_core::decide::Answer;
 use azoth_scheduler_core::rejection::Rejection;
 use rusqlite::{Connection, Transaction};
 
-use super::SqliteStore;
 use super::group::Group;
+use super::handle::SqliteStore;
 use super::head::Head;
 use super::memory::Memory;
 use crate::error::StoreError;

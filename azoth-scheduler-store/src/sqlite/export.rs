@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
-use super::SqliteStore;
 use super::base::Base;
 use super::beside::io_error;
 use super::fold::REPLAY_PAGE_EVENTS;
+use super::handle::SqliteStore;
 use super::hash::{GENESIS, Hash};
 use super::head::Head;
 use super::lines::{EventLine, FORMAT, HeaderLine, Hex, VERSION};

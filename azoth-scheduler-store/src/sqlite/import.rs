@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use super::beside::io_error;
 use super::chain;
 use super::fold::REPLAY_PAGE_EVENTS;
+use super::handle::SqliteStore;
 use super::hash::Hash;
 use super::head::Head;
 use super::lines::{EventLine, HeaderLine, shown};
@@ -18,7 +19,7 @@ use super::options::SqliteOptions;
 use super::partial::Partial;
 use super::place::Place;
 use super::upkeep::in_background;
-use super::{SqliteStore, cell, rebuild, verify};
+use super::{cell, rebuild, verify};
 use crate::error::StoreError;
 
 impl SqliteStore {

@@ -15,7 +15,7 @@
 //!
 //! | room | what it holds |
 //! |---|---|
-//! | `place`, `open`, `files`, `beside`, `schema`, [`SqliteOptions`] | refusing and making files, noticing that they go, settings of connections, tables |
+//! | `handle`, `place`, `open`, `files`, `beside`, `schema`, [`SqliteOptions`] | refusing and making files, noticing that they go, settings of connections, tables |
 //! | `writer`, `job`, `group`, `apply`, `memory`, `guard` | the one thread that writes, what it is asked and does in a transaction, what it remembers, the triggers it works without |
 //! | `integrity`, `vitals` | a first look for damage, and whether to go on after errors of the disk |
 //! | `wal`, `checkpoint` | copying the write-ahead log into the file, and how long it may become |
@@ -73,6 +73,7 @@ mod forged_tests;
 mod gate;
 mod group;
 mod guard;
+mod handle;
 mod hash;
 mod head;
 mod hints;
@@ -130,10 +131,8 @@ mod worker;
 mod writer;
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use azoth_scheduler_core::command::{Command, Wish};
@@ -143,23 +142,18 @@ use azoth_scheduler_core::scope::ScopeState;
 use azoth_scheduler_core::state::TaskState;
 use azoth_scheduler_core::time::Timestamp;
 pub use rusqlite;
-use rusqlite::Connection;
 use tokio::sync::watch;
 
-use self::checkpoint::Checkpointer;
 use self::commits::Watch;
 pub use self::cut::CutOptions;
 pub use self::event_handler::{HandlerError, TransactionalEventHandler};
 pub use self::excerpt::Excerpt;
 use self::group::Group;
+pub use self::handle::SqliteStore;
 use self::head::Head;
 pub use self::options::{SqliteOptions, Synchronous};
-use self::place::Place;
-use self::readers::Readers;
 pub use self::running_handler::RunningEventHandler;
 use self::upkeep::in_background;
-use self::wake::Wake;
-use self::writer::Writer;
 use crate::error::StoreError;
 use crate::filter::TaskFilter;
 use crate::record::{LogPosition, RecordedEvent};
@@ -169,91 +163,6 @@ use crate::store::{
     Applied, AsOf, Batch, ClaimOffer, DeadLetter, Orphan, Past, Renewal, StartFrom, Store, StoredTask,
     WorkerInfo, WorkerRow,
 };
-
-/// A store in one SQLite file. A clone is another handle on the same one; when the last is dropped the file is closed.
-#[derive(Clone)]
-pub struct SqliteStore {
-    shared: Arc<Shared>,
-}
-
-/// The fields are dropped in their order: the writer's connection is the last one, and sees to the write-ahead log.
-struct Shared {
-    /// Started for the first one who waits for the log to grow.
-    watch: OnceLock<Option<Watch>>,
-    readers: Readers,
-    _checkpointer: Checkpointer,
-    writer: Writer,
-    place: Place,
-    database: [u8; 16],
-}
-
-impl SqliteStore {
-    /// Opens a file with the default settings; makes it where there is none, readable by its owner alone.
-    ///
-    /// # Errors
-    /// [`StoreError`] says why not and what to do. Nothing was written then: the folder is missing
-    /// ([`MissingFolder`](StoreError::MissingFolder)), the file is no database, may not be written, was written by a
-    /// newer version of this library, lies where a write-ahead log cannot work, or the SQLite that is linked is too old.
-    pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
-        Self::open_with(path, SqliteOptions::default())
-    }
-
-    /// Opens a file with settings of its own; see [`open`](Self::open).
-    ///
-    /// # Errors
-    /// As [`open`](Self::open).
-    pub fn open_with(path: impl AsRef<Path>, options: SqliteOptions) -> Result<Self, StoreError> {
-        let place = Place::find(path.as_ref(), options)?;
-        let (conn, head) = place.establish()?;
-        let writer = Writer::start(place.clone(), conn, &head)?;
-        let checkpointer = Checkpointer::start(&place)?;
-        let readers = Readers::start(&place)?;
-        let (watch, database) = (OnceLock::new(), head.database);
-        let shared = Shared { watch, readers, _checkpointer: checkpointer, writer, place, database };
-        Ok(Self { shared: Arc::new(shared) })
-    }
-
-    /// The file, as an absolute path; of a link that it was opened by, the file that it leads to.
-    pub fn path(&self) -> &Path {
-        &self.shared.place.path
-    }
-
-    /// Starts an event handler of the application's own: see [`TransactionalEventHandler`]. It runs until what this gives
-    /// back is dropped.
-    ///
-    /// # Errors
-    /// [`StoreError::InvalidName`], or why its connection could not be opened or its cursor not be made.
-    pub fn add_event_handler(
-        &self,
-        handler: impl TransactionalEventHandler,
-    ) -> Result<RunningEventHandler, StoreError> {
-        let wake = Arc::clone(self.wake());
-        RunningEventHandler::start(self.shared.place.clone(), wake, Arc::new(handler))
-    }
-
-    /// What tells of commits, other processes' too.
-    fn wake(&self) -> &Arc<Wake> {
-        let Shared { watch, place, writer, .. } = &*self.shared;
-        watch.get_or_init(|| Watch::start(place, writer.wake()));
-        writer.wake()
-    }
-
-    async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
-    where
-        T: Send + 'static,
-        F: FnMut(&mut Group<'_>) -> Result<T, StoreError> + Send + 'static,
-    {
-        self.shared.writer.run(work).await
-    }
-
-    async fn read<T, F>(&self, read: F) -> Result<T, StoreError>
-    where
-        T: Send + 'static,
-        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
-    {
-        self.shared.readers.run(read).await
-    }
-}
 
 /// What can still be done while the write-ahead log is over its hard limit: what runs ends, nothing more begins.
 fn without_new_work(batch: &Batch, bytes: u64, limit: u64) -> Result<Batch, StoreError> {
@@ -266,12 +175,6 @@ fn without_new_work(batch: &Batch, bytes: u64, limit: u64) -> Result<Batch, Stor
     }
     let offer = batch.offer.clone().map(|offer| ClaimOffer { executions: Vec::new(), ahead: None, ..offer });
     Ok(Batch { commands: batch.commands.clone(), now: batch.now, offer })
-}
-
-impl fmt::Debug for SqliteStore {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SqliteStore").field("path", &self.path()).finish_non_exhaustive()
-    }
 }
 
 #[async_trait]

@@ -7,8 +7,9 @@ use azoth_scheduler_core::time::Timestamp;
 use rusqlite::{Connection, params};
 
 use super::group::Group;
+use super::handle::SqliteStore;
 use super::log_row::{self, LogEntry};
-use super::{SqliteStore, cell, consumer, past};
+use super::{cell, consumer, past};
 use crate::error::StoreError;
 use crate::report::RetentionReport;
 

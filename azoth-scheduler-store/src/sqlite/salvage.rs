@@ -8,13 +8,14 @@ use rusqlite::Connection;
 use serde::Serialize;
 
 use super::beside::{io_error, private_file};
+use super::handle::SqliteStore;
 use super::lines::EventLine;
 use super::options::SqliteOptions;
 use super::partial::PartialFolder;
 use super::place::Place;
 use super::survey::{self, Rows, Span, Survey};
 use super::upkeep::{Upkeep, Work, in_background};
-use super::{SqliteStore, export, readers, schema};
+use super::{export, readers, schema};
 use crate::error::StoreError;
 use crate::record::LogPosition;
 use crate::report::{Damage, SalvageReport, SalvagedPart};
