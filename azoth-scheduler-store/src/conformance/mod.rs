@@ -1,4 +1,4 @@
-//! What every store must pass: one case per promise of [`Store`], for whoever writes one.
+//! What every store must pass: one case per promise of [`Store`](crate::Store), for whoever writes one.
 //!
 //! A store that passes is interchangeable with the others. Give the suite a way to open yours, and each case becomes a
 //! test of its own (the calling crate needs `tokio` with its macros):

@@ -9,10 +9,11 @@ use super::aside::{each_event, write_event};
 use super::base::Base;
 use super::cell;
 use super::fold::Fold;
+use super::handle::SqliteStore;
 use super::head::Head;
 use super::readers::{self, in_snapshot};
 use super::replay;
-use super::{SqliteStore, log, schema};
+use super::{log, schema};
 use crate::codec::Decoder;
 use crate::error::StoreError;
 
