@@ -1,7 +1,6 @@
 //! Where the runtime's work takes place: tasks, threads, and the chance in ids. The one seam, besides the clock, between
 //! the runtime and the machine, so that a whole run can be repeated to the last event.
 
-use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -31,6 +30,10 @@ pub(crate) trait Host: Send + Sync + 'static {
     /// Runs a future on the thread of a blocking handler, until it ends. Where it cannot end as long as that thread is taken
     /// up by this, it is dropped.
     fn block_on(&self, work: Pin<Box<dyn Future<Output = ()> + Send + '_>>);
+
+    /// Returns once the other tasks of this thread have nothing left to do for now. Where one of them does not come back, it does
+    /// not either.
+    fn give_way(&self) -> Work;
 
     /// A UUIDv7 of this instant, unlike any other.
     fn mint(&self, now: Timestamp) -> Uuid;
@@ -82,6 +85,10 @@ impl Host for Machine {
         at_once(work);
     }
 
+    fn give_way(&self) -> Work {
+        Box::pin(tokio::task::yield_now())
+    }
+
     fn mint(&self, now: Timestamp) -> Uuid {
         let ms = u64::try_from(now.unix_ms()).unwrap_or(0);
         let nanos = u32::try_from(ms % 1000).unwrap_or(0) * 1_000_000;
@@ -106,20 +113,6 @@ pub(crate) fn at_once<T>(work: impl Future<Output = T>) -> T {
             Poll::Pending => thread::park(),
         }
     }
-}
-
-/// Lets others move on first. Where they do not come back, another thread may go on with what called this: it is woken at
-/// once, and not when this thread has nothing left to do.
-pub(crate) async fn yield_once() {
-    let mut yielded = false;
-    poll_fn(|cx| {
-        if std::mem::replace(&mut yielded, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }
 
 impl Stop for AbortHandle {

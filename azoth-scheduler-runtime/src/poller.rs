@@ -31,7 +31,6 @@ use crate::alarm::Alarm;
 use crate::clock_watch::ClockWatch;
 use crate::error::Result;
 use crate::head_watch::HeadWatch;
-use crate::host::yield_once;
 use crate::lease::{Heartbeat, Watchtower};
 use crate::meter;
 use crate::observe;
@@ -158,25 +157,38 @@ impl Poller {
 
     /// Waits for whatever is next. `ticket` is the newest nudge that was heard before it was looked for work.
     async fn wait(&mut self, ticket: u64) {
-        let shared = Arc::clone(&self.shared);
         let standing = self.stand();
         let started = self.executions.started();
+        self.listen(standing.as_deref(), Some(ticket)).await;
+        self.take_back(standing).await;
+        self.collect_ended();
+        if self.executions.started() > started && self.transaction.is_none() && !self.ask {
+            // What was started goes first: there is nothing to be done that could not wait for it. Where it blocks its thread,
+            // the loop goes on elsewhere with whatever happens next.
+            self.listen(None, None).await;
+            self.collect_ended();
+        }
+    }
+
+    /// Listens for what is next. Without a `ticket` no longer than others on this thread have something to do.
+    async fn listen(&mut self, standing: Option<&StandingOffer>, ticket: Option<u64>) {
+        let shared = Arc::clone(&self.shared);
         loop {
-            let deadline = self.deadline(standing.as_deref());
+            let deadline = self.deadline(standing);
             let at_rest = self.transaction.is_none();
-            if at_rest {
+            if let Some(ticket) = ticket.filter(|_| at_rest) {
                 let trouble = self.trouble.as_ref().map(|trouble| trouble.until);
-                let due_at = trouble.or(self.due_at_of(standing.as_deref()));
+                let due_at = trouble.or(self.due_at_of(standing));
                 let quiet = self.executions.is_empty() && self.queue.is_empty();
                 shared.pulse(0, ticket, quiet, due_at);
             }
             tokio::select! {
                 biased;
                 answer = answer_to(&mut self.transaction) => self.settle(answer),
-                () = answered(standing.as_deref()) => {}
+                () = answered(standing) => {}
                 Some(joined) = self.executions.join_next() => self.collect(joined),
                 head = self.head.moved(), if at_rest => {
-                    if !self.is_news(head, standing.as_deref()) {
+                    if !self.is_news(head, standing) {
                         continue;
                     }
                 }
@@ -184,16 +196,10 @@ impl Poller {
                 _ = self.heartbeat.lost.changed() => {}
                 () = shared.slots.returned.notified() => self.ask = true,
                 () = shared.shutdown.requested() => {}
-                () = deadline => self.woke(standing.as_deref()),
+                () = deadline => self.woke(standing),
+                () = shared.workshop.host.give_way(), if ticket.is_none() => {}
             }
             break;
-        }
-        self.take_back(standing).await;
-        self.collect_ended();
-        if self.executions.started() > started && self.transaction.is_none() && !self.ask {
-            // What was started goes first: there is nothing to be done that could not wait for it.
-            yield_once().await;
-            self.collect_ended();
         }
     }
 

@@ -1,6 +1,7 @@
 //! Tasks that are polled one at a time, in an order that follows from a seed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -169,6 +170,10 @@ impl Host for Member {
         }
     }
 
+    fn give_way(&self) -> Work {
+        Box::pin(yield_once())
+    }
+
     fn mint(&self, now: Timestamp) -> Uuid {
         let mut state = self.executor.shared.state();
         let mut chance = [0; 10];
@@ -239,6 +244,19 @@ impl Stop for TaskStop {
     }
 }
 
+/// Lets others move on first, or goes on itself: that is left to chance.
+pub(super) async fn yield_once() {
+    let mut yielded = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -253,7 +271,7 @@ mod tests {
             let work = async move {
                 for _ in 0..2 {
                     said.lock().unwrap().push(number);
-                    super::super::store::yield_once().await;
+                    yield_once().await;
                 }
             };
             drop(member.spawn(Box::pin(work)));

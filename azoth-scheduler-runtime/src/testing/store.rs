@@ -18,8 +18,9 @@ use azoth_scheduler_store::{
 };
 use tokio::sync::watch;
 
+use super::executor::yield_once;
 use crate::clock::{Clock, ManualClock};
-pub(super) use crate::host::{at_once, yield_once};
+pub(super) use crate::host::at_once;
 
 /// What befalls a call of the store.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! How soon a due task starts, and at what price.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 use azoth_scheduler_core::time::Timestamp;
@@ -10,7 +10,8 @@ use azoth_scheduler_store::Store;
 use tokio::sync::watch;
 
 use crate::support::{
-    FaultyStore, Fixture, Gate, SECOND, clock, done, due_in_a_second, handler, immediate, waits_at, within,
+    Closure, FaultyStore, Fixture, Gate, SECOND, clock, done, due_in_a_second, handler, immediate, waits_at,
+    within,
 };
 
 #[tokio::test]
@@ -41,15 +42,50 @@ async fn handler_starts_before_the_loop_makes_ready_for_the_next_task() {
         }))
     });
     fixture.idle().await;
-    for _ in 0..100 {
-        tokio::task::yield_now().await;
-    }
+    fixture.comes_to_rest().await;
     let before = fixture.store.stands();
     fixture.schedule(immediate("a")).await;
     let at_start = *within(stands.subscribe().wait_for(Option::is_some)).await.unwrap();
     assert_eq!(at_start, Some(before));
     fixture.idle().await;
     assert!(fixture.store.stands() > before, "it does so afterwards");
+    fixture.end().await;
+}
+
+/// A handler that holds up its thread until that of a later task lets it go.
+fn holds_up_its_thread(until: &Arc<Barrier>, begun: &watch::Sender<bool>) -> Closure {
+    let (until, begun) = (Arc::clone(until), begun.clone());
+    handler(move |ctx, _| {
+        if ctx.task_id().as_str() == "rude" {
+            begun.send_replace(true);
+        }
+        until.wait();
+        async { done() }
+    })
+}
+
+/// The loop gives way to the handler that it starts, and does not get its thread back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn task_scheduled_while_a_handler_holds_up_its_thread_starts_on_another() {
+    let (until, begun) = (Arc::new(Barrier::new(2)), watch::Sender::new(false));
+    let fixture = Fixture::with(holds_up_its_thread(&until, &begun));
+    fixture.idle().await;
+    fixture.schedule(immediate("rude")).await;
+    within(begun.subscribe().wait_for(|begun| *begun)).await.unwrap();
+    fixture.schedule(immediate("next")).await;
+    fixture.idle().await;
+    fixture.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn task_that_comes_due_while_a_handler_holds_up_its_thread_starts_on_another() {
+    let (until, begun) = (Arc::new(Barrier::new(2)), watch::Sender::new(false));
+    let fixture = Fixture::with(holds_up_its_thread(&until, &begun));
+    fixture.schedule(due_in_a_second("next")).await;
+    fixture.idle().await;
+    fixture.schedule(immediate("rude")).await;
+    within(begun.subscribe().wait_for(|begun| *begun)).await.unwrap();
+    fixture.pass(SECOND).await;
     fixture.end().await;
 }
 

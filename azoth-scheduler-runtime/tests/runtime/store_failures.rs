@@ -128,6 +128,7 @@ async fn result_that_the_store_finds_too_large_becomes_a_failure_and_holds_up_no
         fixture.schedule(immediate(id)).await;
     }
     gate.wait_for(3).await;
+    fixture.comes_to_rest().await;
     // The batch of three is refused, and then the first one of them alone.
     fixture.store.fail_next(2, &Fault::Before(StoreError::TooLarge { bytes: 9, limit: 8 }));
     gate.open();

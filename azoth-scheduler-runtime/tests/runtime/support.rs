@@ -80,6 +80,13 @@ impl Fixture {
         within(self.scheduler.wait_until_idle()).await.unwrap();
     }
 
+    /// Lets the loop do what it does after a handler has started.
+    pub(crate) async fn comes_to_rest(&self) {
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// Lets time pass, and then everything happen that is due.
     pub(crate) async fn pass(&self, span: Duration) {
         self.clock.advance(span);
