@@ -20,7 +20,6 @@ use super::gate::{self, Gates};
 use super::group::Group;
 use super::log;
 use super::suspect;
-use super::worker;
 use crate::error::StoreError;
 use crate::record::LogPosition;
 use crate::store::{CLAIM_BATCH_MAX, ClaimOffer, Claimed, Claims, Suspects};
@@ -30,7 +29,8 @@ const PASSED_MAX: usize = 256;
 
 /// Claims due tasks for an offer.
 pub(super) fn claim(group: &mut Group<'_>, offer: &ClaimOffer, now: Timestamp) -> Result<Claims, StoreError> {
-    if !worker::is_live(group.conn(), offer.worker)? {
+    let conn = group.conn();
+    if !group.memory().lives(conn, offer.worker)? {
         return Ok(Claims { worker_ended: true, ..Claims::default() });
     }
     gate::end_pauses(group, now)?;

@@ -19,9 +19,9 @@ use super::outlook::Outlook;
 use super::scope_row;
 use crate::error::StoreError;
 
-/// One range of `azoth_p_running_types`, as far as the limit.
+/// One range of `azoth_p_running`, as far as the limit.
 pub(super) const RUNNING_OF_TYPE: &str = "SELECT count(*) FROM (SELECT 1 FROM azoth_p_tasks
-    INDEXED BY azoth_p_running_types WHERE phase = 1 AND type = ?1 LIMIT ?2)";
+    INDEXED BY azoth_p_running WHERE phase = 1 AND type = ?1 LIMIT ?2)";
 /// Along `azoth_p_running`, as far as the limit.
 pub(super) const RUNNING: &str = "SELECT count(*) FROM (SELECT 1 FROM azoth_p_tasks
     INDEXED BY azoth_p_running WHERE phase = 1 LIMIT ?1)";

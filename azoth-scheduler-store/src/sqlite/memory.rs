@@ -12,13 +12,12 @@ use azoth_scheduler_core::state::TaskPhase;
 use rusqlite::Connection;
 
 use super::entry::Entry;
-use super::hash::Hash;
 use super::head::Head;
 use super::outlook::{Outlook, Turn};
 use super::row_writer::{RowWriter, Updates};
 use super::scopes::Scopes;
 use super::task_row::{self, Cells};
-use super::{type_row, wait_row};
+use super::{type_row, wait_row, worker};
 use crate::error::StoreError;
 
 /// Tasks and types by name.
@@ -42,9 +41,14 @@ pub(super) struct Memory {
     types: HashMap<TaskType, u64>,
     pub(super) scopes: Scopes,
     pub(super) outlook: Outlook,
-    left: Option<Mark>,
+    /// The head as this writer left it.
+    left: Option<Head>,
+    /// The engine's count of what other connections have committed, as it was last seen.
+    others: Option<i64>,
+    /// The workers that live, by whomever they were registered.
+    living: Option<BTreeSet<WorkerId>>,
     /// Workers that were registered through this store, so that those of others can be told. Never forgotten.
-    pub(super) own_workers: BTreeSet<WorkerId>,
+    own_workers: BTreeSet<WorkerId>,
 }
 
 /// How a head compares with the one that was left.
@@ -78,22 +82,28 @@ pub(super) struct Slot {
     row: Option<usize>,
 }
 
-#[derive(Debug, PartialEq, Eq)]
-struct Mark {
-    position: u64,
-    hash: Hash,
-    epoch: u64,
-}
-
 impl Memory {
+    /// The head. It is not read where no other connection has committed anything since this one left it.
+    pub(super) fn head(&mut self, conn: &Connection) -> Result<Head, StoreError> {
+        let others = conn.prepare_cached(COMMITS_OF_OTHERS)?.query_row([], |row| row.get(0))?;
+        if self.others.replace(others) == Some(others)
+            && let Some(head) = &self.left
+        {
+            return Ok(head.clone());
+        }
+        self.living = None;
+        Head::read(conn)
+    }
+
     /// Forgets everything unless the head is where this writer left it.
     pub(super) fn check(&mut self, head: &Head) -> Check {
         assert!(
             self.unwritten.is_empty(),
             "a transaction's rows are written or forgotten before the next one"
         );
-        let found = Mark::of(head);
-        let known = self.left.as_ref() == Some(&found);
+        let same =
+            |left: &Head| (left.position, left.hash, left.epoch) == (head.position, head.hash, head.epoch);
+        let known = self.left.as_ref().is_some_and(same);
         let moved = self.left.is_some() && !known;
         if !known {
             self.forget();
@@ -112,7 +122,7 @@ impl Memory {
         // They may have been the last ones.
         self.anybody_waits = self.anybody_waits.filter(|any| !any);
         self.scopes.trim();
-        self.left = Some(Mark::of(head));
+        self.left = Some(head.clone());
     }
 
     /// What has ended is not asked for any more. Where there are too many, those go whose turn is after that of all others.
@@ -145,7 +155,7 @@ impl Memory {
         self.tasks.retain(|_, slot| turn(slot) < last_turn);
     }
 
-    /// The transaction came to nothing.
+    /// The transaction came to nothing, or another connection is used from here on.
     pub(super) fn forget(&mut self) {
         self.tasks.clear();
         self.last_turn = (i64::MIN, 0);
@@ -158,7 +168,38 @@ impl Memory {
         self.types.clear();
         self.scopes.forget();
         self.outlook.forget();
-        self.left = None;
+        (self.left, self.others, self.living) = (None, None, None);
+    }
+
+    /// Whether a worker is registered and has not ended.
+    pub(super) fn lives(&mut self, conn: &Connection, worker: WorkerId) -> Result<bool, StoreError> {
+        Ok(self.living(conn)?.contains(&worker))
+    }
+
+    /// Whether a worker lives that was not registered through this store.
+    pub(super) fn others_live(&mut self, conn: &Connection) -> Result<bool, StoreError> {
+        let own = self.own_workers.len();
+        Ok(self.living(conn)?.len() > own)
+    }
+
+    fn living(&mut self, conn: &Connection) -> Result<&BTreeSet<WorkerId>, StoreError> {
+        let living = match self.living.take() {
+            Some(living) => living,
+            None => worker::living(conn)?,
+        };
+        Ok(self.living.insert(living))
+    }
+
+    /// A worker was registered through this store.
+    pub(super) fn came(&mut self, worker: WorkerId) {
+        self.own_workers.insert(worker);
+        self.living = None;
+    }
+
+    /// A worker has ended.
+    pub(super) fn went(&mut self, worker: WorkerId) {
+        self.own_workers.remove(&worker);
+        self.living = None;
     }
 
     /// Sees to it that a task is in memory, by the key of its row.
@@ -362,12 +403,8 @@ impl Slot {
     }
 }
 
-impl Mark {
-    fn of(head: &Head) -> Self {
-        Self { position: head.position, hash: head.hash, epoch: head.epoch }
-    }
-}
-
+/// Never moves by what this connection commits itself.
+const COMMITS_OF_OTHERS: &str = "PRAGMA data_version";
 /// So many new tasks are claimed without a row; where there are more, all get theirs first.
 const FRESH_MAX: usize = 64;
 /// The writer remembers no more tasks than this that wait.

@@ -244,7 +244,7 @@ impl Store for SqliteStore {
 
     async fn register_worker(&self, worker: WorkerInfo, now: Timestamp) -> Result<(), StoreError> {
         self.write(move |group| {
-            group.memory().own_workers.insert(worker.worker);
+            group.memory().came(worker.worker);
             worker::register(group.conn(), &worker, now)
         })
         .await
@@ -254,7 +254,7 @@ impl Store for SqliteStore {
         self.write(move |group| {
             let renewal = worker::renew(group.conn(), worker, now)?;
             if renewal == Renewal::Ended {
-                group.memory().own_workers.remove(&worker);
+                group.memory().went(worker);
             }
             Ok(renewal)
         })
@@ -268,7 +268,7 @@ impl Store for SqliteStore {
     async fn end_worker(&self, worker: WorkerId) -> Result<(), StoreError> {
         self.write(move |group| {
             group.flush()?;
-            group.memory().own_workers.remove(&worker);
+            group.memory().went(worker);
             worker::end(group.conn(), worker)
         })
         .await

@@ -46,10 +46,12 @@ fn suspects_are_one_seek_in_an_index_of_their_own() {
 }
 
 #[test]
-fn executions_of_a_worker_are_one_seek_among_the_running_tasks() {
-    let plan = plan(worker::HELD);
-    assert!(plan.starts_with("SEARCH azoth_p_tasks USING INDEX azoth_p_running (worker=?)"), "{plan}");
-    assert!(!plan.contains("TEMP B-TREE"), "{plan}");
+fn executions_of_a_worker_are_looked_for_among_the_running_tasks_only() {
+    let held = plan(worker::HELD);
+    assert_eq!(held, "SCAN azoth_p_tasks USING INDEX azoth_p_running");
+    let bury = plan(worker::BURY);
+    assert!(bury.contains("SCAN azoth_p_tasks USING COVERING INDEX azoth_p_running"), "{bury}");
+    assert!(!bury.contains("CORRELATED"), "{bury}");
 }
 
 #[test]
@@ -88,7 +90,7 @@ fn tasks_of_a_key_that_may_be_claimed_are_one_range() {
 fn running_tasks_are_counted_along_an_index_as_far_as_their_limit() {
     let of_type = plan(gate::RUNNING_OF_TYPE);
     assert!(
-        of_type.contains("SEARCH azoth_p_tasks USING COVERING INDEX azoth_p_running_types (type=?)"),
+        of_type.contains("SEARCH azoth_p_tasks USING COVERING INDEX azoth_p_running (type=?)"),
         "{of_type}"
     );
     let all = plan(gate::RUNNING);

@@ -361,10 +361,6 @@ WHERE ready_ms IS NOT NULL AND losses >= 2",
 WHERE concurrency_key IS NOT NULL AND ready_ms IS NOT NULL",
     },
     Object {
-        name: "azoth_p_running_types",
-        sql: "CREATE INDEX azoth_p_running_types ON azoth_p_tasks (type) WHERE phase = 1",
-    },
-    Object {
         name: "azoth_p_task_pauses",
         sql: "CREATE INDEX azoth_p_task_pauses ON azoth_p_tasks (paused_until_ms) WHERE paused_until_ms IS NOT NULL",
     },
@@ -374,7 +370,7 @@ WHERE concurrency_key IS NOT NULL AND ready_ms IS NOT NULL",
     },
     Object {
         name: "azoth_p_running",
-        sql: "CREATE INDEX azoth_p_running ON azoth_p_tasks (worker) WHERE phase = 1",
+        sql: "CREATE INDEX azoth_p_running ON azoth_p_tasks (type, worker) WHERE phase = 1",
     },
     Object {
         name: "azoth_p_group",

@@ -31,19 +31,19 @@ const END: &str = "UPDATE azoth_o_workers SET ended = 1 WHERE worker = ?1";
 const HANDLES: &str = "INSERT INTO azoth_o_worker_types (worker, task_type) VALUES (?1, ?2)";
 /// Along the primary key.
 const HANDLES_NOTHING: &str = "DELETE FROM azoth_o_worker_types WHERE worker = ?1";
-/// The few rows of the table, each with one seek in `azoth_p_running`. Ids are in the order of time.
-const BURY: &str = "DELETE FROM azoth_o_workers WHERE ended = 1
+/// The few rows of the table, and the running tasks once, along `azoth_p_running`. Ids are in the order of time.
+pub(super) const BURY: &str = "DELETE FROM azoth_o_workers WHERE ended = 1
     AND worker < (SELECT worker FROM azoth_o_workers WHERE ended = 1 ORDER BY worker DESC LIMIT 1 OFFSET ?1)
-    AND NOT EXISTS (SELECT 1 FROM azoth_p_tasks AS task WHERE task.phase = 1 AND task.worker = azoth_o_workers.worker)";
+    AND worker NOT IN (SELECT worker FROM azoth_p_tasks INDEXED BY azoth_p_running WHERE phase = 1)";
 /// The running tasks along `azoth_p_running`, each with one seek by the worker's primary key.
 pub(super) const ORPHANS: &str =
     "SELECT task.id, task.execution, task.worker, task.claimed_at_ms, owner.renewed_at_ms
     FROM azoth_p_tasks AS task INDEXED BY azoth_p_running
     LEFT JOIN azoth_o_workers AS owner ON owner.worker = task.worker
     WHERE task.phase = 1 AND coalesce(owner.ended, 1) = 1 ORDER BY task.key LIMIT ?1";
-/// Along `azoth_p_running`.
+/// The running tasks along `azoth_p_running`: those of other workers are passed over, without a look at their rows.
 pub(super) const HELD: &str = "SELECT execution FROM azoth_p_tasks INDEXED BY azoth_p_running
-    WHERE phase = 1 AND worker = ?1 ORDER BY key";
+    WHERE phase = 1 AND worker = ?1";
 
 /// Writes down that a worker lives. Tombstones that hold nothing any more go.
 pub(super) fn register(conn: &Connection, info: &WorkerInfo, now: Timestamp) -> Result<(), StoreError> {
@@ -111,17 +111,11 @@ fn handled_type(name: &str) -> Result<TaskType, StoreError> {
     TaskType::new(name).map_err(|error| cell::corrupt(format!("azoth_o_worker_types.task_type: {error}")))
 }
 
-/// Whether a worker is registered and has not ended, by the primary key.
-pub(super) fn is_live(conn: &Connection, worker: WorkerId) -> Result<bool, StoreError> {
-    let sql = "SELECT EXISTS (SELECT 1 FROM azoth_o_workers WHERE worker = ?1 AND ended = 0)";
-    Ok(conn.prepare_cached(sql)?.query_row([cell::worker_cell(worker)], |row| row.get(0))?)
-}
-
-/// How many workers live, by whomever they were registered.
-pub(super) fn living(conn: &Connection) -> Result<usize, StoreError> {
-    let sql = "SELECT count(*) FROM azoth_o_workers WHERE ended = 0";
-    let count: i64 = conn.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
-    usize::try_from(count).map_err(|_| cell::unlawful("a count", count))
+/// The workers that live, by whomever they were registered: the few rows of the table.
+pub(super) fn living(conn: &Connection) -> Result<BTreeSet<WorkerId>, StoreError> {
+    let mut statement = conn.prepare_cached("SELECT worker FROM azoth_o_workers WHERE ended = 0")?;
+    let rows = statement.query_map([], |row| row.get(0))?;
+    rows.map(|row| Ok(cell::worker(row?))).collect()
 }
 
 /// All workers that have not ended.

@@ -38,7 +38,6 @@ use super::memory::Memory;
 use super::meter;
 use super::place::{Place, run};
 use super::wake::{UnderWay, Wake};
-use super::worker;
 use crate::error::StoreError;
 use crate::record::LogPosition;
 use crate::standing::{OfferInHand, StandingOffers};
@@ -261,7 +260,7 @@ impl WriterThread {
         let begun = Instant::now();
         self.claims_for_standing = false;
         let alone = queue.is_none();
-        let head = Head::read(conn)?;
+        let head = self.memory.head(conn)?;
         self.place.check_head(&head)?;
         if head.position < self.newest {
             let (found, newest) = (head.position, self.newest);
@@ -299,7 +298,7 @@ impl WriterThread {
             }
             self.claims_for_standing = false;
         }
-        let others = group.others_wrote() || worker::living(conn)? > group.memory().own_workers.len();
+        let others = group.others_wrote() || group.memory().others_live(conn)?;
         let (events, began_at) = (group.events(), LogPosition::from_number(group.began_at()));
         let touched = group.take_touched();
         Ok(Filled { events, others, offers, began_at, touched, head: group.finish()? })
@@ -382,6 +381,7 @@ impl WriterThread {
 
     /// A new connection to the same database, with a commit behind whatever there is.
     fn reopen(&mut self) -> Result<Connection, StoreError> {
+        self.memory.forget();
         let conn = self.place.connect().map_err(|error| of_file(error, &self.place.path))?;
         guard::lift(&conn).map_err(|error| of_file(error.into(), &self.place.path))?;
         let stopping = Arc::clone(&self.stopping);

@@ -153,6 +153,19 @@ async fn worker_that_ended_claims_nothing_and_what_it_held_is_an_orphan() {
 }
 
 #[tokio::test]
+async fn worker_that_another_store_has_ended_claims_nothing() {
+    let folder = Folder::new();
+    let stores = [folder.open(), folder.open()];
+    stores[0].register_worker(worker_info(1), at(0)).await.unwrap();
+    apply(&stores[0], at(0), [job("a"), job("b")]).await;
+    assert_eq!(claim(&stores[0], at(1), offer(1, [7])).await.len(), 1);
+    stores[1].end_worker(worker(1)).await.unwrap();
+    let claims = stores[0].apply(Batch::claiming(offer(1, [8]), at(1))).await.unwrap().claims.unwrap();
+    assert!(claims.worker_ended && claims.claimed.is_empty());
+    assert_sound(&stores[0]).await;
+}
+
+#[tokio::test]
 async fn signs_of_life_are_kept_whole() {
     let folder = Folder::new();
     let store = folder.open();
