@@ -10,7 +10,7 @@
 mod bytes;
 mod error;
 mod kind;
-mod names;
+mod recent;
 #[cfg(feature = "sqlite")]
 mod scope;
 mod v1;
@@ -26,7 +26,7 @@ pub(crate) use self::error::CodecError;
 pub(crate) use self::kind::EventKind;
 #[cfg(feature = "sqlite")]
 pub(crate) use self::kind::Subject;
-use self::names::Names;
+use self::recent::Memory;
 #[cfg(feature = "sqlite")]
 pub(crate) use self::scope::{decode_scope, encode_scope};
 use self::v1::{IntoEvent, Record};
@@ -61,20 +61,20 @@ pub(crate) fn readable(event: &Event) -> serde_json::Value {
 /// # Errors
 /// [`CodecError`] says why it holds none.
 pub(crate) fn decode(kind: u8, record: &[u8]) -> Result<Event, CodecError> {
-    decode_with(&mut Names::forgotten(), kind, record)
+    decode_with(&mut Memory::of_one(), kind, record)
 }
 
 /// Decodes one record after the other: what they have in common is made once.
 #[cfg(feature = "sqlite")]
 #[derive(Debug)]
 pub(crate) struct Decoder {
-    names: Names,
+    memory: Memory,
 }
 
 #[cfg(feature = "sqlite")]
 impl Decoder {
     pub(crate) fn new() -> Self {
-        Self { names: Names::remembered() }
+        Self { memory: Memory::of_many() }
     }
 
     /// As [`decode`].
@@ -82,13 +82,13 @@ impl Decoder {
     /// # Errors
     /// As [`decode`].
     pub(crate) fn decode(&mut self, kind: u8, record: &[u8]) -> Result<Event, CodecError> {
-        decode_with(&mut self.names, kind, record)
+        decode_with(&mut self.memory, kind, record)
     }
 }
 
-fn decode_with(names: &mut Names, kind: u8, record: &[u8]) -> Result<Event, CodecError> {
+fn decode_with(memory: &mut Memory, kind: u8, record: &[u8]) -> Result<Event, CodecError> {
     let kind = EventKind::from_code(kind).ok_or(CodecError::UnknownKind { code: kind })?;
-    decode_v1(names, kind, body(kind, record)?)
+    decode_v1(memory, kind, body(kind, record)?)
 }
 
 /// What stands behind the leading bytes, which say the version.
@@ -120,45 +120,47 @@ pub(crate) fn type_named(kind: u8, record: &[u8]) -> Result<Option<&str>, CodecE
         return Ok(None);
     }
     let body = body(kind, record)?;
-    let begin = options().allow_trailing_bytes().deserialize::<v1::ScheduledBegin<'_>>(body);
-    Ok(Some(begin.map_err(|error| malformed(kind, &error))?.task_type))
+    let begins = options().allow_trailing_bytes();
+    let named =
+        begins.deserialize(body).and_then(|begin: v1::ScheduledBegin<'_>| begins.deserialize(begin.common));
+    named.map(Some).map_err(|error| malformed(kind, &error))
 }
 
-fn decode_v1(names: &mut Names, kind: EventKind, body: &[u8]) -> Result<Event, CodecError> {
+fn decode_v1(memory: &mut Memory, kind: EventKind, body: &[u8]) -> Result<Event, CodecError> {
     match kind {
-        EventKind::TaskScheduled => read::<v1::TaskScheduled<'_>>(names, kind, body),
-        EventKind::ExecutionStarted => read::<v1::ExecutionStarted>(names, kind, body),
-        EventKind::TaskExecuted => read::<v1::TaskExecuted<'_>>(names, kind, body),
-        EventKind::TaskEventEmitted => read::<v1::TaskEventEmitted<'_>>(names, kind, body),
-        EventKind::ExecutionAbandoned => read::<v1::ExecutionAbandoned<'_>>(names, kind, body),
-        EventKind::OccurrencesPassed => read::<v1::OccurrencesPassed<'_>>(names, kind, body),
-        EventKind::TaskCancelled => read::<v1::TaskCancelled<'_>>(names, kind, body),
-        EventKind::TaskPaused => read::<v1::TaskPaused<'_>>(names, kind, body),
-        EventKind::TaskResumed => read::<v1::TaskResumed<'_>>(names, kind, body),
-        EventKind::TaskDisabled => read::<v1::TaskDisabled<'_>>(names, kind, body),
-        EventKind::ClockCorrected => read::<v1::ClockCorrected<'_>>(names, kind, body),
-        EventKind::LimitsChanged => read::<v1::LimitsChanged<'_>>(names, kind, body),
-        EventKind::ScopePaused => read::<v1::ScopePaused<'_>>(names, kind, body),
-        EventKind::ScopeResumed => read::<v1::ScopeResumed<'_>>(names, kind, body),
-        EventKind::TasksForgotten => read::<v1::TasksForgotten<'_>>(names, kind, body),
-        EventKind::PayloadsDropped => read::<v1::PayloadsDropped>(names, kind, body),
-        EventKind::LogCut => read::<v1::LogCut>(names, kind, body),
-        EventKind::DependencyEnded => read::<v1::DependencyEnded<'_>>(names, kind, body),
-        EventKind::RunRequested => read::<v1::RunRequested<'_>>(names, kind, body),
-        EventKind::TaskRetried => read::<v1::TaskRetried<'_>>(names, kind, body),
-        EventKind::ProgressReported => read::<v1::ProgressReported<'_>>(names, kind, body),
-        EventKind::CheckpointSaved => read::<v1::CheckpointSaved>(names, kind, body),
+        EventKind::TaskScheduled => read::<v1::TaskScheduled<'_, &[u8]>>(memory, kind, body),
+        EventKind::ExecutionStarted => read::<v1::ExecutionStarted>(memory, kind, body),
+        EventKind::TaskExecuted => read::<v1::TaskExecuted<'_>>(memory, kind, body),
+        EventKind::TaskEventEmitted => read::<v1::TaskEventEmitted<'_>>(memory, kind, body),
+        EventKind::ExecutionAbandoned => read::<v1::ExecutionAbandoned<'_>>(memory, kind, body),
+        EventKind::OccurrencesPassed => read::<v1::OccurrencesPassed<'_>>(memory, kind, body),
+        EventKind::TaskCancelled => read::<v1::TaskCancelled<'_>>(memory, kind, body),
+        EventKind::TaskPaused => read::<v1::TaskPaused<'_>>(memory, kind, body),
+        EventKind::TaskResumed => read::<v1::TaskResumed<'_>>(memory, kind, body),
+        EventKind::TaskDisabled => read::<v1::TaskDisabled<'_>>(memory, kind, body),
+        EventKind::ClockCorrected => read::<v1::ClockCorrected<'_>>(memory, kind, body),
+        EventKind::LimitsChanged => read::<v1::LimitsChanged<'_>>(memory, kind, body),
+        EventKind::ScopePaused => read::<v1::ScopePaused<'_>>(memory, kind, body),
+        EventKind::ScopeResumed => read::<v1::ScopeResumed<'_>>(memory, kind, body),
+        EventKind::TasksForgotten => read::<v1::TasksForgotten<'_>>(memory, kind, body),
+        EventKind::PayloadsDropped => read::<v1::PayloadsDropped>(memory, kind, body),
+        EventKind::LogCut => read::<v1::LogCut>(memory, kind, body),
+        EventKind::DependencyEnded => read::<v1::DependencyEnded<'_>>(memory, kind, body),
+        EventKind::RunRequested => read::<v1::RunRequested<'_>>(memory, kind, body),
+        EventKind::TaskRetried => read::<v1::TaskRetried<'_>>(memory, kind, body),
+        EventKind::ProgressReported => read::<v1::ProgressReported<'_>>(memory, kind, body),
+        EventKind::CheckpointSaved => read::<v1::CheckpointSaved>(memory, kind, body),
     }
 }
 
 fn read<'a, T: Deserialize<'a> + IntoEvent>(
-    names: &mut Names,
+    memory: &mut Memory,
     kind: EventKind,
     body: &'a [u8],
 ) -> Result<Event, CodecError> {
     // No limit is counted down: nothing is read but these bytes, which are not too many.
     match options().deserialize::<T>(body) {
-        Ok(stored) => stored.into_event(names).map_err(|invalid| malformed(kind, &invalid)),
+        Ok(stored) => stored.into_event(memory).map_err(|invalid| malformed(kind, &invalid)),
         // The encoder has no error of its own for this, so it is asked a second time.
         Err(error) => Err(match options().allow_trailing_bytes().deserialize::<T>(body) {
             Ok(_) => CodecError::TrailingBytes { kind },

@@ -29,6 +29,16 @@ proptest! {
     }
 
     #[test]
+    fn decoder_of_many_records_gives_the_events_that_a_fresh_one_gives(
+        events in proptest::collection::vec(arbitrary::event(), 1..40),
+    ) {
+        let mut decoder = Decoder::new();
+        for event in events.iter().chain(&events) {
+            prop_assert_eq!(&decoder.decode(code(event), &encoded(event)).unwrap(), event);
+        }
+    }
+
+    #[test]
     fn encoding_appends_and_is_the_same_every_time(event in arbitrary::event(), before in any::<Vec<u8>>()) {
         let mut record = before.clone();
         encode(&event, &mut record).unwrap();
@@ -141,6 +151,28 @@ fn a_record_over_the_limit_is_neither_written_nor_read() {
 
     let record = vec![FORMAT; usize::try_from(RECORD_BYTES_MAX).unwrap() + 1];
     assert!(matches!(decode(8, &record), Err(CodecError::TooLarge { .. })));
+}
+
+/// The common part of a definition is read by itself, and may be remembered: it must not be wrong in either case.
+#[test]
+fn common_part_that_is_cut_short_or_too_long_is_refused_by_a_decoder_that_knows_the_lawful_one() {
+    let [event, ..] = golden::events();
+    let record = encoded(&event);
+    let mut decoder = Decoder::new();
+    assert_eq!(decoder.decode(code(&event), &record), Ok(event.clone()));
+    // Behind the header, the name of the task and the change stands its length, and then the type.
+    let at = 2 + 1 + "daily-report".len() + 1;
+    assert_eq!(record[at + 1..at + 3], [15, b'g'], "the name of a type of 15 bytes");
+    let (length, end) = (record[at], at + 1 + usize::from(record[at]));
+    let shorter = [&record[..at], &[length - 1], &record[at + 1..end - 1], &record[end..]].concat();
+    let longer = [&record[..at], &[length + 1], &record[at + 1..end], &[0], &record[end..]].concat();
+    for wrong in [shorter, longer] {
+        for result in [decode(code(&event), &wrong), decoder.decode(code(&event), &wrong)] {
+            let error = result.unwrap_err();
+            assert!(matches!(error, CodecError::Malformed { .. }), "{error:?}");
+            assert!(error.to_string().contains("in common with others"), "{error}");
+        }
+    }
 }
 
 #[test]

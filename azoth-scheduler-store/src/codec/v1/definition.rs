@@ -9,27 +9,56 @@ use azoth_scheduler_core::retry;
 use azoth_scheduler_core::schedule::{self, CronSpec};
 use azoth_scheduler_core::task::{self, TaskDefinition};
 use azoth_scheduler_core::unique::{self, Holds};
+use bincode::Options;
 use serde::{Deserialize, Serialize};
 
 use super::{Invalid, Stored, named, names, stored_words};
-use crate::codec::bytes::Bytes;
-use crate::codec::names::Names;
+use crate::codec::bytes::{Bytes, Nested};
+use crate::codec::options;
+use crate::codec::recent::Memory;
 
+/// The common part is written as a byte string, and read as one: by its bytes a decoder knows that it has met it before.
 #[derive(Serialize, Deserialize)]
-pub(super) struct Definition<'a> {
-    task_type: &'a str,
+pub(super) struct Definition<'a, C> {
+    common: C,
     payload: Digest,
     #[serde(borrow)]
-    schedule: Schedule<'a>,
-    retry: RetryPolicy,
-    timeout_ms: NonZeroU64,
-    priority: Priority,
-    group: Option<&'a str>,
+    timing: Timing<'a>,
+    not_before: Option<i64>,
+    not_after: Option<i64>,
     concurrency_key: Option<&'a str>,
     #[serde(borrow)]
     after: Option<After<'a>>,
     #[serde(borrow)]
     unique: Option<Unique<'a>>,
+}
+
+/// What many definitions have in common, as they come from few handlers: a type and its policies.
+#[derive(Serialize, Deserialize)]
+pub(in crate::codec) struct Common<'a> {
+    task_type: &'a str,
+    group: Option<&'a str>,
+    max_runs: Option<NonZeroU32>,
+    misfire: Misfire,
+    overlap: Overlap,
+    jitter_ms: u32,
+    retry: RetryPolicy,
+    timeout_ms: NonZeroU64,
+    priority: Priority,
+}
+
+/// The same as core has it.
+#[derive(Clone, Debug)]
+pub(in crate::codec) struct CommonPart {
+    task_type: TaskType,
+    group: Option<GroupName>,
+    max_runs: Option<NonZeroU32>,
+    misfire: schedule::Misfire,
+    overlap: schedule::Overlap,
+    jitter_ms: u32,
+    retry: retry::RetryPolicy,
+    timeout_ms: NonZeroU64,
+    priority: task::Priority,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -50,18 +79,6 @@ struct Unique<'a> {
 pub(super) struct Digest {
     bytes: u64,
     blake3: Bytes<32>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Schedule<'a> {
-    #[serde(borrow)]
-    timing: Timing<'a>,
-    not_before: Option<i64>,
-    not_after: Option<i64>,
-    max_runs: Option<NonZeroU32>,
-    misfire: Misfire,
-    overlap: Overlap,
-    jitter_ms: u32,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -107,37 +124,88 @@ stored_words! {
     OnDependencyFailure = dependency::OnDependencyFailure { Cancel, RunAnyway }
 }
 
-impl<'a> Definition<'a> {
+impl<'a> Definition<'a, Nested<Common<'a>>> {
     /// Its stored form.
     pub(super) fn of(core: &'a TaskDefinition) -> Self {
         Self {
-            task_type: core.task_type.as_str(),
+            common: Nested(Common::of(core)),
             payload: Digest::store(&core.payload),
-            schedule: Schedule::store(&core.schedule),
-            retry: RetryPolicy::store(&core.retry),
-            timeout_ms: core.timeout_ms,
-            priority: Priority::store(&core.priority),
-            group: core.group.as_ref().map(GroupName::as_str),
+            timing: Timing::store(&core.schedule.timing),
+            not_before: Option::store(&core.schedule.not_before),
+            not_after: Option::store(&core.schedule.not_after),
             concurrency_key: core.concurrency_key.as_ref().map(ConcurrencyKey::as_str),
             after: Option::store(&core.after),
             unique: Option::store(&core.unique),
         }
     }
+}
 
+impl Definition<'_, &[u8]> {
     /// The definition that was stored, if it can be one.
-    pub(super) fn restore(self, names: &mut Names) -> Result<TaskDefinition, Invalid> {
-        let group = self.group.map(|group| names.groups.get(group, |name| GroupName::new(name)));
+    pub(super) fn restore(self, memory: &mut Memory) -> Result<TaskDefinition, Invalid> {
+        let common = memory.common_parts.get(self.common, || Common::restore(self.common))?;
+        let CommonPart {
+            task_type,
+            group,
+            max_runs,
+            misfire,
+            overlap,
+            jitter_ms,
+            retry,
+            timeout_ms,
+            priority,
+        } = common;
+        let schedule = schedule::Schedule {
+            timing: self.timing.restore()?,
+            not_before: self.not_before.restore()?,
+            not_after: self.not_after.restore()?,
+            max_runs,
+            misfire,
+            overlap,
+            jitter_ms,
+        };
         Ok(TaskDefinition {
-            task_type: names.task_types.get(self.task_type, |name| TaskType::new(name))?,
+            task_type,
             payload: self.payload.restore()?,
-            schedule: self.schedule.restore()?,
-            retry: self.retry.restore()?,
-            timeout_ms: self.timeout_ms,
-            priority: self.priority.restore()?,
-            group: group.transpose()?,
+            schedule,
+            retry,
+            timeout_ms,
+            priority,
+            group,
             concurrency_key: self.concurrency_key.map(ConcurrencyKey::new).transpose()?,
             after: self.after.restore()?,
             unique: self.unique.restore()?,
+        })
+    }
+}
+
+impl<'a> Common<'a> {
+    fn of(core: &'a TaskDefinition) -> Self {
+        Self {
+            task_type: core.task_type.as_str(),
+            group: core.group.as_ref().map(GroupName::as_str),
+            max_runs: core.schedule.max_runs,
+            misfire: Misfire::store(&core.schedule.misfire),
+            overlap: Overlap::store(&core.schedule.overlap),
+            jitter_ms: core.schedule.jitter_ms,
+            retry: RetryPolicy::store(&core.retry),
+            timeout_ms: core.timeout_ms,
+            priority: Priority::store(&core.priority),
+        }
+    }
+
+    fn restore(bytes: &'a [u8]) -> Result<CommonPart, Invalid> {
+        let stored: Self = options().deserialize(bytes)?;
+        Ok(CommonPart {
+            task_type: TaskType::new(stored.task_type)?,
+            group: stored.group.map(GroupName::new).transpose()?,
+            max_runs: stored.max_runs,
+            misfire: stored.misfire.restore()?,
+            overlap: stored.overlap.restore()?,
+            jitter_ms: stored.jitter_ms,
+            retry: stored.retry.restore()?,
+            timeout_ms: stored.timeout_ms,
+            priority: stored.priority.restore()?,
         })
     }
 }
@@ -181,34 +249,6 @@ impl Stored<'_> for Digest {
 
     fn restore(self) -> Result<PayloadDigest, Invalid> {
         Ok(PayloadDigest { bytes: self.bytes, blake3: self.blake3.0 })
-    }
-}
-
-impl<'a> Stored<'a> for Schedule<'a> {
-    type Core = schedule::Schedule;
-
-    fn store(core: &'a schedule::Schedule) -> Self {
-        Self {
-            timing: Timing::store(&core.timing),
-            not_before: Option::store(&core.not_before),
-            not_after: Option::store(&core.not_after),
-            max_runs: core.max_runs,
-            misfire: Misfire::store(&core.misfire),
-            overlap: Overlap::store(&core.overlap),
-            jitter_ms: core.jitter_ms,
-        }
-    }
-
-    fn restore(self) -> Result<schedule::Schedule, Invalid> {
-        Ok(schedule::Schedule {
-            timing: self.timing.restore()?,
-            not_before: self.not_before.restore()?,
-            not_after: self.not_after.restore()?,
-            max_runs: self.max_runs,
-            misfire: self.misfire.restore()?,
-            overlap: self.overlap.restore()?,
-            jitter_ms: self.jitter_ms,
-        })
     }
 }
 

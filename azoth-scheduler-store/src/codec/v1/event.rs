@@ -9,15 +9,15 @@ use azoth_scheduler_core::headway::{Headway, Note, Share};
 use azoth_scheduler_core::id::{Actor, EventType, ExecutionId, TaskId, WorkerId};
 use serde::{Deserialize, Serialize};
 
-use super::definition::{Definition, Digest};
+use super::definition::{Common, Definition, Digest};
 use super::log::{LogCut, PayloadsDropped, TasksForgotten};
 use super::outcome::Outcome;
 use super::scope::{LimitsChanged, ScopePaused, ScopeResumed};
 use super::state::{AbandonReason, Change, DependencyEnd, MovedOn, Passed, Progress, Then, Work};
 use super::trace::Trace;
 use super::{IntoEvent, Invalid, Stored, Unlawful, named, names};
-use crate::codec::bytes::Bytes;
-use crate::codec::names::Names;
+use crate::codec::bytes::{Bytes, Nested};
+use crate::codec::recent::Memory;
 
 /// The stored form of an event. Only the struct is written: its kind stands beside the record.
 #[derive(Serialize)]
@@ -27,7 +27,7 @@ use crate::codec::names::Names;
     reason = "one at a time, and a box would be an allocation for each task"
 )]
 pub(in crate::codec) enum Record<'a> {
-    TaskScheduled(TaskScheduled<'a>),
+    TaskScheduled(TaskScheduled<'a, Nested<Common<'a>>>),
     ExecutionStarted(ExecutionStarted),
     TaskExecuted(TaskExecuted<'a>),
     TaskEventEmitted(TaskEventEmitted<'a>),
@@ -52,11 +52,11 @@ pub(in crate::codec) enum Record<'a> {
 }
 
 #[derive(Serialize, Deserialize)]
-pub(in crate::codec) struct TaskScheduled<'a> {
+pub(in crate::codec) struct TaskScheduled<'a, C> {
     task: &'a str,
     change: Change,
     #[serde(borrow)]
-    definition: Definition<'a>,
+    definition: Definition<'a, C>,
     work: Work,
     progress: Progress,
     #[serde(borrow)]
@@ -64,15 +64,15 @@ pub(in crate::codec) struct TaskScheduled<'a> {
     trace: Option<Trace>,
 }
 
-/// What a [`TaskScheduled`] begins with.
+/// What a [`TaskScheduled`] begins with. The common part of its definition begins with the name of its type.
 #[cfg(feature = "sqlite")]
 #[derive(Deserialize)]
 pub(in crate::codec) struct ScheduledBegin<'a> {
-    #[expect(dead_code, reason = "it stands before the type")]
+    #[expect(dead_code, reason = "it stands before the definition")]
     task: &'a str,
-    #[expect(dead_code, reason = "it stands before the type")]
+    #[expect(dead_code, reason = "it stands before the definition")]
     change: Change,
-    pub(in crate::codec) task_type: &'a str,
+    pub(in crate::codec) common: &'a [u8],
 }
 
 #[derive(Serialize, Deserialize)]
@@ -308,12 +308,12 @@ impl<'a> Record<'a> {
     }
 }
 
-impl IntoEvent for TaskScheduled<'_> {
-    fn into_event(self, names: &mut Names) -> Result<Event, Invalid> {
+impl IntoEvent for TaskScheduled<'_, &[u8]> {
+    fn into_event(self, memory: &mut Memory) -> Result<Event, Invalid> {
         Ok(Event::TaskScheduled {
             task: TaskId::new(self.task)?,
             change: self.change.restore()?,
-            definition: Arc::new(self.definition.restore(names)?),
+            definition: Arc::new(self.definition.restore(memory)?),
             work: self.work.restore()?,
             progress: self.progress.restore()?,
             waits_for: named(self.waits_for)?,
@@ -323,7 +323,7 @@ impl IntoEvent for TaskScheduled<'_> {
 }
 
 impl IntoEvent for ExecutionStarted {
-    fn into_event(self, _: &mut Names) -> Result<Event, Invalid> {
+    fn into_event(self, _: &mut Memory) -> Result<Event, Invalid> {
         Ok(Event::ExecutionStarted {
             execution: execution(self.execution),
             worker: WorkerId::from_u128(u128::from_be_bytes(self.worker.0)),
@@ -337,7 +337,7 @@ impl IntoEvent for ExecutionStarted {
 }
 
 impl IntoEvent for TaskExecuted<'_> {
-    fn into_event(self, _: &mut Names) -> Result<Event, Invalid> {
+    fn into_event(self, _: &mut Memory) -> Result<Event, Invalid> {
         Ok(Event::TaskExecuted {
             execution: execution(self.execution),
             outcome: self.outcome.restore()?,
@@ -349,15 +349,16 @@ impl IntoEvent for TaskExecuted<'_> {
 }
 
 impl IntoEvent for TaskEventEmitted<'_> {
-    fn into_event(self, names: &mut Names) -> Result<Event, Invalid> {
-        let event_type = names.event_types.get(self.event_type, |name| EventType::new(name))?;
+    fn into_event(self, memory: &mut Memory) -> Result<Event, Invalid> {
+        let event_type =
+            memory.event_types.get(self.event_type.as_bytes(), || EventType::new(self.event_type))?;
         let emitted = Emitted { event_type, payload: self.payload.restore()? };
         Ok(Event::TaskEventEmitted { execution: execution(self.execution), emitted })
     }
 }
 
 impl IntoEvent for ExecutionAbandoned<'_> {
-    fn into_event(self, _: &mut Names) -> Result<Event, Invalid> {
+    fn into_event(self, _: &mut Memory) -> Result<Event, Invalid> {
         Ok(Event::ExecutionAbandoned {
             execution: execution(self.execution),
             why: self.why.restore()?,
@@ -368,39 +369,39 @@ impl IntoEvent for ExecutionAbandoned<'_> {
 }
 
 impl IntoEvent for OccurrencesPassed<'_> {
-    fn into_event(self, _: &mut Names) -> Result<Event, Invalid> {
+    fn into_event(self, _: &mut Memory) -> Result<Event, Invalid> {
         Ok(Event::OccurrencesPassed { passed: self.passed.restore()?, then: self.then.restore()? })
     }
 }
 
 impl IntoEvent for TaskCancelled<'_> {
-    fn into_event(self, _: &mut Names) -> Result<Event, Invalid> {
+    fn into_event(self, _: &mut Memory) -> Result<Event, Invalid> {
         let (reason, by) = (self.reason.restore()?, Actor::new(self.by)?);
         Ok(Event::TaskCancelled { reason, by, execution: self.execution.map(execution) })
     }
 }
 
 impl IntoEvent for TaskPaused<'_> {
-    fn into_event(self, _: &mut Names) -> Result<Event, Invalid> {
+    fn into_event(self, _: &mut Memory) -> Result<Event, Invalid> {
         let (reason, by) = (self.reason.restore()?, Actor::new(self.by)?);
         Ok(Event::TaskPaused { reason, by, until: self.until.restore()? })
     }
 }
 
 impl IntoEvent for TaskResumed<'_> {
-    fn into_event(self, _: &mut Names) -> Result<Event, Invalid> {
+    fn into_event(self, _: &mut Memory) -> Result<Event, Invalid> {
         Ok(Event::TaskResumed { by: Actor::new(self.by)?, then: self.then.restore()? })
     }
 }
 
 impl IntoEvent for TaskDisabled<'_> {
-    fn into_event(self, _: &mut Names) -> Result<Event, Invalid> {
+    fn into_event(self, _: &mut Memory) -> Result<Event, Invalid> {
         Ok(Event::TaskDisabled { reason: self.reason.restore()?, by: Actor::new(self.by)? })
     }
 }
 
 impl IntoEvent for ClockCorrected<'_> {
-    fn into_event(self, _: &mut Names) -> Result<Event, Invalid> {
+    fn into_event(self, _: &mut Memory) -> Result<Event, Invalid> {
         Ok(Event::ClockCorrected {
             ahead: self.ahead.restore()?,
             defined_at: self.defined_at.restore()?,
@@ -411,7 +412,7 @@ impl IntoEvent for ClockCorrected<'_> {
 }
 
 impl IntoEvent for DependencyEnded<'_> {
-    fn into_event(self, _: &mut Names) -> Result<Event, Invalid> {
+    fn into_event(self, _: &mut Memory) -> Result<Event, Invalid> {
         Ok(Event::DependencyEnded {
             dependency: TaskId::new(self.dependency)?,
             end: self.end.restore()?,
@@ -421,20 +422,20 @@ impl IntoEvent for DependencyEnded<'_> {
 }
 
 impl IntoEvent for RunRequested<'_> {
-    fn into_event(self, _: &mut Names) -> Result<Event, Invalid> {
+    fn into_event(self, _: &mut Memory) -> Result<Event, Invalid> {
         let (by, work) = (Actor::new(self.by)?, self.work.restore()?);
         Ok(Event::RunRequested { by, work, off_schedule: self.off_schedule })
     }
 }
 
 impl IntoEvent for TaskRetried<'_> {
-    fn into_event(self, _: &mut Names) -> Result<Event, Invalid> {
+    fn into_event(self, _: &mut Memory) -> Result<Event, Invalid> {
         Ok(Event::TaskRetried { by: Actor::new(self.by)?, then: self.then.restore()? })
     }
 }
 
 impl IntoEvent for ProgressReported<'_> {
-    fn into_event(self, _: &mut Names) -> Result<Event, Invalid> {
+    fn into_event(self, _: &mut Memory) -> Result<Event, Invalid> {
         let done = Share::from_hundredths(self.done).ok_or(Unlawful::Share { hundredths: self.done })?;
         // A longer one would be cut, and would not be what was stored.
         if self.note.len() > Note::BYTES_MAX {
@@ -446,7 +447,7 @@ impl IntoEvent for ProgressReported<'_> {
 }
 
 impl IntoEvent for CheckpointSaved {
-    fn into_event(self, _: &mut Names) -> Result<Event, Invalid> {
+    fn into_event(self, _: &mut Memory) -> Result<Event, Invalid> {
         let (execution, checkpoint) = (execution(self.execution), self.checkpoint.restore()?);
         Ok(Event::CheckpointSaved { execution, checkpoint })
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{IntoEvent, Invalid, Stored};
 use crate::codec::bytes::Bytes;
-use crate::codec::names::Names;
+use crate::codec::recent::Memory;
 
 #[derive(Serialize, Deserialize)]
 pub(in crate::codec) struct TasksForgotten<'a> {
@@ -59,7 +59,7 @@ impl LogCut {
 }
 
 impl IntoEvent for TasksForgotten<'_> {
-    fn into_event(self, _: &mut Names) -> Result<Event, Invalid> {
+    fn into_event(self, _: &mut Memory) -> Result<Event, Invalid> {
         let Horizon { finished, cancelled, disabled } = self.horizon;
         let horizon = retention::Horizon {
             finished: finished.restore()?,
@@ -72,13 +72,13 @@ impl IntoEvent for TasksForgotten<'_> {
 }
 
 impl IntoEvent for PayloadsDropped {
-    fn into_event(self, _: &mut Names) -> Result<Event, Invalid> {
+    fn into_event(self, _: &mut Memory) -> Result<Event, Invalid> {
         Ok(Event::PayloadsDropped { through: self.through })
     }
 }
 
 impl IntoEvent for LogCut {
-    fn into_event(self, _: &mut Names) -> Result<Event, Invalid> {
+    fn into_event(self, _: &mut Memory) -> Result<Event, Invalid> {
         let (Bytes(hash), Bytes(snapshot)) = (self.hash, self.snapshot);
         Ok(Event::LogCut { through: self.through, hash, snapshot })
     }

@@ -22,6 +22,7 @@ use azoth_scheduler_core::id::{NameError, TaskId};
 use azoth_scheduler_core::scope::RATE_PER_MS_MAX;
 use azoth_scheduler_core::time::{Timestamp, TimestampError};
 
+pub(super) use self::definition::CommonPart;
 #[cfg(feature = "sqlite")]
 pub(super) use self::event::ScheduledBegin;
 pub(super) use self::event::{
@@ -33,7 +34,7 @@ pub(super) use self::log::{LogCut, PayloadsDropped, TasksForgotten};
 pub(super) use self::scope::{LimitsChanged, ScopePaused, ScopeResumed};
 #[cfg(feature = "sqlite")]
 pub(super) use self::scope_state::ScopeState;
-use super::names::Names;
+use super::recent::Memory;
 
 /// The stored form of one of core's types.
 trait Stored<'a>: Sized {
@@ -49,7 +50,7 @@ trait Stored<'a>: Sized {
 /// The stored form of one kind of event.
 pub(super) trait IntoEvent {
     /// The event that was stored, if it can be one.
-    fn into_event(self, names: &mut Names) -> Result<Event, Invalid>;
+    fn into_event(self, memory: &mut Memory) -> Result<Event, Invalid>;
 }
 
 /// A value that was decoded and cannot have been stored. What it is is in a box: nearly all values are lawful, and most are
@@ -76,6 +77,8 @@ impl fmt::Display for Invalid {
 /// What no value can be.
 #[derive(Debug, thiserror::Error)]
 enum Unlawful {
+    #[error("what it has in common with others: {0}")]
+    CommonPart(#[from] bincode::Error),
     #[error(transparent)]
     Time(#[from] TimestampError),
     #[error(transparent)]

@@ -10,7 +10,7 @@ use azoth_scheduler_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{IntoEvent, Invalid, Stored, Unlawful};
-use crate::codec::names::Names;
+use crate::codec::recent::Memory;
 
 #[derive(Serialize, Deserialize)]
 pub(in crate::codec) struct LimitsChanged<'a> {
@@ -89,21 +89,21 @@ impl<'a> ScopeResumed<'a> {
 }
 
 impl IntoEvent for LimitsChanged<'_> {
-    fn into_event(self, _: &mut Names) -> Result<Event, Invalid> {
+    fn into_event(self, _: &mut Memory) -> Result<Event, Invalid> {
         let (scope, change) = (self.scope.restore()?, self.change.restore()?);
         Ok(Event::LimitsChanged { scope, change, by: Actor::new(self.by)? })
     }
 }
 
 impl IntoEvent for ScopePaused<'_> {
-    fn into_event(self, _: &mut Names) -> Result<Event, Invalid> {
+    fn into_event(self, _: &mut Memory) -> Result<Event, Invalid> {
         let (reason, by) = (self.reason.restore()?, Actor::new(self.by)?);
         Ok(Event::ScopePaused { scope: self.scope.restore()?, reason, by, until: self.until.restore()? })
     }
 }
 
 impl IntoEvent for ScopeResumed<'_> {
-    fn into_event(self, _: &mut Names) -> Result<Event, Invalid> {
+    fn into_event(self, _: &mut Memory) -> Result<Event, Invalid> {
         Ok(Event::ScopeResumed { scope: self.scope.restore()?, by: Actor::new(self.by)? })
     }
 }
