@@ -3,7 +3,8 @@
 //! Whoever commits holds the write lock from before his first frame until his commit is visible, so no two commits overlap.
 //! A look that finds something new where a look before it, itself behind all hints, did not, is therefore the last one: the
 //! commit that became visible between the two was under way at that first look, each other one that there was a hint of
-//! ended before it, and one that began after it brings a hint of its own.
+//! ended before it, and one that began after it brings a hint of its own. While our own writer commits there is no look, which
+//! would be in its way: it tells itself of its commit, and of what others had committed before it.
 //!
 //! No clock and no file here: what is seen is brought, and what to do next is answered.
 
@@ -50,6 +51,9 @@ enum Pauses {
     Soon,
     /// Few: a commit was seen, and it is hardly likely that there was a hint of another.
     Calm,
+    /// Fewer: the hints came while our own writer said that it committed. Another commit can only have begun in the moment
+    /// before it said that it was done.
+    Own,
 }
 
 impl Vigil {
@@ -64,19 +68,25 @@ impl Vigil {
         if hinted {
             self.based = false;
             self.again |= self.step > 0;
-            if self.pauses == Pauses::Calm {
+            if self.pauses != Pauses::Soon {
                 (self.pauses, self.step) = (Pauses::Soon, 0);
             }
         }
-        // The hint is most likely of our own, and our own commit tells of all that others committed before it; nobody else can
-        // commit meanwhile.
-        !(hinted && (own_committed || own.committing)) && !(self.based && own.committing)
+        if own.committing {
+            // A look would stand in its way, and nobody else can commit meanwhile.
+            return false;
+        }
+        if own_committed && !hinted {
+            (self.pauses, self.step) = (Pauses::Own, 0);
+        }
+        // A hint is most likely of our own commit, which tells of all that others committed before it.
+        !own_committed
     }
 
     /// It was looked, and something was new or not.
     pub(super) fn looked(&mut self, new: bool) {
         self.over = new && self.based;
-        if new && !self.based {
+        if new && !self.based && self.pauses == Pauses::Soon {
             (self.pauses, self.step) = (Pauses::Calm, 0);
         }
         self.based = true;
@@ -92,12 +102,17 @@ impl Vigil {
         }
         let step = self.step;
         self.step += 1;
-        if own.committing && self.based {
-            return if step < OWN_STEPS { Next::Sleep(OWN) } else { Next::Rest };
+        if own.committing {
+            return match step {
+                0 => Next::Sleep(FRAMES),
+                1..OWN_STEPS => Next::Sleep(OWN),
+                _ => Next::Rest,
+            };
         }
         let (short, long): (&[_], &[_]) = match self.pauses {
             Pauses::Soon => (&SOON, &LATE),
             Pauses::Calm => (&CALM, &CALM_LATE),
+            Pauses::Own => (&[], &OWN_LATE),
         };
         match (short.get(step), long.get(step.saturating_sub(short.len()))) {
             (Some(span), _) => Next::Sleep(*span),
@@ -138,10 +153,14 @@ const LATE: [Duration; 4] = [ms(20), ms(40), ms(80), ms(160)];
 /// After a commit that may have been the only one.
 const CALM: [Duration; 1] = [ms(1)];
 const CALM_LATE: [Duration; 4] = [ms(4), ms(15), ms(50), ms(150)];
-/// While the writer of this process commits it is waited for so long and so often. It wakes nobody when it is done: those who
-/// wait for its answers come first, and it tells itself of how its commit ends.
+/// So long it takes until the writer of this process has written its frames, and the hints of them are there.
+const FRAMES: Duration = us(250);
+/// While it commits it is waited for so long and so often. It wakes nobody when it is done: those who wait for its answers come
+/// first, and it tells itself of how its commit ends.
 const OWN: Duration = ms(2);
 const OWN_STEPS: usize = 160;
+/// After a commit of its own.
+const OWN_LATE: [Duration; 3] = [ms(4), ms(30), ms(300)];
 
 #[cfg(test)]
 mod tests {
@@ -152,19 +171,34 @@ mod tests {
     const COMMITTED: OwnWriter = OwnWriter { rounds: 1, committing: false };
 
     #[test]
-    fn commit_of_our_own_costs_two_looks() {
+    fn commit_of_our_own_is_not_disturbed_and_costs_three_looks() {
         let mut vigil = Vigil::new(0);
         assert!(!vigil.wants_look(true, COMMITTING), "the hint is of our own");
-        assert_eq!(vigil.next(COMMITTING), Next::Sleep(us(250)));
-        assert!(vigil.wants_look(false, COMMITTING));
-        vigil.looked(false);
+        assert_eq!(vigil.next(COMMITTING), Next::Sleep(FRAMES));
+        assert!(!vigil.wants_look(true, COMMITTING), "its frames are written by now");
         for _ in 0..10 {
             assert_eq!(vigil.next(COMMITTING), Next::Sleep(OWN));
             assert!(!vigil.wants_look(false, COMMITTING), "nothing can be new");
         }
+        assert!(!vigil.wants_look(false, COMMITTED), "it tells of itself");
+        let mut pauses = Vec::new();
+        while let Next::Listen(span) = vigil.next(COMMITTED) {
+            pauses.push(span);
+            assert!(vigil.wants_look(false, COMMITTED));
+            vigil.looked(pauses.len() == 1);
+        }
+        assert_eq!(pauses, OWN_LATE);
+    }
+
+    #[test]
+    fn hint_after_a_commit_of_our_own_is_looked_after_soon() {
+        let mut vigil = Vigil::new(0);
+        assert!(!vigil.wants_look(true, COMMITTING));
+        assert_eq!(vigil.next(COMMITTING), Next::Sleep(FRAMES));
+        assert!(!vigil.wants_look(true, COMMITTED), "it may be of our own");
+        let Next::Sleep(span) = vigil.next(COMMITTED) else { panic!("it is looked soon") };
+        assert!(span <= ms(1), "{span:?}");
         assert!(vigil.wants_look(false, COMMITTED));
-        vigil.looked(true);
-        assert_eq!(vigil.next(COMMITTED), Next::Rest);
     }
 
     #[test]
