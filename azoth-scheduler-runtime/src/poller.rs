@@ -13,6 +13,7 @@ mod clock_repair;
 mod drain;
 mod neighbours;
 mod pass;
+mod serving;
 mod waking;
 
 use std::collections::BTreeMap;
@@ -23,7 +24,7 @@ use azoth_scheduler_core::command::AbandonReason;
 use azoth_scheduler_core::execution::Outcome;
 use azoth_scheduler_core::id::{ExecutionId, TaskType, WorkerId};
 use azoth_scheduler_core::time::Timestamp;
-use azoth_scheduler_store::{Claimed, LogPosition, StandingOffer, StoreError, WorkerInfo};
+use azoth_scheduler_store::{Claimed, LogPosition, StoreError, WorkerInfo};
 use tokio::sync::watch;
 
 use crate::ahead::{Queue, Queued};
@@ -41,55 +42,55 @@ use crate::recorder::Recorder;
 use crate::shared::Shared;
 use crate::slots::Slot;
 use crate::task_set::{Joined, TaskSet};
-use crate::transaction::{Transaction, answer_to, answered};
+use crate::transaction::Transaction;
 use crate::unhandled::Unhandled;
 use crate::worker::{Ended, Ending, Execution};
 
 pub(crate) struct Poller {
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) worker: WorkerId,
-    pub(crate) heartbeat: Heartbeat,
-    pub(crate) executions: TaskSet<Ended>,
+    shared: Arc<Shared>,
+    worker: WorkerId,
+    heartbeat: Heartbeat,
+    executions: TaskSet<Ended>,
     spawned: BTreeMap<u64, ExecutionId>,
-    pub(crate) recorder: Recorder,
+    recorder: Recorder,
     /// What is claimed and waits for a slot.
-    pub(crate) queue: Queue,
+    queue: Queue,
     /// The suspect that runs here, beside which nothing else is claimed.
-    pub(crate) alone: Option<ExecutionId>,
+    alone: Option<ExecutionId>,
     /// Since when a suspect is due that waits for an idle process.
-    pub(crate) suspect_since: Option<Timestamp>,
+    suspect_since: Option<Timestamp>,
     /// How many other workers go first in making room for a suspect.
-    pub(crate) rank: u32,
+    rank: u32,
     /// The scheduler is shutting down: what is stopped now goes to the next process.
-    pub(crate) gives_back: bool,
-    pub(crate) trouble: Option<Trouble>,
+    gives_back: bool,
+    trouble: Option<Trouble>,
     /// A commit of which nothing is known may have claimed tasks that were never started.
-    pub(crate) unsure: bool,
-    pub(crate) watchtower: Watchtower,
-    pub(crate) clock_watch: ClockWatch,
-    pub(crate) unhandled: Unhandled,
+    unsure: bool,
+    watchtower: Watchtower,
+    clock_watch: ClockWatch,
+    unhandled: Unhandled,
     /// When to look at other workers, when to search for what those left that ended unseen, and when to look whether what
     /// runs here is still ours; by the monotonic clock.
-    pub(crate) look_at: Duration,
-    pub(crate) search_at: Duration,
-    pub(crate) check_held_at: Duration,
+    look_at: Duration,
+    search_at: Duration,
+    check_held_at: Duration,
     /// Workers have ended, and what they held was not searched for yet.
-    pub(crate) some_are_gone: bool,
+    some_are_gone: bool,
     /// When it wakes by itself.
-    pub(crate) alarm: Alarm,
+    alarm: Alarm,
     /// Up to here it was looked for due tasks.
-    pub(crate) seen: LogPosition,
+    seen: LogPosition,
     /// Something has happened since the store was asked last.
-    pub(crate) ask: bool,
-    pub(crate) transaction: Option<Transaction>,
+    ask: bool,
+    transaction: Option<Transaction>,
     head: HeadWatch,
     nudge: watch::Receiver<u64>,
 }
 
 /// The store failed, and is left alone for a while.
-pub(crate) struct Trouble {
+struct Trouble {
     failures: u32,
-    pub(crate) until: Duration,
+    until: Duration,
 }
 
 impl Poller {
@@ -129,96 +130,12 @@ impl Poller {
         }))
     }
 
-    /// Works until a shutdown is asked for.
-    pub(crate) async fn serve(&mut self) -> Result<()> {
-        while !self.shared.shutdown.is_requested() {
-            if *self.heartbeat.lost.borrow() {
-                self.finish().await;
-                self.start_anew().await?;
-                continue;
-            }
-            let ticket = self.hear_nudges();
-            self.look_around().await;
-            self.watch_clock().await;
-            self.poll().await;
-            self.begin().await;
-            self.wait(ticket).await;
-        }
-        Ok(())
-    }
-
-    /// The newest nudge. One that was not heard before, whatever woke the loop, has it ask the store: who nudged waits until
-    /// it has.
-    fn hear_nudges(&mut self) -> u64 {
-        let nudge = self.nudge.borrow_and_update();
-        self.ask |= nudge.has_changed();
-        *nudge
-    }
-
-    /// Waits for whatever is next. `ticket` is the newest nudge that was heard before it was looked for work.
-    async fn wait(&mut self, ticket: u64) {
-        let standing = self.stand();
-        let started = self.executions.started();
-        self.listen(standing.as_deref(), Some(ticket)).await;
-        self.take_back(standing).await;
-        self.collect_ended();
-        if self.executions.started() > started && self.transaction.is_none() && !self.ask {
-            // What was started goes first: there is nothing to be done that could not wait for it. Where it blocks its thread,
-            // the loop goes on elsewhere with whatever happens next.
-            self.listen(None, None).await;
-            self.collect_ended();
-        }
-    }
-
-    /// Listens for what is next. Without a `ticket` no longer than others on this thread have something to do.
-    async fn listen(&mut self, standing: Option<&StandingOffer>, ticket: Option<u64>) {
-        let shared = Arc::clone(&self.shared);
-        loop {
-            let deadline = self.deadline(standing);
-            let at_rest = self.transaction.is_none();
-            if let Some(ticket) = ticket.filter(|_| at_rest) {
-                let trouble = self.trouble.as_ref().map(|trouble| trouble.until);
-                let due_at = trouble.or(self.due_at_of(standing));
-                let quiet = self.executions.is_empty() && self.queue.is_empty();
-                shared.pulse(0, ticket, quiet, due_at);
-            }
-            tokio::select! {
-                biased;
-                answer = answer_to(&mut self.transaction) => self.settle(answer),
-                () = answered(standing) => {}
-                Some(joined) = self.executions.join_next() => self.collect(joined),
-                head = self.head.moved(), if at_rest => {
-                    if !self.is_news(head, standing) {
-                        continue;
-                    }
-                }
-                _ = self.nudge.changed() => self.ask = true,
-                _ = self.heartbeat.lost.changed() => {}
-                () = shared.slots.returned.notified() => self.ask = true,
-                () = shared.shutdown.requested() => {}
-                () = deadline => self.woke(standing),
-                () = shared.workshop.host.give_way(), if ticket.is_none() => {}
-            }
-            break;
-        }
-    }
-
-    /// Whether that the log ends here is a reason to ask the store.
-    fn is_news(&mut self, head: LogPosition, standing: Option<&StandingOffer>) -> bool {
-        // Somebody may have cancelled what runs here. Our own commits come by here too, so not at each of them.
-        self.check_held_at = self.check_held_at.min(self.next_check_of_held());
-        self.seen = standing.map_or(self.seen, |standing| self.seen.max(standing.seen()));
-        let news = head > self.seen;
-        self.ask |= news;
-        news
-    }
-
-    pub(crate) fn next_check_of_held(&self) -> Duration {
+    fn next_check_of_held(&self) -> Duration {
         self.shared.clock().elapsed().saturating_add(HELD_CHECK_EVERY)
     }
 
     /// Lets a claimed execution wait for its slot.
-    pub(crate) fn queue(&mut self, claimed: Claimed, now: Timestamp) {
+    fn queue(&mut self, claimed: Claimed, now: Timestamp) {
         let registered = self.shared.registry.find(&claimed.task_type);
         let Some(registered) = registered.filter(|_| !self.shared.shutdown.is_requested()) else {
             let why = AbandonReason::NotStarted;
@@ -234,7 +151,7 @@ impl Poller {
     }
 
     /// Starts what waits, as far as there are slots: free ones, and those of results that wait for their transaction.
-    pub(crate) fn start_queued(&mut self) {
+    fn start_queued(&mut self) {
         let sent = self.transaction.as_ref().map_or(0, |transaction| transaction.sent);
         while !self.queue.is_empty() {
             let slots = &self.shared.slots;
@@ -277,14 +194,14 @@ impl Poller {
     }
 
     /// Gives back all that waits for a slot.
-    pub(crate) fn give_back_queue(&mut self) {
+    fn give_back_queue(&mut self) {
         while let Some(queued) = self.next_queued() {
             self.give_back(queued);
         }
     }
 
     /// Gives back what waits for a slot of types that were given a limit or a pause since: it does not run, and counts.
-    pub(crate) fn give_back_of(&mut self, task_types: &[TaskType]) {
+    fn give_back_of(&mut self, task_types: &[TaskType]) {
         for queued in self.queue.take_of(task_types) {
             if queued.cancel.is_cancelled() {
                 self.shared.running.remove(queued.claimed.execution);
@@ -302,20 +219,14 @@ impl Poller {
     }
 
     /// Forgets all that waits for a slot: another worker is to take it over.
-    pub(crate) fn drop_queue(&mut self) {
+    fn drop_queue(&mut self) {
         while let Some(queued) = self.queue.pop() {
             self.shared.running.remove(queued.claimed.execution);
         }
     }
 
-    fn collect_ended(&mut self) {
-        while let Some(joined) = self.executions.try_join_next() {
-            self.collect(joined);
-        }
-    }
-
     /// Takes in what came of an execution.
-    pub(crate) fn collect(&mut self, joined: Joined<Ended>) {
+    fn collect(&mut self, joined: Joined<Ended>) {
         self.ask = true;
         let Some(Ended { execution, started_at, took, ending }) = self.ended(joined) else {
             return;
@@ -374,25 +285,25 @@ impl Poller {
 /// A store that fails.
 impl Poller {
     /// Whether the store is left alone for now.
-    pub(crate) fn rests(&self) -> bool {
+    fn rests(&self) -> bool {
         let now = self.shared.clock().elapsed();
         self.trouble.as_ref().is_some_and(|trouble| trouble.until > now)
     }
 
     /// A read that succeeds proves nothing: a full disk can still be read.
-    pub(crate) fn note(&mut self, asked: Result<(), StoreError>) {
+    fn note(&mut self, asked: Result<(), StoreError>) {
         if let Err(error) = asked {
             self.store_fails(&error);
         }
     }
 
-    pub(crate) fn store_works(&mut self) {
+    fn store_works(&mut self) {
         if self.trouble.take().is_some() {
             observe::store_works_again();
         }
     }
 
-    pub(crate) fn store_fails(&mut self, error: &StoreError) {
+    fn store_fails(&mut self, error: &StoreError) {
         let failures = self.trouble.as_ref().map_or(0, |trouble| trouble.failures.saturating_add(1));
         if failures == 0 {
             observe::store_failing(error, self.recorder.len());
@@ -403,7 +314,7 @@ impl Poller {
 }
 
 /// Registers a new worker and starts its heartbeat. `None`: a shutdown was asked for first.
-pub(crate) async fn incarnate(shared: &Shared) -> Result<Option<(WorkerId, Heartbeat)>> {
+async fn incarnate(shared: &Shared) -> Result<Option<(WorkerId, Heartbeat)>> {
     let worker = WorkerId::from(shared.mint(shared.clock().now()));
     let lease_ms = shared.config.lease_ms();
     let task_types = Arc::clone(&shared.task_types);

@@ -15,7 +15,7 @@ use crate::shared::Shared;
 
 impl Poller {
     /// Corrects the next page of tasks, if the clock was seen to go far back. What is left comes with the next pass.
-    pub(crate) async fn watch_clock(&mut self) {
+    pub(super) async fn watch_clock(&mut self) {
         let now = self.shared.clock().now();
         let Some(search) = self.clock_watch.look(now) else { return };
         if self.rests() {

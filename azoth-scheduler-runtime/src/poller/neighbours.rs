@@ -14,7 +14,7 @@ use crate::lease::RENEWALS_PER_LEASE;
 use crate::observe;
 
 impl Poller {
-    pub(crate) async fn look_around(&mut self) {
+    pub(super) async fn look_around(&mut self) {
         let now = self.shared.clock().elapsed();
         if self.rests() {
             return;
@@ -103,7 +103,7 @@ impl Poller {
     }
 
     /// Gives back what a commit of unknown fate may have claimed. Whether the store answered.
-    pub(crate) async fn find_unstarted(&mut self) -> bool {
+    pub(super) async fn find_unstarted(&mut self) -> bool {
         let found = self.unstarted().await;
         let now = self.shared.clock().now();
         match found {
@@ -143,7 +143,7 @@ impl Poller {
     }
 
     /// The worker was declared dead: its executions are stopped, and another incarnation takes its place.
-    pub(crate) async fn start_anew(&mut self) -> Result<()> {
+    pub(super) async fn start_anew(&mut self) -> Result<()> {
         observe::worker_lost(self.worker);
         self.drop_queue();
         self.shared.running.stop_all("its worker was declared dead");

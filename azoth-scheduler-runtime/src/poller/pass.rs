@@ -14,14 +14,14 @@ use crate::transaction::{Answer, Transaction, answer_to};
 
 impl Poller {
     /// Records and claims, in one transaction, and waits for it. Whether to do it again at once.
-    pub(crate) async fn pass(&mut self) -> bool {
+    pub(super) async fn pass(&mut self) -> bool {
         self.ask = true;
         self.begin().await;
         self.finish().await && std::mem::take(&mut self.ask)
     }
 
     /// Asks for a transaction that records and claims, unless one is under way or there is no reason to.
-    pub(crate) async fn begin(&mut self) {
+    pub(super) async fn begin(&mut self) {
         if self.transaction.is_some() || !self.ask || self.rests() {
             return;
         }
@@ -47,7 +47,7 @@ impl Poller {
     }
 
     /// Waits for the transaction that is under way. Whether there was one.
-    pub(crate) async fn finish(&mut self) -> bool {
+    pub(super) async fn finish(&mut self) -> bool {
         if self.transaction.is_none() {
             return false;
         }
@@ -57,7 +57,7 @@ impl Poller {
     }
 
     /// Takes in what a transaction came to.
-    pub(crate) fn settle(&mut self, answer: Answer) {
+    pub(super) fn settle(&mut self, answer: Answer) {
         let Answer { sent, offered, now, begun, applied } = answer;
         match applied {
             Ok(applied) => {
@@ -82,7 +82,7 @@ impl Poller {
     }
 
     /// Leaves the free slots with the store while the loop sleeps.
-    pub(crate) fn stand(&self) -> Option<Arc<StandingOffer>> {
+    pub(super) fn stand(&self) -> Option<Arc<StandingOffer>> {
         if self.transaction.is_some() || self.unsure || self.rests() {
             return None;
         }
@@ -91,7 +91,7 @@ impl Poller {
     }
 
     /// Takes back what the slots that stood with the store have brought.
-    pub(crate) async fn take_back(&mut self, standing: Option<Arc<StandingOffer>>) {
+    pub(super) async fn take_back(&mut self, standing: Option<Arc<StandingOffer>>) {
         let Some(standing) = standing else { return };
         self.seen = self.seen.max(standing.seen());
         self.alarm.also(standing.next_due());

@@ -14,20 +14,20 @@ use crate::shared::SLEEP_MAX;
 
 impl Poller {
     /// The store is asked for due tasks.
-    pub(crate) fn asks(&mut self) {
+    pub(super) fn asks(&mut self) {
         let now = self.shared.clock().elapsed();
         self.alarm.poll_at = now.saturating_add(self.shared.poll_interval());
         self.alarm.ask_at = now.saturating_add(SLEEP_MAX);
     }
 
     /// There is no room, so the store is not asked for due tasks.
-    pub(crate) fn asks_for_nothing(&mut self) {
+    pub(super) fn asks_for_nothing(&mut self) {
         self.asks();
         self.alarm.set(None, true);
     }
 
     /// Sleeps until something is to be done that nobody tells of.
-    pub(crate) fn deadline(&self, standing: Option<&StandingOffer>) -> Sleep {
+    pub(super) fn deadline(&self, standing: Option<&StandingOffer>) -> Sleep {
         let clock = self.shared.clock();
         let now = clock.elapsed();
         let look_at = self.next_look();
@@ -47,14 +47,14 @@ impl Poller {
     }
 
     /// The deadline has come: asks for what is due.
-    pub(crate) fn woke(&mut self, standing: Option<&StandingOffer>) {
+    pub(super) fn woke(&mut self, standing: Option<&StandingOffer>) {
         // Looked at again: the clock has gone on since.
         let due = self.due_at_of(standing).is_some_and(|due_at| due_at <= self.shared.clock().elapsed());
         self.ask |= self.transaction.is_none() && (due || self.trouble.is_some());
     }
 
     /// Looks, once a poll interval, whether anything was missed.
-    pub(crate) async fn poll(&mut self) {
+    pub(super) async fn poll(&mut self) {
         let now = self.shared.clock().elapsed();
         let may = !self.ask && self.transaction.is_none() && !self.rests();
         if !may || self.knows_all(now) || now < self.alarm.poll_at {
@@ -89,7 +89,7 @@ impl Poller {
 
     /// When the next task is due, as far as this loop and the offer that stands know; by the monotonic clock, as the wall clock
     /// stands now.
-    pub(crate) fn due_at_of(&self, standing: Option<&StandingOffer>) -> Option<Duration> {
+    pub(super) fn due_at_of(&self, standing: Option<&StandingOffer>) -> Option<Duration> {
         let clock = self.shared.clock();
         let due = [self.alarm.due, standing.and_then(StandingOffer::next_due)].into_iter().flatten().min()?;
         Some(clock.elapsed().saturating_add(clock.until(due)))
