@@ -7,7 +7,7 @@ use bincode::Options;
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, ser};
 
-use super::options;
+use super::encoding::options;
 
 /// `N` bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! Why an event cannot be encoded, or a record not be decoded.
 
-use super::EventKind;
+use super::kind::EventKind;
 use crate::error::StoreError;
 use crate::record::LogPosition;
 

@@ -8,6 +8,7 @@
 //! checks all that core's types rely on, and panics on no bytes whatever.
 
 mod bytes;
+mod encoding;
 mod error;
 mod kind;
 mod recent;
@@ -22,18 +23,15 @@ use azoth_scheduler_core::event::Event;
 use bincode::{ErrorKind, Options};
 use serde::Deserialize;
 
+pub(crate) use self::encoding::RECORD_BYTES_MAX;
+use self::encoding::{BODY_BYTES_MAX, FORMAT, HEADER_BYTES, VERSION, options};
 pub(crate) use self::error::CodecError;
 pub(crate) use self::kind::EventKind;
 #[cfg(feature = "sqlite")]
 pub(crate) use self::kind::Subject;
-use self::recent::Memory;
 #[cfg(feature = "sqlite")]
 pub(crate) use self::scope::{decode_scope, encode_scope};
-use self::v1::{IntoEvent, Record};
-
-/// The largest record, its two leading bytes included. The largest that core makes has some 75 KiB: an error with the
-/// most sources, each of the greatest length.
-pub(crate) const RECORD_BYTES_MAX: u64 = 256 * 1024;
+use self::v1::{IntoEvent, Memory, Record};
 
 /// Appends the record of an event to `out`. After an error `out` is as it was.
 ///
@@ -183,15 +181,3 @@ fn not_written(kind: EventKind, record: &Record<'_>, error: &ErrorKind) -> Codec
         _ => CodecError::Malformed { kind, detail: error.to_string() },
     }
 }
-
-/// Integers as short as they come, little endian.
-fn options() -> impl Options + Copy {
-    bincode::DefaultOptions::new().with_varint_encoding().with_little_endian()
-}
-
-/// The format of every record: bincode 1, with the options above.
-const FORMAT: u8 = 1;
-/// The version in which every kind is written.
-const VERSION: u8 = 1;
-const HEADER_BYTES: u64 = 2;
-const BODY_BYTES_MAX: u64 = RECORD_BYTES_MAX - HEADER_BYTES;

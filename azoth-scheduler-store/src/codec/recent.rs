@@ -1,16 +1,5 @@
 //! What comes again and again in a log.
 
-use azoth_scheduler_core::id::EventType;
-
-use super::v1::CommonPart;
-
-/// What a decoder remembers of the records that it has read. A log has many tasks and few sorts of them.
-#[derive(Debug)]
-pub(super) struct Memory {
-    pub(super) common_parts: Recent<CommonPart>,
-    pub(super) event_types: Recent<EventType>,
-}
-
 /// Values by the bytes that they were made of, those that were met not long ago: what comes again is neither decoded nor checked
 /// a second time.
 #[derive(Debug)]
@@ -22,25 +11,9 @@ pub(super) struct Recent<T> {
     next: usize,
 }
 
-impl Memory {
-    /// For many records one after the other.
-    #[cfg(feature = "sqlite")]
-    pub(super) fn of_many() -> Self {
-        Self::of(RECENT_MAX)
-    }
-
-    /// For a single record: it remembers nothing.
-    pub(super) fn of_one() -> Self {
-        Self::of(0)
-    }
-
-    fn of(most: usize) -> Self {
-        Self { common_parts: Recent::of(most), event_types: Recent::of(most) }
-    }
-}
-
 impl<T: Clone> Recent<T> {
-    const fn of(most: usize) -> Self {
+    /// Remembers at most so many.
+    pub(super) const fn of(most: usize) -> Self {
         Self { met: Vec::new(), most, next: 0 }
     }
 
@@ -62,11 +35,11 @@ impl<T: Clone> Recent<T> {
 
 /// More than this are looked for longer than they take to be made.
 #[cfg(feature = "sqlite")]
-const RECENT_MAX: usize = 16;
+pub(super) const RECENT_MAX: usize = 16;
 
 #[cfg(all(test, feature = "sqlite"))]
 mod tests {
-    use azoth_scheduler_core::id::NameError;
+    use azoth_scheduler_core::id::{EventType, NameError};
 
     use super::*;
 
@@ -105,7 +78,7 @@ mod tests {
 
     #[test]
     fn for_a_single_record_nothing_is_remembered() {
-        let mut recent = Memory::of_one().event_types;
+        let mut recent = Recent::of(0);
         let (one, other) = (get(&mut recent, "done").unwrap(), get(&mut recent, "done").unwrap());
         assert!(!is_same(&one, &other));
     }

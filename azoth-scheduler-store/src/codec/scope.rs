@@ -3,7 +3,8 @@
 use azoth_scheduler_core::scope::ScopeState;
 use bincode::Options;
 
-use super::{FORMAT, VERSION, options, v1};
+use super::encoding::{BODY_BYTES_MAX, FORMAT, VERSION, options};
+use super::v1;
 
 /// The record of a scope.
 pub(crate) fn encode_scope(state: &ScopeState) -> Vec<u8> {
@@ -18,7 +19,7 @@ pub(crate) fn decode_scope(record: &[u8]) -> Result<ScopeState, String> {
     let [FORMAT, VERSION, body @ ..] = record else {
         return Err("it is no record of this version".to_owned());
     };
-    let stored = options().with_limit(super::BODY_BYTES_MAX).deserialize::<v1::ScopeState<'_>>(body);
+    let stored = options().with_limit(BODY_BYTES_MAX).deserialize::<v1::ScopeState<'_>>(body);
     let stored = stored.map_err(|error| error.to_string())?;
     stored.restore().map_err(|invalid| invalid.to_string())
 }

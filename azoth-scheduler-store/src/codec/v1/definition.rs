@@ -12,10 +12,10 @@ use azoth_scheduler_core::unique::{self, Holds};
 use bincode::Options;
 use serde::{Deserialize, Serialize};
 
-use super::{Invalid, Stored, named, names, stored_words};
+use super::stored::{Invalid, Stored, named, names, stored_words};
 use crate::codec::bytes::{Bytes, Nested};
-use crate::codec::options;
-use crate::codec::recent::Memory;
+use crate::codec::encoding::options;
+use crate::codec::recent::Recent;
 
 /// The common part is written as a byte string, and read as one: by its bytes a decoder knows that it has met it before.
 #[derive(Serialize, Deserialize)]
@@ -142,8 +142,8 @@ impl<'a> Definition<'a, Nested<Common<'a>>> {
 
 impl Definition<'_, &[u8]> {
     /// The definition that was stored, if it can be one.
-    pub(super) fn restore(self, memory: &mut Memory) -> Result<TaskDefinition, Invalid> {
-        let common = memory.common_parts.get(self.common, || Common::restore(self.common))?;
+    pub(super) fn restore(self, met: &mut Recent<CommonPart>) -> Result<TaskDefinition, Invalid> {
+        let common = met.get(self.common, || Common::restore(self.common))?;
         let CommonPart {
             task_type,
             group,

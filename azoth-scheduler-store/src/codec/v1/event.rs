@@ -10,14 +10,15 @@ use azoth_scheduler_core::id::{Actor, EventType, ExecutionId, TaskId, WorkerId};
 use serde::{Deserialize, Serialize};
 
 use super::definition::{Common, Definition, Digest};
+use super::into_event::IntoEvent;
 use super::log::{LogCut, PayloadsDropped, TasksForgotten};
+use super::memory::Memory;
 use super::outcome::Outcome;
 use super::scope::{LimitsChanged, ScopePaused, ScopeResumed};
 use super::state::{AbandonReason, Change, DependencyEnd, MovedOn, Passed, Progress, Then, Work};
+use super::stored::{Invalid, Stored, Unlawful, named, names};
 use super::trace::Trace;
-use super::{IntoEvent, Invalid, Stored, Unlawful, named, names};
 use crate::codec::bytes::{Bytes, Nested};
-use crate::codec::recent::Memory;
 
 /// The stored form of an event. Only the struct is written: its kind stands beside the record.
 #[derive(Serialize)]
@@ -313,7 +314,7 @@ impl IntoEvent for TaskScheduled<'_, &[u8]> {
         Ok(Event::TaskScheduled {
             task: TaskId::new(self.task)?,
             change: self.change.restore()?,
-            definition: Arc::new(self.definition.restore(memory)?),
+            definition: Arc::new(self.definition.restore(&mut memory.common_parts)?),
             work: self.work.restore()?,
             progress: self.progress.restore()?,
             waits_for: named(self.waits_for)?,

@@ -5,9 +5,10 @@ use azoth_scheduler_core::id::TaskId;
 use azoth_scheduler_core::retention;
 use serde::{Deserialize, Serialize};
 
-use super::{IntoEvent, Invalid, Stored};
+use super::into_event::IntoEvent;
+use super::memory::Memory;
+use super::stored::{Invalid, Stored};
 use crate::codec::bytes::Bytes;
-use crate::codec::recent::Memory;
 
 #[derive(Serialize, Deserialize)]
 pub(in crate::codec) struct TasksForgotten<'a> {

@@ -3,7 +3,7 @@
 use azoth_scheduler_core::execution;
 use serde::{Deserialize, Serialize};
 
-use super::{Invalid, Stored};
+use super::stored::{Invalid, Stored};
 
 #[derive(Serialize, Deserialize)]
 pub(super) enum Outcome<'a> {

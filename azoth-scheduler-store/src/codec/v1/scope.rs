@@ -9,8 +9,9 @@ use azoth_scheduler_core::scope;
 use azoth_scheduler_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{IntoEvent, Invalid, Stored, Unlawful};
-use crate::codec::recent::Memory;
+use super::into_event::IntoEvent;
+use super::memory::Memory;
+use super::stored::{Invalid, Stored, Unlawful};
 
 #[derive(Serialize, Deserialize)]
 pub(in crate::codec) struct LimitsChanged<'a> {

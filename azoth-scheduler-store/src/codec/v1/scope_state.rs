@@ -5,7 +5,7 @@ use azoth_scheduler_core::{scope, state};
 use serde::{Deserialize, Serialize};
 
 use super::scope::{Limits, Scope};
-use super::{Invalid, Stored};
+use super::stored::{Invalid, Stored};
 
 /// A whole scope. It stands in a derived table, never in the log.
 #[derive(Serialize, Deserialize)]

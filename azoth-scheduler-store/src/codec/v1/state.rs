@@ -6,7 +6,7 @@ use azoth_scheduler_core::id::Actor;
 use azoth_scheduler_core::{command, dependency, event, schedule, state};
 use serde::{Deserialize, Serialize};
 
-use super::{Invalid, Stored, stored_words};
+use super::stored::{Invalid, Stored, stored_words};
 
 #[derive(Serialize, Deserialize)]
 pub(super) struct Work {

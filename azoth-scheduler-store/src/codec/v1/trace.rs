@@ -5,7 +5,7 @@ use std::num::{NonZeroU64, NonZeroU128};
 use azoth_scheduler_core::trace::TraceParent;
 use serde::{Deserialize, Serialize};
 
-use super::{Invalid, Stored, Unlawful};
+use super::stored::{Invalid, Stored, Unlawful};
 use crate::codec::bytes::Bytes;
 
 /// Its ids as the standard writes them, most significant byte first.
