@@ -1,7 +1,7 @@
 //! Events that are put aside until other tasks are done with, in parts of neighbouring tasks.
 //!
-//! They are in a file without a name in the folder of the database, since what tasks carry must not show up elsewhere; it is
-//! gone with the process. It is made when there is something to put into it.
+//! The first ones are in memory. The others are in a file without a name in the folder of the database, since what tasks carry
+//! must not show up elsewhere; it is gone with the process. It is made when there is something to put into it.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -25,6 +25,8 @@ pub(super) struct Aside {
     parts: BTreeMap<u64, Part>,
     /// How many events there are.
     events: u64,
+    /// So many bytes more may be kept in memory.
+    room: usize,
     /// Where the next chunk goes.
     end: u64,
 }
@@ -33,15 +35,19 @@ pub(super) struct Aside {
 #[derive(Debug, Default)]
 pub(super) struct Part {
     chunks: Vec<Chunk>,
-    /// What is not in the file yet.
+    /// What is in no chunk yet.
     rest: Vec<u8>,
 }
 
-/// A piece of the file that begins and ends with an event.
-#[derive(Clone, Copy, Debug)]
-struct Chunk {
-    at: u64,
-    bytes: usize,
+/// A piece that begins and ends with an event.
+#[derive(Debug)]
+enum Chunk {
+    Kept(Vec<u8>),
+    /// Where in the file it is.
+    Filed {
+        at: u64,
+        bytes: usize,
+    },
 }
 
 impl Aside {
@@ -49,7 +55,7 @@ impl Aside {
     pub(super) fn new(database: &Path, through: u64, keys: u64) -> Self {
         let folder = database.parent().unwrap_or(Path::new("/")).to_owned();
         let width = through.div_ceil(PARTS_MAX).max(keys);
-        Self { folder, file: None, width, parts: BTreeMap::new(), events: 0, end: 0 }
+        Self { folder, file: None, width, parts: BTreeMap::new(), events: 0, room: KEPT_BYTES_MAX, end: 0 }
     }
 
     /// How many events are there.
@@ -65,13 +71,19 @@ impl Aside {
         if part.rest.len() < CHUNK_BYTES {
             return Ok(());
         }
+        if let Some(room) = self.room.checked_sub(part.rest.len()) {
+            self.room = room;
+            let next = Vec::with_capacity(part.rest.capacity());
+            part.chunks.push(Chunk::Kept(std::mem::replace(&mut part.rest, next)));
+            return Ok(());
+        }
         let file = match &mut self.file {
             Some(file) => file,
             none => none
                 .insert(tempfile::tempfile_in(&self.folder).map_err(|error| io_error(&self.folder, &error))?),
         };
         file.write_all(&part.rest).map_err(|error| io_error(&self.folder, &error))?;
-        part.chunks.push(Chunk { at: self.end, bytes: part.rest.len() });
+        part.chunks.push(Chunk::Filed { at: self.end, bytes: part.rest.len() });
         self.end += part.rest.len() as u64;
         part.rest.clear();
         Ok(())
@@ -89,21 +101,27 @@ impl Aside {
         mut each: impl FnMut(Passing<'_>) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let Part { chunks, rest } = part;
-        let mut read = Vec::with_capacity(2 * CHUNK_BYTES);
+        let mut read = Vec::new();
         for chunk in chunks {
-            self.read(chunk, &mut read).map_err(|error| io_error(&self.folder, &error))?;
-            self.events -= each_event(&read, &mut each)?;
+            let bytes = match &chunk {
+                Chunk::Kept(bytes) => bytes,
+                Chunk::Filed { at, bytes } => {
+                    self.read(*at, *bytes, &mut read).map_err(|error| io_error(&self.folder, &error))?;
+                    &read
+                }
+            };
+            self.events -= each_event(bytes, &mut each)?;
         }
         self.events -= each_event(&rest, &mut each)?;
         Ok(())
     }
 
-    fn read(&mut self, chunk: Chunk, into: &mut Vec<u8>) -> io::Result<()> {
+    fn read(&mut self, at: u64, bytes: usize, into: &mut Vec<u8>) -> io::Result<()> {
         let file = self.file.as_mut().ok_or(io::ErrorKind::NotFound)?;
-        file.seek(SeekFrom::Start(chunk.at))?;
+        file.seek(SeekFrom::Start(at))?;
         into.clear();
-        let read = file.take(chunk.bytes as u64).read_to_end(into)?;
-        if read == chunk.bytes { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+        let read = file.take(bytes as u64).read_to_end(into)?;
+        if read == bytes { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
     }
 }
 
@@ -157,8 +175,10 @@ fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
 const HEADER_BYTES: usize = 5 * 8 + 1;
 /// There are at most so many parts; in a longer log each has more keys.
 const PARTS_MAX: u64 = 1_024;
-/// A part is written in pieces of this size, or a little more.
+/// A part is put away in pieces of this size, or a little more.
 const CHUNK_BYTES: usize = 16 * 1_024;
+/// So much is kept in memory before anything is put into the file: half as much for each task as its state would take.
+const KEPT_BYTES_MAX: usize = 16 * 1_024 * 1_024;
 
 #[cfg(test)]
 mod tests {
@@ -174,17 +194,21 @@ mod tests {
     fn events_come_back_by_tasks_and_in_order_from_memory_and_from_the_file() {
         let folder = tempfile::tempdir().unwrap();
         let mut aside = Aside::new(&folder.path().join("scheduler.db"), 100_000, 30_000);
+        // There is room in memory for one of two long ones.
+        aside.room = CHUNK_BYTES + CHUNK_BYTES / 2;
         let (long, short) = (vec![7; CHUNK_BYTES], vec![9]);
         let put = [
             event(40_000, 40_000, &long),
             event(40_001, 5, &short),
             event(40_002, 40_000, &short),
-            event(40_003, 40_003, &[]),
+            event(40_003, 40_003, &long),
+            event(40_004, 40_004, &[]),
         ];
-        for event in &put {
+        for (number, event) in put.iter().enumerate() {
             aside.put(event).unwrap();
+            assert_eq!(aside.file.is_some(), number >= 3, "event {number}");
         }
-        assert_eq!((aside.events(), aside.file.is_some()), (4, true));
+        assert_eq!(aside.events(), 5);
         let mut parts = Vec::new();
         while let Some(part) = aside.next_part() {
             let mut positions = Vec::new();
@@ -198,7 +222,7 @@ mod tests {
                 .unwrap();
             parts.push(positions);
         }
-        assert_eq!(parts, [vec![40_001], vec![40_000, 40_002, 40_003]]);
+        assert_eq!(parts, [vec![40_001], vec![40_000, 40_002, 40_003, 40_004]]);
         assert_eq!(aside.events(), 0);
         let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
         assert!(left.is_empty(), "the file has no name: {left:?}");
