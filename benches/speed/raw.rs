@@ -26,6 +26,15 @@ pub(crate) struct Templates {
     tasks: Vec<Template>,
     claim_columns: Vec<usize>,
     finish_columns: Vec<usize>,
+    sql: Sql,
+}
+
+/// The statements, written down once.
+struct Sql {
+    append: String,
+    insert: String,
+    claim: String,
+    finish: String,
 }
 
 /// The rows of one task: the event and the state of its creation, of its claim, and of its end.
@@ -68,10 +77,20 @@ impl Templates {
         })?;
         let finished = rows(&conn, "azoth_p_tasks", "key")?;
         ensure!(finished.len() == TEMPLATES, "{} tasks were run instead of {TEMPLATES}", finished.len());
+        let log_columns = columns(&conn, "azoth_log")?;
+        let claim_columns = changed(&waiting, &running);
+        let finish_columns = changed(&running, &finished);
+        let sql = Sql {
+            append: insert("azoth_log", &log_columns),
+            insert: insert("azoth_p_tasks", &task_columns),
+            claim: update(&task_columns, &claim_columns),
+            finish: update(&task_columns, &finish_columns),
+        };
         let mut templates = Self {
-            log_columns: columns(&conn, "azoth_log")?,
-            claim_columns: changed(&waiting, &running),
-            finish_columns: changed(&running, &finished),
+            sql,
+            log_columns,
+            claim_columns,
+            finish_columns,
             types: types(&conn)?,
             payload: conn.query_row("SELECT bytes FROM azoth_payloads LIMIT 1", [], |row| row.get(0))?,
             tasks: Vec::new(),
@@ -135,8 +154,8 @@ impl<'a> Raw<'a> {
     /// Writes so many tasks, so many in each commit. Gives back their keys.
     pub(crate) fn schedule(&mut self, tasks: usize, per_commit: usize) -> Result<Vec<i64>> {
         let mut keys = Vec::with_capacity(tasks);
-        let mut log = self.conn.prepare_cached(&insert("azoth_log", &self.templates.log_columns))?;
-        let mut row = self.conn.prepare_cached(&insert("azoth_p_tasks", &self.templates.task_columns))?;
+        let mut log = self.conn.prepare_cached(&self.templates.sql.append)?;
+        let mut row = self.conn.prepare_cached(&self.templates.sql.insert)?;
         let mut payload =
             self.conn.prepare_cached("INSERT INTO azoth_payloads (position, bytes) VALUES (?1, ?2)")?;
         for first in (0..tasks).step_by(per_commit) {
@@ -159,7 +178,7 @@ impl<'a> Raw<'a> {
 
     /// Writes the rows of so many ended tasks, and nothing else, in one commit.
     pub(crate) fn insert_rows(&mut self, tasks: usize) -> Result<()> {
-        let mut row = self.conn.prepare_cached(&insert("azoth_p_tasks", &self.templates.task_columns))?;
+        let mut row = self.conn.prepare_cached(&self.templates.sql.insert)?;
         begin(&self.conn)?;
         for index in 0..tasks {
             self.position += 1;
@@ -174,11 +193,9 @@ impl<'a> Raw<'a> {
     /// Claims and finishes tasks: each commit finishes those that the one before it has claimed, and claims the next.
     pub(crate) fn claim_and_finish(&mut self, keys: &[i64], per_commit: usize) -> Result<()> {
         let templates = self.templates;
-        let mut log = self.conn.prepare_cached(&insert("azoth_log", &templates.log_columns))?;
-        let mut claim =
-            self.conn.prepare_cached(&update(&templates.task_columns, &templates.claim_columns))?;
-        let mut finish =
-            self.conn.prepare_cached(&update(&templates.task_columns, &templates.finish_columns))?;
+        let mut log = self.conn.prepare_cached(&templates.sql.append)?;
+        let mut claim = self.conn.prepare_cached(&templates.sql.claim)?;
+        let mut finish = self.conn.prepare_cached(&templates.sql.finish)?;
         let last = templates.at("last_position")?;
         let mut claimed: Vec<(i64, i64)> = Vec::new();
         let mut chunks = keys.chunks(per_commit);
