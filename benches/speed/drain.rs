@@ -2,11 +2,11 @@
 
 use anyhow::Result;
 
-use crate::Run;
 use crate::house::House;
 use crate::meter::{Cost, measure};
 use crate::raw::Raw;
 use crate::report::{Goal, Goals};
+use crate::run::Run;
 
 /// Queues of both sizes at both concurrencies.
 pub(crate) fn all(run: &mut Run) -> Result<()> {

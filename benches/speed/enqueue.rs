@@ -2,11 +2,11 @@
 
 use anyhow::Result;
 
-use crate::Run;
 use crate::house::House;
 use crate::meter::{Cost, measure};
 use crate::raw::Raw;
 use crate::report::{Goal, Goals};
+use crate::run::Run;
 
 /// One caller, one task at a time, against one commit for each.
 pub(crate) fn one_by_one(run: &mut Run) -> Result<()> {

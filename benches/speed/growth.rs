@@ -5,10 +5,10 @@ use anyhow::{Context, Result};
 use azoth_scheduler::Store;
 use azoth_scheduler::prelude::*;
 
-use crate::Run;
 use crate::house::{House, Work, name};
 use crate::meter::measure;
 use crate::plot::{self, Curve, Panel};
+use crate::run::Run;
 
 /// So many tasks are scheduled and run at each point.
 const PROBE: usize = 2_000;

@@ -7,11 +7,11 @@ use azoth_scheduler::Scheduler;
 use time::OffsetDateTime;
 use tokio::sync::mpsc;
 
-use crate::Run;
 use crate::house::{House, Start, Work};
 use crate::meter::percentile;
 use crate::raw::Raw;
 use crate::report::Goal;
+use crate::run::Run;
 
 /// A pause between two calls, so that each finds an idle scheduler and an idle disk.
 const PAUSE: Duration = Duration::from_millis(5);

@@ -7,10 +7,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use azoth_scheduler::prelude::*;
 
-use crate::Run;
 use crate::house::{House, TASK_TYPE, Work};
 use crate::meter::{cpu_seconds, memory_kib};
 use crate::report::Goal;
+use crate::run::Run;
 
 /// What a child process is told to do with a file.
 const DRAIN: &str = "drain";

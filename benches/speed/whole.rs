@@ -8,11 +8,11 @@ use azoth_scheduler::sqlite::Excerpt;
 use azoth_scheduler::sqlite::rusqlite::{Connection, OpenFlags};
 use azoth_scheduler::store::VerifyReport;
 
-use crate::Run;
 use crate::house::House;
 use crate::meter::measure;
 use crate::raw::Raw;
 use crate::report::Goal;
+use crate::run::Run;
 
 /// Verifying, by the time of the processor. What hashing and decoding take is what the log alone takes, without what plain
 /// SQLite takes to read the same rows.
