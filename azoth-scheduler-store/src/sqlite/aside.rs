@@ -73,8 +73,10 @@ impl Aside {
         }
         if let Some(room) = self.room.checked_sub(part.rest.len()) {
             self.room = room;
-            let next = Vec::with_capacity(part.rest.capacity());
-            part.chunks.push(Chunk::Kept(std::mem::replace(&mut part.rest, next)));
+            let mut kept =
+                std::mem::replace(&mut part.rest, Vec::with_capacity(CHUNK_BYTES + EVENT_BYTES_USUAL));
+            kept.shrink_to_fit();
+            part.chunks.push(Chunk::Kept(kept));
             return Ok(());
         }
         let file = match &mut self.file {
@@ -177,6 +179,8 @@ const HEADER_BYTES: usize = 5 * 8 + 1;
 const PARTS_MAX: u64 = 1_024;
 /// A part is put away in pieces of this size, or a little more.
 const CHUNK_BYTES: usize = 16 * 1_024;
+/// Most events take no more.
+const EVENT_BYTES_USUAL: usize = 512;
 /// So much is kept in memory before anything is put into the file: half as much for each task as its state would take.
 const KEPT_BYTES_MAX: usize = 16 * 1_024 * 1_024;
 
