@@ -15,7 +15,7 @@ use crate::record::LogPosition;
 pub struct ClaimOffer {
     /// The worker; it must be registered.
     pub worker: WorkerId,
-    /// The task types that it handles, each with its limit of how many more of it this worker takes.
+    /// The task types that it handles.
     pub task_types: Arc<[TaskType]>,
     /// Ids for as many executions as there is room for. At most [`CLAIM_BATCH_MAX`] are used.
     pub executions: Vec<ExecutionId>,

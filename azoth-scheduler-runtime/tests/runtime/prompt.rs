@@ -190,9 +190,7 @@ async fn no_more_is_claimed_by_those_who_schedule_than_there_are_free_slots() {
     let requests = (0..5).map(|number| immediate(&format!("task-{number}")).build().unwrap()).collect();
     within(fixture.scheduler.schedule_tasks(requests)).await.unwrap();
     gate.wait_for(2).await;
-    for _ in 0..100 {
-        tokio::task::yield_now().await;
-    }
+    fixture.comes_to_rest().await;
     let worker = fixture.store.workers().await.unwrap().remove(0).info.worker;
     assert_eq!(fixture.store.held_by(worker).await.unwrap().len(), 2);
     gate.open();
@@ -254,9 +252,7 @@ async fn nudge_that_comes_in_the_same_moment_as_the_answer_of_a_transaction_has_
     let scheduler = fixture.scheduler.clone();
     fixture.store.meanwhile(move || scheduler.wake());
     fixture.scheduler.wake();
-    for _ in 0..100 {
-        tokio::task::yield_now().await;
-    }
+    fixture.comes_to_rest().await;
     assert_eq!(fixture.store.applies() - before, 2);
     fixture.end().await;
 }

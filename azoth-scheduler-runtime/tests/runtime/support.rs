@@ -80,7 +80,7 @@ impl Fixture {
         within(self.scheduler.wait_until_idle()).await.unwrap();
     }
 
-    /// Lets the loop do what it does after a handler has started.
+    /// Lets the loop do what it has to do by itself.
     pub(crate) async fn comes_to_rest(&self) {
         for _ in 0..100 {
             tokio::task::yield_now().await;

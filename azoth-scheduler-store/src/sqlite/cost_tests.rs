@@ -182,6 +182,9 @@ fn head_and_workers_are_read_only_after_others_have_committed() {
     let (standing, statements) = bench.within(|group| group.apply(&claiming).unwrap());
     assert!(standing.claims.is_some_and(|claims| claims.worker_ended));
     assert_eq!(statements, 3);
+    // What has moved the head is read once.
+    others.execute_batch("UPDATE azoth_head SET epoch = epoch + 1").unwrap();
+    assert_eq!([bench.within(|_| {}).1, bench.within(|_| {}).1], [3, 1]);
 }
 
 #[test]

@@ -106,7 +106,9 @@ impl Memory {
         let known = self.left.as_ref().is_some_and(same);
         let moved = self.left.is_some() && !known;
         if !known {
+            let others = self.others;
             self.forget();
+            self.others = others;
         }
         Check { known, moved }
     }
