@@ -15,6 +15,7 @@ use azoth_scheduler_core::scope::{Scope, ScopeState};
 use super::entry::{Entry, Place};
 use super::log::Stand;
 use super::log_row::{self, LogEntry};
+use super::new_rows::NewRows;
 use super::row_writer::{RowWriter, Updates};
 use super::scope_row::{self, ScopeEntry};
 use super::scopes::Scopes;
@@ -288,19 +289,19 @@ impl Fold {
     /// Writes the rows of the tasks in these places.
     pub(super) fn write(&mut self, tables: &dyn Tables, places: &[usize]) -> Result<(), StoreError> {
         let mut rows = RowWriter::new(tables, &mut self.updates);
+        let mut new_rows = NewRows::new(tables);
         for place in places {
             let Some(slot) = self.young.at(*place) else { continue };
-            let before = match std::mem::replace(&mut slot.row, TaskRow::Same) {
+            match std::mem::replace(&mut slot.row, TaskRow::Same) {
                 TaskRow::Same => continue,
-                TaskRow::Missing => None,
-                TaskRow::Behind(before) => Some(before),
-            };
-            rows.write(before.as_deref(), Cells::of(&slot.entry))?;
+                TaskRow::Missing => new_rows.put(Cells::of(&slot.entry))?,
+                TaskRow::Behind(before) => rows.write(Some(&before), Cells::of(&slot.entry))?,
+            }
             if std::mem::take(&mut slot.waits) {
                 wait_row::write(tables, &slot.entry)?;
             }
         }
-        Ok(())
+        new_rows.finish(&mut rows)
     }
 
     /// Writes what else there is once the rows of the tasks are written, and settles at most so many lines; says whether

@@ -155,3 +155,22 @@ async fn log_that_takes_a_decision_back_is_found_where_it_does() {
     progress.decided_through = at(60);
     assert_eq!(first_finding(&back).await.unwrap().0, Some(7));
 }
+
+/// They are written together with others, whose names are their own.
+#[tokio::test]
+async fn of_many_new_tasks_the_one_whose_name_is_taken_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("scheduler.db");
+    let open = || SqliteStore::open_with(&path, SqliteOptions::new().allow_old_sqlite(true)).unwrap();
+    drop(open());
+    let created = |name: &str| {
+        let wish = schedule(name, Schedule::immediate(), OnConflict::Redefine);
+        given_nothing().and(wish, at(0)).events().to_vec().remove(0)
+    };
+    let mut events: Told = (0..40).map(|number| created(&format!("task-{number}"))).collect();
+    events[29] = created("task-3");
+    append_as(&Connection::open(&path).unwrap(), &events, |position| (position, None));
+    let error = open().rebuild_projection().await.unwrap_err();
+    let told = "event 30 creates task \"task-3\" a second time";
+    assert!(matches!(&error, StoreError::Corrupt { what } if what == told), "{error}");
+}

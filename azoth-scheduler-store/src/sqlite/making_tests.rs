@@ -7,15 +7,31 @@ use azoth_scheduler_core::schedule::Schedule;
 use azoth_scheduler_core::scope::{Limits, LimitsChange, Rate, Scope};
 use azoth_scheduler_core::testing::{actor, at, claim, complete, definition, schedule, succeeded};
 use proptest::prelude::*;
+use rusqlite::Connection;
 
 use super::*;
 use crate::conformance::random_walk;
 use crate::{Batch, MemoryStore, Store};
 
 fn store(folder: &tempfile::TempDir) -> SqliteStore {
+    store_with_room_for(folder, 3)
+}
+
+fn store_with_room_for(folder: &tempfile::TempDir, tasks: usize) -> SqliteStore {
     let mut options = SqliteOptions::new().synchronous(Synchronous::Normal).allow_old_sqlite(true);
-    options.tasks_folded_at_once = 3;
+    options.tasks_folded_at_once = tasks;
     SqliteStore::open_with(folder.path().join("scheduler.db"), options).expect("the file can be opened")
+}
+
+/// What the engine finds in the file when it looks at every row, among it each row that breaks a check of its table.
+fn broken_checks(folder: &tempfile::TempDir) -> Vec<String> {
+    let found = || -> rusqlite::Result<Vec<String>> {
+        let conn = Connection::open(folder.path().join("scheduler.db"))?;
+        let mut statement = conn.prepare("PRAGMA integrity_check")?;
+        statement.query_map([], |row| row.get(0))?.collect()
+    };
+    let found = found().expect("the file can be read");
+    found.into_iter().filter(|found| found != "ok").collect()
 }
 
 fn wait_for(work: impl Future<Output = ()>) {
@@ -30,7 +46,12 @@ proptest! {
     #[test]
     fn a_file_that_is_folded_in_small_parts_answers_like_the_reference(seed in any::<u64>(), steps in 50..250usize) {
         let folder = tempfile::tempdir().unwrap();
-        wait_for(random_walk(&MemoryStore::new(), &store(&folder), seed, steps));
+        wait_for(async {
+            let store = store(&folder);
+            random_walk(&MemoryStore::new(), &store, seed, steps).await;
+            store.rebuild_projection().await.unwrap();
+            assert_eq!(broken_checks(&folder), [""; 0]);
+        });
     }
 }
 
@@ -65,4 +86,27 @@ async fn starts_before_a_rate_was_set_do_not_count_against_it_though_their_tasks
     assert_eq!(store.scopes().await.unwrap(), scopes);
     let report = store.verify().await.unwrap();
     assert!(report.is_sound(), "{:?}", report.findings);
+}
+
+/// There are enough of them to be written several at a time, and some over.
+#[tokio::test]
+async fn rebuilt_rows_meet_the_checks_of_their_tables_and_one_that_breaks_them_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store_with_room_for(&folder, 1_000);
+    let new = |number| -> Command {
+        schedule(&format!("task-{number}"), Schedule::immediate(), OnConflict::Redefine).into()
+    };
+    let answers = store.apply(Batch::new((0..100).map(new), at(0))).await.unwrap().answers;
+    assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+    store.rebuild_projection().await.unwrap();
+    assert_eq!(broken_checks(&folder), [""; 0]);
+
+    let conn = Connection::open(folder.path().join("scheduler.db")).unwrap();
+    conn.execute_batch(
+        "PRAGMA ignore_check_constraints = ON; UPDATE azoth_p_tasks SET runs = -1 WHERE key = 7",
+    )
+    .unwrap();
+    assert_eq!(broken_checks(&folder), ["CHECK constraint failed in azoth_p_tasks"]);
+    store.rebuild_projection().await.unwrap();
+    assert_eq!(broken_checks(&folder), [""; 0]);
 }

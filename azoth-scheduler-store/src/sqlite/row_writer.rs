@@ -11,7 +11,7 @@ use super::task_row::{COLUMNS, Cells, WIDTH};
 use crate::error::StoreError;
 
 /// The names of the columns.
-static NAMES: LazyLock<Vec<&str>> = LazyLock::new(|| COLUMNS.split(", ").map(str::trim).collect());
+pub(super) static NAMES: LazyLock<Vec<&str>> = LazyLock::new(|| COLUMNS.split(", ").map(str::trim).collect());
 static INSERT: LazyLock<String> = LazyLock::new(|| {
     let marks: Vec<String> = (1..=WIDTH).map(|number| format!("?{number}")).collect();
     format!("INSERT INTO azoth_p_tasks ({COLUMNS}) VALUES ({})", marks.join(", "))
@@ -73,13 +73,7 @@ impl<'a> RowWriter<'a> {
             Some(write) => write,
             none => none.insert(Write::new(self.tables.derived(&INSERT)?, ALL)),
         };
-        write.row(cells).map_err(|(error, cells)| {
-            if is_taken(&error) {
-                let (key, id) = (cells.key, cells.id.id());
-                return cell::corrupt(format!("event {key} creates task {id:?} a second time"));
-            }
-            error.into()
-        })
+        write.row(cells).map_err(|(error, cells)| if is_taken(&error) { taken(&cells) } else { error.into() })
     }
 
     fn change(&mut self, before: &Cells, after: Cells) -> Result<(), StoreError> {
@@ -134,8 +128,13 @@ impl<'a> Write<'a> {
     }
 }
 
+/// Another task has its name, or its key.
+pub(super) fn taken(cells: &Cells) -> StoreError {
+    cell::corrupt(format!("event {} creates task {:?} a second time", cells.key, cells.id.id()))
+}
+
 /// Whether another row has a name, or a key.
-fn is_taken(error: &rusqlite::Error) -> bool {
+pub(super) fn is_taken(error: &rusqlite::Error) -> bool {
     let code = error.sqlite_error().map(|error| error.extended_code);
     code == Some(ffi::SQLITE_CONSTRAINT_UNIQUE) || code == Some(ffi::SQLITE_CONSTRAINT_PRIMARYKEY)
 }
