@@ -87,7 +87,7 @@ impl EventKind {
 
     /// The kind with this code, or `None` for a code that this library does not know.
     pub(crate) fn from_code(code: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.code() == code)
+        BY_CODE.get(usize::from(code)).copied().flatten()
     }
 
     /// Of what an event of this kind is.
@@ -148,6 +148,19 @@ impl EventKind {
         }
     }
 }
+
+/// All kinds, each where its code is.
+#[expect(clippy::indexing_slicing, reason = "done when this is compiled")]
+static BY_CODE: [Option<EventKind>; 1 << u8::BITS] = {
+    let mut kinds = [None; 1 << u8::BITS];
+    let mut number = 0;
+    while number < EventKind::ALL.len() {
+        let kind = EventKind::ALL[number];
+        kinds[kind.code() as usize] = Some(kind);
+        number += 1;
+    }
+    kinds
+};
 
 /// What an event is of.
 #[cfg(feature = "sqlite")]

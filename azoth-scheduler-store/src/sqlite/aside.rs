@@ -8,11 +8,9 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use azoth_scheduler_core::time::Timestamp;
-
 use super::beside::io_error;
-use super::cell;
-use super::log::{Passing, Stand};
+use super::log::Passing;
+use super::packed::{Packed, pack};
 use crate::error::StoreError;
 
 /// The events that were put aside.
@@ -66,7 +64,7 @@ impl Aside {
     /// Puts one more event aside.
     pub(super) fn put(&mut self, event: &Passing<'_>) -> Result<(), StoreError> {
         let part = self.parts.entry(event.stand.subject / self.width).or_default();
-        write_event(event, &mut part.rest);
+        pack(event, &mut part.rest);
         self.events += 1;
         if part.rest.len() < CHUNK_BYTES {
             return Ok(());
@@ -112,9 +110,20 @@ impl Aside {
                     &read
                 }
             };
-            self.events -= each_event(bytes, &mut each)?;
+            self.hand_on(bytes, &mut each)?;
         }
-        self.events -= each_event(&rest, &mut each)?;
+        self.hand_on(&rest, &mut each)
+    }
+
+    fn hand_on(
+        &mut self,
+        bytes: &[u8],
+        each: &mut impl FnMut(Passing<'_>) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        for event in Packed(bytes) {
+            each(event?)?;
+            self.events -= 1;
+        }
         Ok(())
     }
 
@@ -127,54 +136,6 @@ impl Aside {
     }
 }
 
-/// Hands on the events in these bytes, and says how many they were.
-pub(super) fn each_event(
-    mut bytes: &[u8],
-    each: &mut impl FnMut(Passing<'_>) -> Result<(), StoreError>,
-) -> Result<u64, StoreError> {
-    let mut events = 0;
-    while !bytes.is_empty() {
-        let event = read_event(&mut bytes)
-            .ok_or_else(|| cell::corrupt("an event that was put aside is not as it was"))?;
-        each(event)?;
-        events += 1;
-    }
-    Ok(events)
-}
-
-/// Positions, the instant, the kind, the length of the record and the record; numbers little endian, 0 for no position.
-pub(super) fn write_event(event: &Passing<'_>, to: &mut Vec<u8>) {
-    let Passing { stand: Stand { position, at, subject, previous }, kind, record } = event;
-    to.reserve(HEADER_BYTES + record.len());
-    to.extend(position.to_le_bytes());
-    to.extend(at.unix_ms().to_le_bytes());
-    to.extend(subject.to_le_bytes());
-    to.extend(previous.unwrap_or(0).to_le_bytes());
-    to.push(*kind);
-    to.extend((record.len() as u64).to_le_bytes());
-    to.extend_from_slice(record);
-}
-
-fn read_event<'bytes>(bytes: &mut &'bytes [u8]) -> Option<Passing<'bytes>> {
-    let position = u64::from_le_bytes(take(bytes)?);
-    let at = Timestamp::from_unix_ms(i64::from_le_bytes(take(bytes)?)).ok()?;
-    let subject = u64::from_le_bytes(take(bytes)?);
-    let previous = Some(u64::from_le_bytes(take(bytes)?)).filter(|previous| *previous > 0);
-    let [kind] = take(bytes)?;
-    let length = usize::try_from(u64::from_le_bytes(take(bytes)?)).ok()?;
-    let (record, rest) = bytes.split_at_checked(length)?;
-    *bytes = rest;
-    Some(Passing { stand: Stand { position, at, subject, previous }, kind, record })
-}
-
-fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
-    let (taken, rest) = bytes.split_first_chunk()?;
-    *bytes = rest;
-    Some(*taken)
-}
-
-/// What is written before the record.
-const HEADER_BYTES: usize = 5 * 8 + 1;
 /// There are at most so many parts; in a longer log each has more keys.
 const PARTS_MAX: u64 = 1_024;
 /// A part is put away in pieces of this size, or a little more.
@@ -186,7 +147,10 @@ const KEPT_BYTES_MAX: usize = 16 * 1_024 * 1_024;
 
 #[cfg(test)]
 mod tests {
+    use azoth_scheduler_core::time::Timestamp;
+
     use super::*;
+    use crate::sqlite::log::Stand;
 
     fn event(position: u64, subject: u64, record: &[u8]) -> Passing<'_> {
         let previous = (position != subject).then_some(subject);
@@ -230,15 +194,5 @@ mod tests {
         assert_eq!(aside.events(), 0);
         let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
         assert!(left.is_empty(), "the file has no name: {left:?}");
-    }
-
-    #[test]
-    fn bytes_that_are_no_event_are_refused() {
-        let mut bytes = Vec::new();
-        write_event(&event(3, 3, b"record"), &mut bytes);
-        for length in 1..bytes.len() {
-            assert!(each_event(&bytes[..length], &mut |_| Ok(())).is_err(), "{length} bytes");
-        }
-        assert_eq!(each_event(&bytes, &mut |_| Ok(())).unwrap(), 1);
     }
 }

@@ -5,12 +5,12 @@ use std::ops::ControlFlow;
 
 use rusqlite::Connection;
 
-use super::aside::{each_event, write_event};
 use super::base::Base;
 use super::cell;
 use super::fold::Fold;
 use super::handle::SqliteStore;
 use super::head::Head;
+use super::packed::{Packed, pack};
 use super::readers::{self, in_snapshot};
 use super::replay;
 use super::{log, schema};
@@ -42,7 +42,7 @@ impl Excerpt {
                 return Err(cell::corrupt("the log was cut"));
             }
             log::pass(conn, 0, Head::read(conn)?.position, |event| {
-                write_event(&event, parts.entry(event.stand.subject / width).or_default());
+                pack(&event, parts.entry(event.stand.subject / width).or_default());
                 Ok(ControlFlow::Continue(()))
             })
         })?;
@@ -61,7 +61,10 @@ impl Excerpt {
         let Self { parts, fold, decoder, tables } = self;
         let (mut events, mut tasks) = (0, 0);
         for part in parts.values() {
-            events += each_event(part, &mut |event| replay::add(fold, decoder, tables, event))?;
+            for event in Packed(part) {
+                replay::add(fold, decoder, tables, event?)?;
+                events += 1;
+            }
             tasks += fold.unwritten().len() as u64;
             fold.abandon_tasks();
         }

@@ -10,6 +10,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Statement, params};
 
 use super::cell;
 use super::hash::Hash;
+use super::packed::Packed;
 use crate::codec::{self, CodecError, Decoder};
 use crate::error::StoreError;
 use crate::record::LogPosition;
@@ -53,8 +54,9 @@ static ROW: LazyLock<String> =
 static PAGE: LazyLock<String> = LazyLock::new(|| {
     format!("SELECT {COLUMNS} FROM azoth_log WHERE position > ?1 ORDER BY position LIMIT ?2")
 });
-const PASSING: &str = "SELECT position, at_ms, subject, previous, kind, record FROM azoth_log
-    WHERE position > ?1 AND position <= ?2 ORDER BY position";
+pub(super) const PASSING: &str =
+    "SELECT azoth_packed(position, at_ms, subject, previous, kind, record) FROM azoth_log
+    WHERE position > ?1 AND position <= ?2";
 const APPEND: &str =
     "INSERT INTO azoth_log (position, at_ms, ordered_at_ms, subject, previous, kind, record, link)
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
@@ -202,7 +204,8 @@ pub(super) fn raw_page(conn: &Connection, after: u64, limit: usize) -> Result<Ve
     rows.map(|raw| Ok(raw?)).collect()
 }
 
-/// Hands on the events behind a position and up to another one, by the primary key, until it is told to stop.
+/// Hands on the events behind a position and up to another one, by the primary key, until it is told to stop. Whoever takes them
+/// looks whether one is missing. The connection [knows](super::packed::teach) how to pack them.
 pub(super) fn pass(
     conn: &Connection,
     after: u64,
@@ -210,19 +213,21 @@ pub(super) fn pass(
     mut each: impl FnMut(Passing<'_>) -> Result<ControlFlow<()>, StoreError>,
 ) -> Result<(), StoreError> {
     let mut statement = conn.prepare_cached(PASSING)?;
-    let mut rows = statement.query([cell::int(after), cell::int(through)])?;
-    while let Some(row) = rows.next()? {
-        let previous: Option<i64> = row.get(3)?;
-        let kind: i64 = row.get(4)?;
-        let stand = Stand {
-            position: cell::number(row.get(0)?, "azoth_log.position")?,
-            at: cell::instant(row.get(1)?, "azoth_log.at_ms")?,
-            subject: cell::number(row.get(2)?, "azoth_log.subject")?,
-            previous: previous.map(|cell| cell::number(cell, "azoth_log.previous")).transpose()?,
-        };
-        let kind = u8::try_from(kind).map_err(|_| cell::unlawful("azoth_log.kind", kind))?;
-        let record = row.get_ref(5)?.as_blob().map_err(|error| cell::corrupt(error.to_string()))?;
-        if each(Passing { stand, kind, record })?.is_break() {
+    let mut position = after;
+    while position < through {
+        let page = position;
+        let end = through.min(page.saturating_add(PAGE_EVENTS));
+        let mut rows = statement.query([cell::int(page), cell::int(end)])?;
+        let Some(row) = rows.next()? else { break };
+        for event in Packed::page(row)? {
+            let event = event?;
+            position = event.stand.position;
+            if each(event)?.is_break() {
+                return Ok(());
+            }
+        }
+        if position == page {
+            // There are none.
             break;
         }
     }
@@ -276,3 +281,6 @@ pub(super) fn payload(conn: &Connection, position: u64) -> Result<Option<Vec<u8>
     let mut statement = conn.prepare_cached(PAYLOAD)?;
     Ok(statement.query_row([cell::int(position)], |row| row.get(0)).optional()?)
 }
+
+/// So many events are packed into a page.
+const PAGE_EVENTS: u64 = 128;

@@ -11,7 +11,7 @@ use rusqlite::Connection;
 
 use super::*;
 use crate::conformance::random_walk;
-use crate::{Batch, MemoryStore, Store};
+use crate::{Batch, MemoryStore, Store, StoreError};
 
 fn store(folder: &tempfile::TempDir) -> SqliteStore {
     store_with_room_for(folder, 3)
@@ -109,4 +109,22 @@ async fn rebuilt_rows_meet_the_checks_of_their_tables_and_one_that_breaks_them_i
     assert_eq!(broken_checks(&folder), ["CHECK constraint failed in azoth_p_tasks"]);
     store.rebuild_projection().await.unwrap();
     assert_eq!(broken_checks(&folder), [""; 0]);
+}
+
+/// One among others on a page, and more than a page of them.
+#[tokio::test]
+async fn rebuild_names_the_first_event_that_is_missing() {
+    for (last, told) in [(10, "event 11: event 10 is missing before it"), (290, "event 10 is missing")] {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store_with_room_for(&folder, 1_000);
+        let new = |number| -> Command {
+            schedule(&format!("task-{number}"), Schedule::immediate(), OnConflict::Redefine).into()
+        };
+        store.apply(Batch::new((0..300).map(new), at(0))).await.unwrap();
+        let conn = Connection::open(folder.path().join("scheduler.db")).unwrap();
+        let gap = format!("DELETE FROM azoth_log WHERE position BETWEEN 10 AND {last}");
+        conn.execute_batch(&format!("DROP TRIGGER azoth_log_loses_nothing; {gap}")).unwrap();
+        let error = store.rebuild_projection().await.unwrap_err();
+        assert!(matches!(&error, StoreError::Corrupt { what } if what == told), "{error}");
+    }
 }

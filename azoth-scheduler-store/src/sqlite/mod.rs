@@ -23,7 +23,7 @@
 //! | `entry`, `task_row`, `row_writer`, `new_rows`, `type_row`, `scope_row`, `scopes`, `wait_row`, `line`, `gate`, `due`, `due_task`, `suspect`, `outlook`, `claim` | the projection: folding, rows, due tasks |
 //! | `worker`, `consumer` | operational tables: signs of life, who handles what, cursors, dead letters |
 //! | `readers`, `read`, `stats` | reads, each in one snapshot, on threads of the store's own |
-//! | `fold`, `slots`, `replay`, `aside`, `upkeep` | the whole log page by page: what is in memory of it, and what is put aside |
+//! | `fold`, `slots`, `replay`, `packed`, `aside`, `upkeep` | the whole log page by page: what is in memory of it, and what is put aside |
 //! | `tables`, `scratch`, `shadow`, `making` | the tables that it is folded into: in use, beside the file, or in it and about to be used |
 //! | `verify`, `log_check`, `compare`, `rebuild` | the log checked, compared with the projection, or made into it |
 //! | `retain`, `cut`, `base`, `log_row` | what is let go, where the log begins, and the log's own row |
@@ -95,6 +95,7 @@ mod new_rows;
 mod open;
 mod options;
 mod outlook;
+mod packed;
 mod partial;
 mod past;
 mod place;

@@ -12,9 +12,9 @@ use super::error::{is_busy, of_file};
 use super::files::Files;
 use super::head::Head;
 use super::options::SqliteOptions;
-use super::schema;
 use super::vitals::Vitals;
 use super::wal::Wal;
+use super::{packed, schema};
 use crate::error::StoreError;
 
 /// The file, the settings of every connection to it, and what all of them know of it.
@@ -143,6 +143,7 @@ fn encoded(bytes: &[u8]) -> String {
 pub(super) fn settle(conn: &Connection) -> rusqlite::Result<()> {
     wait_for_locks(conn)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    packed::teach(conn)?;
     // Else the engine plans a statement with `LIMIT ?` anew each time that it is used.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     conn.execute_batch(

@@ -6,6 +6,7 @@ use super::{due, gate, line, log, place, read, schema, suspect, task_row, touche
 
 fn plan(sql: &str) -> String {
     let conn = Connection::open_in_memory().unwrap();
+    place::settle(&conn).unwrap();
     schema::create(&conn).unwrap();
     let mut statement = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
     let nothing = vec![0_i64; statement.parameter_count()];
@@ -31,6 +32,11 @@ fn tasks_that_a_commit_touched_are_found_by_the_primary_keys() {
     let plan = plan(touched::TASKS);
     assert!(plan.starts_with("SEARCH azoth_p_tasks USING INTEGER PRIMARY KEY (rowid=?)"), "{plan}");
     assert!(plan.contains("SEARCH azoth_log USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"), "{plan}");
+}
+
+#[test]
+fn log_is_folded_along_its_primary_key() {
+    assert_eq!(plan(log::PASSING), "SEARCH azoth_log USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)");
 }
 
 #[test]
