@@ -11,6 +11,7 @@
 
 mod clock_repair;
 mod drain;
+mod nap;
 mod neighbours;
 mod pass;
 mod serving;
@@ -27,6 +28,7 @@ use azoth_scheduler_core::time::Timestamp;
 use azoth_scheduler_store::{Claimed, LogPosition, StoreError, WorkerInfo};
 use tokio::sync::watch;
 
+use self::nap::Nap;
 use crate::ahead::{Queue, Queued};
 use crate::alarm::Alarm;
 use crate::clock_watch::ClockWatch;
@@ -78,6 +80,7 @@ pub(crate) struct Poller {
     some_are_gone: bool,
     /// When it wakes by itself.
     alarm: Alarm,
+    nap: Nap,
     /// Up to here it was looked for due tasks.
     seen: LogPosition,
     /// Something has happened since the store was asked last.
@@ -121,6 +124,7 @@ impl Poller {
             some_are_gone: true,
             check_held_at: now,
             alarm: Alarm::new(now),
+            nap: Nap::default(),
             seen: LogPosition::START,
             ask: true,
             transaction: None,

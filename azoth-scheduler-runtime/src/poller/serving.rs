@@ -54,7 +54,7 @@ impl Poller {
     async fn listen(&mut self, standing: Option<&StandingOffer>, ticket: Option<u64>) {
         let shared = Arc::clone(&self.shared);
         loop {
-            let deadline = self.deadline(standing);
+            let deadline = self.deadline(standing, ticket.is_none());
             let at_rest = self.transaction.is_none();
             if let Some(ticket) = ticket.filter(|_| at_rest) {
                 let trouble = self.trouble.as_ref().map(|trouble| trouble.until);
@@ -62,6 +62,10 @@ impl Poller {
                 let quiet = self.executions.is_empty() && self.queue.is_empty();
                 shared.pulse(0, ticket, quiet, due_at);
             }
+            let sleep = match ticket {
+                Some(_) => self.nap.until(deadline, shared.clock()),
+                None => self.nap.no_longer_than(deadline, shared.clock()),
+            };
             tokio::select! {
                 biased;
                 answer = answer_to(&mut self.transaction) => self.settle(answer),
@@ -76,7 +80,10 @@ impl Poller {
                 _ = self.heartbeat.lost.changed() => {}
                 () = shared.slots.returned.notified() => self.ask = true,
                 () = shared.shutdown.requested() => {}
-                () = deadline => self.woke(standing),
+                () = sleep => {
+                    self.nap.is_over();
+                    self.woke(standing);
+                }
                 () = shared.workshop.host.give_way(), if ticket.is_none() => {}
             }
             break;

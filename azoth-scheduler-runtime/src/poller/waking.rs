@@ -9,7 +9,7 @@ use std::time::Duration;
 use azoth_scheduler_store::StandingOffer;
 
 use super::Poller;
-use crate::clock::Sleep;
+use super::nap::Deadline;
 use crate::shared::SLEEP_MAX;
 
 impl Poller {
@@ -26,23 +26,24 @@ impl Poller {
         self.alarm.set(None, true);
     }
 
-    /// Sleeps until something is to be done that nobody tells of.
-    pub(super) fn deadline(&self, standing: Option<&StandingOffer>) -> Sleep {
-        let clock = self.shared.clock();
-        let now = clock.elapsed();
-        let look_at = self.next_look();
+    /// When something is to be done that nobody tells of. `gives_way`: to what runs on this thread; so long it is not looked
+    /// whether that is still ours. Whoever takes it away commits, and that is heard of.
+    pub(super) fn deadline(&self, standing: Option<&StandingOffer>, gives_way: bool) -> Deadline {
+        let about = |at| Deadline { at, exact: false };
+        let now = self.shared.clock().elapsed();
+        let look_at = self.next_look(gives_way);
         let resting_until = self.resting_until();
         if self.transaction.is_some() {
             // What is asked of the store is asked already.
-            return clock.sleep_until(look_at.max(resting_until));
+            return about(look_at.max(resting_until));
         }
         if resting_until > now {
-            return clock.sleep_until(resting_until);
+            return about(resting_until);
         }
         let others_at = look_at.min(if self.knows_all(now) { self.alarm.ask_at } else { self.alarm.poll_at });
         match self.due_at_of(standing) {
-            Some(due_at) if due_at < others_at => clock.wake_at(due_at),
-            Some(_) | None => clock.sleep_until(others_at),
+            Some(due_at) if due_at < others_at => Deadline { at: due_at, exact: true },
+            Some(_) | None => about(others_at),
         }
     }
 
@@ -80,9 +81,9 @@ impl Poller {
         !self.alarm.left_behind && now < self.alarm.ask_at && self.shared.store.hears_every_commit()
     }
 
-    /// When to look at other workers, at what runs here, or at what waits.
-    fn next_look(&self) -> Duration {
-        let check_held_at = (!self.executions.is_empty()).then_some(self.check_held_at);
+    /// When to look at other workers, at what runs here unless it `gives_way`, or at what waits.
+    fn next_look(&self, gives_way: bool) -> Duration {
+        let check_held_at = (!self.executions.is_empty() && !gives_way).then_some(self.check_held_at);
         let others = [check_held_at, self.queue.overdue_at()].into_iter().flatten();
         others.fold(self.look_at, Duration::min)
     }
