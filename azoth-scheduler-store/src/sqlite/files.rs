@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use crate::error::StoreError;
 
@@ -22,6 +23,9 @@ pub(super) struct Files {
     opened_by: u32,
     opened: Mutex<Option<Opened>>,
     wal_bytes: AtomicU64,
+    made: Instant,
+    /// When the newest look began that found everything in order, in nanoseconds since `made`.
+    looked: AtomicU64,
 }
 
 /// The files of the open connections; `None` where the system does not tell files from each other.
@@ -55,6 +59,8 @@ impl Files {
             opened_by: process::id(),
             opened: Mutex::new(None),
             wal_bytes: AtomicU64::new(0),
+            made: Instant::now(),
+            looked: AtomicU64::new(0),
         }
     }
 
@@ -79,6 +85,7 @@ impl Files {
     /// # Errors
     /// [`StoreError::Replaced`] or [`StoreError::ReadOnly`].
     pub(super) fn check(&self) -> Result<(), StoreError> {
+        let begun = self.nanos_of(Instant::now());
         let Some(Opened { database, wal }) = *self.lock() else { return Ok(()) };
         let found = look(&self.database)?;
         if found.id != database {
@@ -93,7 +100,21 @@ impl Files {
             return Err(StoreError::Replaced { path: self.wal.clone() });
         }
         self.wal_bytes.store(found.bytes, Ordering::Relaxed);
+        self.looked.fetch_max(begun, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// The same, where nobody has looked since this instant and found them so.
+    ///
+    /// # Errors
+    /// Those of [`check`](Self::check).
+    pub(super) fn check_since(&self, asked: Instant) -> Result<(), StoreError> {
+        if self.looked.load(Ordering::Relaxed) > self.nanos_of(asked) { Ok(()) } else { self.check() }
+    }
+
+    fn nanos_of(&self, instant: Instant) -> u64 {
+        let since = instant.saturating_duration_since(self.made);
+        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
     }
 
     /// Whether this is the process that opened the files. A forked one has the handles, but not the locks.
@@ -174,6 +195,23 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+
+    #[test]
+    fn look_counts_for_whoever_asked_before_it_began_and_for_nobody_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("scheduler.db");
+        fs::write(&path, []).unwrap();
+        fs::write(wal_of(&path), []).unwrap();
+        let files = Files::new(&path);
+        files.note().unwrap();
+        let asked = Instant::now();
+        files.check().unwrap();
+        fs::rename(&path, folder.path().join("aside")).unwrap();
+        assert_eq!(files.check_since(asked), Ok(()));
+        let replaced = Err(StoreError::Replaced { path });
+        assert_eq!(files.check_since(Instant::now()), replaced);
+        assert_eq!(files.check_since(asked), Ok(()), "what was found in vain is no look");
+    }
 
     #[test]
     fn less_is_asked_of_a_file_and_the_same_is_seen() {

@@ -85,6 +85,8 @@ mod lines;
 mod log;
 mod log_check;
 mod log_row;
+mod lull;
+mod mailbox;
 mod making;
 #[cfg(all(test, feature = "conformance"))]
 mod making_tests;

@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 use azoth_scheduler_core::id::TaskId;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use super::cell;
 use super::checkpoint;
@@ -34,6 +34,7 @@ use super::group::Group;
 use super::guard;
 use super::head::Head;
 use super::job::{Job, Request};
+use super::mailbox::{self, Inbox, Mailbox};
 use super::memory::Memory;
 use super::meter;
 use super::place::{Place, run};
@@ -45,7 +46,7 @@ use crate::standing::{OfferInHand, StandingOffers};
 /// The writer, as the store's handle holds it.
 pub(super) struct Writer {
     files: Arc<Files>,
-    queue: Option<mpsc::Sender<Box<dyn Job>>>,
+    mailbox: Option<Mailbox>,
     thread: Option<JoinHandle<()>>,
     stopping: Arc<AtomicBool>,
     wake: Arc<Wake>,
@@ -66,7 +67,7 @@ pub(super) struct Counters {
 impl Writer {
     /// Starts the thread on an open connection.
     pub(super) fn start(place: Place, conn: Connection, head: &Head) -> Result<Self, StoreError> {
-        let (queue, jobs) = mpsc::channel(QUEUE_JOBS);
+        let (mailbox, jobs) = mailbox::open();
         let stopping = Arc::new(AtomicBool::new(false));
         let counters = Arc::new(Counters::default());
         let wake = Arc::new(Wake::new(LogPosition::from_number(head.position)));
@@ -83,6 +84,7 @@ impl Writer {
             standing: Arc::clone(&standing),
             claims_for_standing: false,
             under_way: None,
+            uncounted: None,
             yields_since: None,
             stopping: Arc::clone(&stopping),
             counters: Arc::clone(&counters),
@@ -91,8 +93,8 @@ impl Writer {
             .name("azoth-writer".to_owned())
             .spawn(move || thread.serve(jobs))
             .map_err(|error| StoreError::Io { detail: format!("no thread for the writer: {error}") })?;
-        let (queue, thread) = (Some(queue), Some(thread));
-        Ok(Self { files, queue, thread, stopping, wake, standing, counters })
+        let (mailbox, thread) = (Some(mailbox), Some(thread));
+        Ok(Self { files, mailbox, thread, stopping, wake, standing, counters })
     }
 
     /// Has something done in a write transaction, and waits until that is committed.
@@ -103,8 +105,12 @@ impl Writer {
     {
         self.files.check_process()?;
         let (reply, answer) = oneshot::channel();
-        let queue = self.queue.as_ref().ok_or_else(closed)?;
-        queue.send(Box::new(Request::new(work, reply))).await.map_err(|_| closed())?;
+        let mailbox = self.mailbox.as_ref().ok_or_else(closed)?;
+        let was_idle = mailbox.put(Box::new(Request::new(work, reply))).await.map_err(|_| closed())?;
+        if was_idle {
+            // While the thread wakes and begins: where all is in order, it need not look itself.
+            let _ = self.files.check();
+        }
         answer.await.map_err(|_| closed())?
     }
 
@@ -130,7 +136,7 @@ impl Drop for Writer {
             return;
         }
         self.stopping.store(true, Ordering::Relaxed);
-        self.queue = None;
+        self.mailbox = None;
         let Some(thread) = self.thread.take() else { return };
         if thread.thread().id() != thread::current().id() && thread.join().is_err() {
             tracing::error!("the writer thread had panicked");
@@ -152,6 +158,8 @@ struct WriterThread {
     claims_for_standing: bool,
     /// The last commit, until those who wait for it have their answers.
     under_way: Option<UnderWay>,
+    /// So many events of the last commit are yet to be counted for the write-ahead log.
+    uncounted: Option<u64>,
     /// When the last transaction was committed, if other processes work on the file and the lock is to be left to them.
     yields_since: Option<Instant>,
     stopping: Arc<AtomicBool>,
@@ -166,9 +174,9 @@ struct Failure {
 }
 
 impl WriterThread {
-    fn serve(&mut self, mut queue: mpsc::Receiver<Box<dyn Job>>) {
-        while let Some(first) = queue.blocking_recv() {
-            let round = catch_unwind(AssertUnwindSafe(|| self.round(first, &mut queue)));
+    fn serve(&mut self, mut inbox: Inbox) {
+        while let Some(first) = inbox.next() {
+            let round = catch_unwind(AssertUnwindSafe(|| self.round(first, &mut inbox)));
             if let Err(panic) = round {
                 // Those whose jobs are gone learn that it is not known what became of them.
                 defect(panic.as_ref());
@@ -179,9 +187,9 @@ impl WriterThread {
         }
     }
 
-    fn round(&mut self, first: Box<dyn Job>, queue: &mut mpsc::Receiver<Box<dyn Job>>) {
+    fn round(&mut self, first: Box<dyn Job>, inbox: &mut Inbox) {
         let mut jobs = vec![first];
-        let outcome = self.watched(&mut jobs, Some(queue));
+        let outcome = self.watched(&mut jobs, Some(inbox));
         match outcome {
             Err(failure) if failure.by_a_job && (jobs.len() > 1 || self.claims_for_standing) => {
                 for job in jobs {
@@ -204,17 +212,19 @@ impl WriterThread {
             job.answer(outcome.clone());
         }
         self.under_way = None;
+        if let Some(events) = self.uncounted.take()
+            && let Err(error) = self.place.committed(events)
+        {
+            // The next transaction meets the same, and is the one to tell.
+            tracing::debug!(%error, path = ?self.place.path, "the files cannot be looked at after a commit");
+        }
         self.leave_gap();
     }
 
     /// A transaction, unless too many have failed; how it ends is noted.
-    fn watched(
-        &mut self,
-        jobs: &mut Vec<Box<dyn Job>>,
-        queue: Option<&mut mpsc::Receiver<Box<dyn Job>>>,
-    ) -> Result<(), Failure> {
+    fn watched(&mut self, jobs: &mut Vec<Box<dyn Job>>, inbox: Option<&mut Inbox>) -> Result<(), Failure> {
         self.place.vitals.may_write().map_err(Failure::of_all)?;
-        let outcome = self.transaction(jobs, queue);
+        let outcome = self.transaction(jobs, inbox);
         self.place.vitals.note(outcome.as_ref().err().map(|failure| &failure.error));
         outcome
     }
@@ -223,43 +233,48 @@ impl WriterThread {
     fn transaction(
         &mut self,
         jobs: &mut Vec<Box<dyn Job>>,
-        queue: Option<&mut mpsc::Receiver<Box<dyn Job>>>,
+        inbox: Option<&mut Inbox>,
     ) -> Result<(), Failure> {
         let conn = match self.conn.take() {
             Some(conn) => conn,
             None => self.reopen().map_err(Failure::of_all)?,
         };
-        if let Err(error) = self.place.files.check() {
-            self.conn = Some(conn);
-            return Err(Failure::of_all(error));
-        }
         let stopping = Arc::clone(&self.stopping);
         if let Err(error) = self.place.begin(&conn, move || stopping.load(Ordering::Relaxed)) {
             self.conn = kept_after(conn, &error);
-            return Err(Failure::of_all(error));
+            return Err(Failure::of_all(self.blamed(error)));
         }
-        let done = catch_unwind(AssertUnwindSafe(|| self.fill(&conn, jobs, queue)));
+        let done = catch_unwind(AssertUnwindSafe(|| self.fill(&conn, jobs, inbox)));
         let done = done.unwrap_or_else(|panic| Err(defect(panic.as_ref())));
         match done {
-            Ok(filled) => self.commit(conn, filled),
+            Ok(filled) => {
+                let asked_at = jobs.iter().map(|job| job.asked_at()).max();
+                self.commit(conn, filled, asked_at)
+            }
             Err(error) => {
                 self.memory.forget();
                 self.conn = rolled_back(conn).and_then(|conn| kept_after(conn, &error));
+                let error = self.blamed(of_file(error, &self.place.path));
                 let by_a_job = is_of_a_job(&error);
-                Err(Failure { error: of_file(error, &self.place.path), by_a_job })
+                Err(Failure { error, by_a_job })
             }
         }
+    }
+
+    /// What a failure is laid to: to the files, where they are not those any more that were opened.
+    fn blamed(&self, error: StoreError) -> StoreError {
+        self.place.files.check().err().unwrap_or(error)
     }
 
     fn fill(
         &mut self,
         conn: &Connection,
         jobs: &mut Vec<Box<dyn Job>>,
-        mut queue: Option<&mut mpsc::Receiver<Box<dyn Job>>>,
+        mut inbox: Option<&mut Inbox>,
     ) -> Result<Filled, StoreError> {
         let begun = Instant::now();
         self.claims_for_standing = false;
-        let alone = queue.is_none();
+        let alone = inbox.is_none();
         let head = self.memory.head(conn)?;
         self.place.check_head(&head)?;
         if head.position < self.newest {
@@ -283,8 +298,8 @@ impl WriterThread {
                 next += 1;
             }
             let full = group.events() >= GROUP_EVENTS || begun.elapsed() >= GROUP_TIME || next >= GROUP_JOBS;
-            let Some(queue) = queue.as_mut().filter(|_| !full) else { break };
-            let Ok(job) = queue.try_recv() else { break };
+            let Some(inbox) = inbox.as_mut().filter(|_| !full) else { break };
+            let Some(job) = inbox.next_that_waits() else { break };
             jobs.push(job);
         }
         let mut offers = Vec::new();
@@ -304,7 +319,14 @@ impl WriterThread {
         Ok(Filled { events, others, offers, began_at, touched, head: group.finish()? })
     }
 
-    fn commit(&mut self, conn: Connection, filled: Filled) -> Result<(), Failure> {
+    /// Commits, unless the files are not those any more that were opened: that is looked at last, so that it counts for each
+    /// of the jobs. `asked_at` is when the last of them was asked for.
+    fn commit(&mut self, conn: Connection, filled: Filled, asked_at: Option<Instant>) -> Result<(), Failure> {
+        if let Err(error) = asked_at.map_or(Ok(()), |asked_at| self.place.files.check_since(asked_at)) {
+            self.memory.forget();
+            self.conn = rolled_back(conn);
+            return Err(Failure::of_all(error));
+        }
         let begun = Instant::now();
         let mut under_way = self.wake.committing();
         let committed = run(&conn, "COMMIT");
@@ -316,13 +338,7 @@ impl WriterThread {
         }
         let took = begun.elapsed();
         self.conn = Some(conn);
-        if let Err(error) = self.place.committed(filled.events) {
-            // What has the name now does not hold this commit.
-            self.memory.forget();
-            let error = StoreError::Unknown { detail: error.to_string() };
-            put_down(filled.offers, &error);
-            return Err(Failure::of_all(error));
-        }
+        self.uncounted = Some(filled.events);
         self.memory.keep(&filled.head);
         self.newest = filled.head.position;
         if filled.events > 0 {
@@ -480,8 +496,6 @@ fn closed() -> StoreError {
     StoreError::Closed { detail: "its writer has stopped".to_owned() }
 }
 
-/// So many jobs wait in the queue at most; further callers wait before it.
-const QUEUE_JOBS: usize = 1_024;
 /// A transaction takes no further job once it has so many.
 const GROUP_JOBS: usize = 4_096;
 /// A transaction takes no further job once it has so many events.

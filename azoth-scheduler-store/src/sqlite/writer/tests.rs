@@ -98,6 +98,10 @@ async fn another_database_in_the_place_of_the_opened_one_is_not_written() {
 struct Bomb;
 
 impl Job for Bomb {
+    fn asked_at(&self) -> Instant {
+        Instant::now()
+    }
+
     fn is_abandoned(&self) -> bool {
         false
     }
@@ -115,9 +119,7 @@ impl Job for Bomb {
 async fn writer_that_panics_outside_of_a_transaction_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(&folder);
-    let queue = store.shared.writer.queue.clone().unwrap();
-    queue.send(Box::new(Bomb)).await.unwrap();
-    drop(queue);
+    store.shared.writer.mailbox.as_ref().unwrap().put(Box::new(Bomb)).await.unwrap();
     let answer = store.write(|group| Ok(group.head().position)).await;
     // It may have shared the transaction, and then it is not known what became of it.
     assert!(matches!(&answer, Ok(0) | Err(StoreError::Closed { .. })), "{answer:?}");
