@@ -70,6 +70,13 @@ pub(crate) struct Decoder {
 }
 
 #[cfg(feature = "sqlite")]
+impl Default for Decoder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(feature = "sqlite")]
 impl Decoder {
     pub(crate) fn new() -> Self {
         Self { memory: Memory::of_many() }

@@ -71,13 +71,13 @@ impl<'a, 'g> Claim<'a, 'g> {
             Suspects::Refused => self.take_all()?,
         };
         self.group.flush()?;
-        self.lanes.note(&mut self.group.memory().outlook);
         // To ask again: for the next task, or since a pause ends.
         let conn = self.group.conn();
         let pause_end = gate::remembered_pause_end(conn, &mut self.group.memory().outlook)?;
         let next_due = [self.lanes.next_due(conn, &self.gates)?, pause_end].into_iter().flatten().min();
         let next_suspect = self.first_suspect()?;
         let next_suspect = next_suspect.as_ref().map(Due::instant).transpose()?;
+        self.lanes.note(&mut self.group.memory().outlook);
         let seen = LogPosition::from_number(self.group.head().position);
         let ahead = self.offer.ahead.is_some();
         let held_back = if ahead { self.gates.held_back(&self.offer.task_types) } else { Vec::new() };
@@ -111,12 +111,11 @@ impl<'a, 'g> Claim<'a, 'g> {
         let mut next = executions.next();
         while let Some(execution) = next {
             let (conn, turn) = (self.group.conn(), self.group.head().claims);
-            let Some((due, type_key)) = self.lanes.pop(conn, turn, &self.gates, reach)? else { break };
-            let task = due.task()?;
-            self.group.memory().bring(conn, &task, due.key()?)?;
+            let due = self.lanes.pop(conn, self.group.memory(), turn, &self.gates, reach)?;
+            let Some((due, type_key)) = due else { break };
             let before = self.group.head().position;
-            if self.start(&task, execution)? {
-                claimed.push(claimed_task(self.group, task, execution)?);
+            if self.start(&due.id, execution)? {
+                claimed.push(claimed_task(self.group, due.id.clone(), execution)?);
                 self.gates.passed(self.group, type_key, self.now)?;
                 next = executions.next();
             } else if self.passes == 0 {
@@ -139,7 +138,7 @@ impl<'a, 'g> Claim<'a, 'g> {
             let Some(due) = self.first_suspect()?.filter(|due| due.ready <= self.now.unix_ms()) else {
                 break;
             };
-            let task = due.task()?;
+            let task = due.id;
             // Others of its key may have their turn now.
             self.lanes.something_moved();
             if self.start(&task, execution)? {
@@ -233,12 +232,12 @@ fn keys_of(group: &mut Group<'_>, names: &[TaskType]) -> Result<Vec<u64>, StoreE
 /// What the worker needs to know of a task that was just claimed.
 fn claimed_task(group: &mut Group<'_>, task: TaskId, execution: ExecutionId) -> Result<Claimed, StoreError> {
     let conn = group.conn();
-    let payload = group.memory().payload(&task).cloned();
-    if payload.is_none() {
+    let is_known = |(_, bytes): (&Entry, Option<&Arc<[u8]>>)| bytes.is_some();
+    if group.holds_payloads() && !group.memory().remembered(&task).is_some_and(is_known) {
         group.flush_payloads()?;
     }
-    let entry = group.memory().task(conn, &task)?;
-    let entry = entry.ok_or_else(|| cell::corrupt(format!("claimed task {task:?} is not there")))?;
+    let entry = group.memory().remembered(&task);
+    let (entry, bytes) = entry.ok_or_else(|| cell::corrupt(format!("claimed task {task:?} is not there")))?;
     let running = entry.state.running().filter(|running| running.execution == execution);
     let running = running.ok_or_else(|| cell::corrupt(format!("claimed task {task:?} does not run")))?;
     Ok(Claimed {
@@ -251,8 +250,8 @@ fn claimed_task(group: &mut Group<'_>, task: TaskId, execution: ExecutionId) -> 
         timeout_ms: entry.state.definition.timeout_ms,
         suspect: entry.state.counts.is_suspect(),
         trace: entry.state.trace,
-        payload: match payload.filter(|payload| payload.digest() == entry.state.definition.payload) {
-            Some(payload) => Arc::clone(payload.bytes()),
+        payload: match bytes {
+            Some(bytes) => Arc::clone(bytes),
             None => bytes_of(conn, entry, entry.defined, entry.state.definition.payload)?,
         },
         checkpoint: match entry.checkpoint.zip(entry.state.checkpoint) {

@@ -305,6 +305,42 @@ fn those_that_are_due_are_remembered_however_many_wait_for_later() {
     }
 }
 
+/// Each was read by three statements of its own.
+#[test]
+fn those_that_are_not_remembered_are_read_by_the_page() {
+    let mut bench = Bench::new();
+    bench.apply(&jobs(0..1_000));
+    bench.memory = Memory::default();
+    let first = bench.apply(&Batch::claiming(offer(100), at(0)));
+    let second = bench.apply(&Batch::claiming(offer(100), at(0)));
+    for (number, claimed) in first.0.iter().chain(&second.0).enumerate() {
+        assert_eq!(claimed.payload[..], *format!("payload {number}").as_bytes());
+    }
+    assert_eq!((first.0.len(), second.0.len()), (100, 100));
+    // Only of the first it was not known that it is not remembered.
+    assert!(first.1 <= 2 * 100 + 3 + 24, "{}", first.1);
+    assert!(second.1 <= 2 * 100 + 8, "{}", second.1);
+}
+
+/// What a claim had read and had no room for was read again by the next.
+#[test]
+fn page_of_a_lane_is_used_up_before_the_next_one_is_read() {
+    let mut bench = Bench::new();
+    bench.apply(&jobs(0..40));
+    let cost_of_one = |bench: &mut Bench| {
+        let (claimed, statements) = bench.apply(&Batch::claiming(offer(1), at(0)));
+        assert_eq!(claimed.len(), 1);
+        statements
+    };
+    cost_of_one(&mut bench);
+    for _ in 1..15 {
+        // Whether others have committed; the head; the event and the row.
+        assert_eq!(cost_of_one(&mut bench), 4);
+    }
+    // The last one has to ask when the next task is due, and that one reads a page.
+    assert_eq!([(); 3].map(|()| cost_of_one(&mut bench)), [5, 5, 4]);
+}
+
 #[test]
 fn a_record_is_encoded_without_an_allocation_and_an_append_is_hashed_with_one() {
     let mut bench = Bench::new();

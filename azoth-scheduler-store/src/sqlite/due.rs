@@ -6,7 +6,6 @@
 //! is at a limit or paused is not looked at.
 
 use std::cmp::Reverse;
-use std::collections::VecDeque;
 
 use azoth_scheduler_core::decide::SUSPECT_LOSSES;
 use azoth_scheduler_core::task::Priority;
@@ -15,9 +14,11 @@ use rusqlite::{Connection, params};
 
 use super::cell;
 use super::due_task::{Due, instant};
+use super::front::{First, Front};
 use super::gate::Gates;
 use super::memory::Memory;
-use super::outlook::{First, LaneKey, Outlook};
+use super::outlook::{LaneKey, Outlook};
+use super::page;
 use super::suspect;
 use super::task_row::priority_code;
 use crate::error::StoreError;
@@ -29,11 +30,6 @@ const PAGE_FIRST: usize = 16;
 /// No page of a lane holds more tasks.
 const PAGE_MAX: usize = 256;
 
-/// One seek in `azoth_p_due`, read no further than to the first task that is not due yet.
-pub(super) const DUE: &str = "SELECT ready_ms, key, id, losses, concurrency_key IS NOT NULL
-    FROM azoth_p_tasks INDEXED BY azoth_p_due
-    WHERE ready_ms IS NOT NULL AND losses < 2 AND type = ?1 AND priority = ?2 AND (ready_ms, key) > (?3, ?4)
-    ORDER BY ready_ms, key LIMIT ?5";
 /// One seek in `azoth_p_due`.
 pub(super) const EARLIEST: &str = "SELECT ready_ms FROM azoth_p_tasks INDEXED BY azoth_p_due
     WHERE ready_ms IS NOT NULL AND losses < 2 AND type = ?1 AND priority = ?2 ORDER BY ready_ms LIMIT 1";
@@ -68,6 +64,8 @@ pub(super) struct Lanes {
     now: Timestamp,
     /// A task has moved to where it may not have been read.
     moved: bool,
+    /// What is remembered had been forgotten so many times when it was taken over.
+    forgotten: u64,
 }
 
 /// One task type at one level.
@@ -76,23 +74,8 @@ struct Lane {
     priority: Priority,
     /// It may be claimed ahead.
     ahead: bool,
-    ready: VecDeque<Due>,
-    /// When the first task behind those is ready that is not due yet.
-    then: Option<i64>,
-    behind: (i64, i64),
+    front: Front,
     page: usize,
-    read: Read,
-}
-
-/// How much of a lane was read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Read {
-    /// Nothing, or nothing that still stands.
-    Nothing,
-    /// Some pages; more may be due.
-    Pages,
-    /// All that is due.
-    All,
 }
 
 impl Lanes {
@@ -103,18 +86,15 @@ impl Lanes {
                 type_key: *type_key,
                 priority,
                 ahead: *ahead,
-                ready: VecDeque::new(),
-                then: None,
-                behind: (i64::MIN, i64::MIN),
+                front: Front::unknown(),
                 page: PAGE_FIRST,
-                read: Read::Nothing,
             })
         });
-        Self { lanes: lanes.collect(), now, moved: false }
+        Self { lanes: lanes.collect(), now, moved: false, forgotten: 0 }
     }
 
-    /// Takes over what is remembered, so that it need not be read: of lanes in which nothing is due when their first task is
-    /// ready, and tasks that stand in no row yet. Where the latter may not be all that is due, all rows are written.
+    /// Takes over what is remembered, so that it need not be read: the fronts of lanes, and tasks that stand in no row yet.
+    /// Where the latter may not be all that is due, all rows are written.
     pub(super) fn foresee(&mut self, conn: &Connection, memory: &mut Memory) -> Result<(), StoreError> {
         let now = self.now.unix_ms();
         let quiet =
@@ -128,29 +108,30 @@ impl Lanes {
             memory.flush(conn)?;
         }
         for lane in &mut self.lanes {
-            lane.foresee(conn, now, &mut memory.outlook)?;
+            lane.front = memory.outlook.take(lane.key());
         }
+        self.forgotten = memory.outlook.forgotten();
         for (key, due) in fresh.unwrap_or_default() {
             if let Some(lane) = self.lanes.iter_mut().find(|lane| lane.key() == key) {
-                lane.add(due, now);
+                lane.front.comes_unwritten(due, now);
             }
         }
         Ok(())
     }
 
     /// Keeps in mind how the lanes stand, once all rows are written.
-    pub(super) fn note(&self, outlook: &mut Outlook) {
-        for lane in self.lanes.iter().filter(|_| !self.moved) {
-            if let Some(first) = lane.known() {
-                outlook.saw(lane.key(), first);
-            }
+    pub(super) fn note(self, outlook: &mut Outlook) {
+        if !self.moved {
+            let fronts = self.lanes.into_iter().map(|lane| (lane.key(), lane.front));
+            outlook.give_back(fronts, self.forgotten);
         }
     }
 
-    /// Takes the task that this turn goes to, and the key of its type.
+    /// Takes the task that this turn goes to, and the key of its type. It is in memory then.
     pub(super) fn pop(
         &mut self,
         conn: &Connection,
+        memory: &mut Memory,
         turn: u64,
         gates: &Gates,
         reach: Reach,
@@ -162,19 +143,19 @@ impl Lanes {
             if level_is_over && !fair {
                 break;
             }
-            let first = lane.first(conn, self.now, reach)?.map(Reverse);
-            if first.is_some() && first > best.as_ref().and_then(|best| best.ready.front()).map(Reverse) {
+            let first = lane.first(conn, memory, self.now, reach)?.map(Reverse);
+            if first.is_some() && first > best.as_ref().and_then(|best| best.front.next()).map(Reverse) {
                 best = Some(lane);
             }
         }
-        Ok(best.and_then(|lane| lane.ready.pop_front().map(|due| (due, lane.type_key))))
+        let Some(lane) = best else { return Ok(None) };
+        Ok(lane.take_first(conn, memory)?.map(|due| (due, lane.type_key)))
     }
 
     /// The due index has changed: all lanes are read anew, first one task of each.
     pub(super) fn start_again(&mut self) {
         for lane in &mut self.lanes {
-            lane.ready.clear();
-            (lane.then, lane.behind, lane.page, lane.read) = (None, (i64::MIN, i64::MIN), 1, Read::Nothing);
+            (lane.front, lane.page) = (Front::unknown(), 1);
         }
     }
 
@@ -184,7 +165,11 @@ impl Lanes {
     }
 
     /// When the next task is due that no gate holds back; or when the gate before it opens by itself, if that is later.
-    pub(super) fn next_due(&self, conn: &Connection, gates: &Gates) -> Result<Option<Timestamp>, StoreError> {
+    pub(super) fn next_due(
+        &mut self,
+        conn: &Connection,
+        gates: &Gates,
+    ) -> Result<Option<Timestamp>, StoreError> {
         let mut earliest = None;
         for (type_key, opens) in gates.openings() {
             let due = self.next_of_type(conn, type_key)?.map(|due| due.max(opens));
@@ -194,9 +179,9 @@ impl Lanes {
     }
 
     /// When the next task of a type is ready, as the lanes stand.
-    fn next_of_type(&self, conn: &Connection, type_key: u64) -> Result<Option<Timestamp>, StoreError> {
+    fn next_of_type(&mut self, conn: &Connection, type_key: u64) -> Result<Option<Timestamp>, StoreError> {
         let mut earliest = None;
-        for lane in self.lanes.iter().filter(|lane| lane.type_key == type_key) {
+        for lane in self.lanes.iter_mut().filter(|lane| lane.type_key == type_key) {
             let first = if self.moved { lane.sought(conn)? } else { lane.earliest(conn)? };
             earliest = earlier(earliest, first);
         }
@@ -209,80 +194,55 @@ impl Lane {
         (cell::int(self.type_key), priority_code(self.priority))
     }
 
-    /// Nothing is read of a lane of which it is known that nothing is due.
-    fn foresee(&mut self, conn: &Connection, now: i64, outlook: &mut Outlook) -> Result<(), StoreError> {
-        let first = match outlook.first(self.key()).filter(|first| first.is_later_than(now)) {
-            None => return Ok(()),
-            Some(First::At(first)) => first,
-            Some(First::NotBefore(_)) => {
-                let first = self.sought(conn)?;
-                outlook.saw(self.key(), first);
-                first
-            }
-        };
-        (self.then, self.read) = (first, Read::All);
-        Ok(())
-    }
-
-    /// Adds a task that stands in no row yet to a lane of which everything else is known.
-    fn add(&mut self, due: Due, now: i64) {
-        debug_assert_eq!(self.read, Read::All, "nothing is left to be read behind it");
-        if due.ready <= now {
-            let at = self.ready.partition_point(|other| *other < due);
-            self.ready.insert(at, due);
-        } else {
-            self.then = earlier(self.then, Some(due.ready));
-        }
-    }
-
-    /// When the first task of the lane is ready, where that was read.
-    fn known(&self) -> Option<Option<i64>> {
-        match (self.ready.front(), self.read) {
-            (Some(first), _) => Some(Some(first.ready)),
-            (None, Read::All) => Some(self.then),
-            (None, Read::Nothing | Read::Pages) => None,
-        }
-    }
-
     /// The first task of the lane that may be claimed.
-    fn first(&mut self, conn: &Connection, now: Timestamp, reach: Reach) -> Result<Option<&Due>, StoreError> {
+    fn first(
+        &mut self,
+        conn: &Connection,
+        memory: &mut Memory,
+        now: Timestamp,
+        reach: Reach,
+    ) -> Result<Option<&Due>, StoreError> {
         if reach == Reach::Ahead && !self.ahead {
             return Ok(None);
         }
-        self.fill(conn, now)?;
-        Ok(self.ready.front().filter(|due| reach == Reach::Slots || due.may_wait()))
+        let now = now.unix_ms();
+        self.fill(conn, memory, now)?;
+        let first = self.front.next().filter(|due| due.ready <= now);
+        Ok(first.filter(|due| reach == Reach::Slots || due.may_wait()))
     }
 
-    /// Reads the next page when the last one is used up.
-    fn fill(&mut self, conn: &Connection, now: Timestamp) -> Result<(), StoreError> {
-        if self.read == Read::All || !self.ready.is_empty() {
+    /// Reads the next page when the last one is used up and more may be due.
+    fn fill(&mut self, conn: &Connection, memory: &mut Memory, now: i64) -> Result<(), StoreError> {
+        if self.front.next().is_some() || self.front.first().is_later_than(now) {
             return Ok(());
         }
-        let (ready, key) = self.behind;
-        let (type_key, page) = (cell::int(self.type_key), cell::int(self.page as u64));
-        let mut statement = conn.prepare_cached(DUE)?;
-        let mut rows = statement.query(params![type_key, priority_code(self.priority), ready, key, page])?;
-        self.then = None;
-        while let Some(row) = rows.next()? {
-            let ready = row.get(0)?;
-            if ready > now.unix_ms() {
-                self.then = Some(ready);
-                break;
-            }
-            let (key, id, losses, has_key) = (row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?);
-            self.ready.push_back(Due { ready, key, id, losses, has_key });
+        if self.front.is_strange {
+            page::read_whole(conn, self.key(), self.page, now, &mut self.front, memory)?;
+        } else {
+            page::read(conn, self.key(), self.page, now, &mut self.front)?;
         }
-        self.read = if self.ready.len() < self.page { Read::All } else { Read::Pages };
         self.page = (self.page * 2).min(PAGE_MAX);
-        if let Some(last) = self.ready.back() {
-            self.behind = (last.ready, last.key);
-        }
         Ok(())
     }
 
-    /// When the first task of the lane is ready: it was read, or it is one seek.
-    fn earliest(&self, conn: &Connection) -> Result<Option<i64>, StoreError> {
-        self.known().map_or_else(|| self.sought(conn), Ok)
+    /// Takes out the first task, and sees to it that it is in memory. Where it was not, those behind it are not either.
+    fn take_first(&mut self, conn: &Connection, memory: &mut Memory) -> Result<Option<Due>, StoreError> {
+        let Some(due) = self.front.take_next() else { return Ok(None) };
+        if memory.bring(conn, &due.id, due.key()?)? && !self.front.is_strange {
+            self.front.is_strange = true;
+            self.front.read_again_behind(&due);
+        }
+        Ok(Some(due))
+    }
+
+    /// When the first task of the lane is ready: it is known, or it is one seek.
+    fn earliest(&mut self, conn: &Connection) -> Result<Option<i64>, StoreError> {
+        if let First::At(first) = self.front.first() {
+            return Ok(first);
+        }
+        let first = self.sought(conn)?;
+        self.front.read_to(first);
+        Ok(first)
     }
 
     fn sought(&self, conn: &Connection) -> Result<Option<i64>, StoreError> {

@@ -4,30 +4,41 @@ use azoth_scheduler_core::id::TaskId;
 use azoth_scheduler_core::time::Timestamp;
 
 use super::cell;
+use super::task_row::Cells;
 use crate::error::StoreError;
 
+/// Where a task stands in its lane: the instant from which it may be claimed, then its key.
+pub(super) type Spot = (i64, i64);
+
 /// A due task. They compare by the instant from which they may be claimed, then by key.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Due {
     pub(super) ready: i64,
     pub(super) key: i64,
-    pub(super) id: String,
-    pub(super) losses: u32,
+    pub(super) id: TaskId,
+    pub(super) losses: i64,
     pub(super) has_key: bool,
 }
 
 impl Due {
-    pub(super) fn new(ready: i64, key: i64, id: String) -> Self {
+    pub(super) fn new(ready: i64, key: i64, id: TaskId) -> Self {
         Self { ready, key, id, losses: 0, has_key: false }
     }
 
     /// One that was scheduled a moment ago, without a key and so without a loss.
     pub(super) fn fresh(ready: i64, key: u64, id: &TaskId) -> Self {
-        Self::new(ready, cell::int(key), id.to_string())
+        Self::new(ready, cell::int(key), id.clone())
     }
 
-    pub(super) fn task(&self) -> Result<TaskId, StoreError> {
-        TaskId::new(&self.id).map_err(|error| cell::corrupt(format!("azoth_p_tasks.id: {error}")))
+    /// As its row says; `None` where that has it wait for something else than its turn.
+    pub(super) fn of(cells: &Cells) -> Option<Self> {
+        let (key, id, losses) = (cells.key, cells.id.id().clone(), cells.losses);
+        let has_key = cells.concurrency_key.is_some();
+        cells.ready.map(|ready| Self { ready, key, id, losses, has_key })
+    }
+
+    pub(super) fn spot(&self) -> Spot {
+        (self.ready, self.key)
     }
 
     pub(super) fn key(&self) -> Result<u64, StoreError> {

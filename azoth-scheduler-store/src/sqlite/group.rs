@@ -156,6 +156,11 @@ impl<'a> Group<'a> {
         self.memory.flush(self.conn)
     }
 
+    /// Whether tasks were given bytes that queries do not see yet.
+    pub(super) fn holds_payloads(&self) -> bool {
+        !self.payloads.is_empty()
+    }
+
     /// Writes the bytes that tasks were given so far, so that queries see them.
     pub(super) fn flush_payloads(&mut self) -> Result<(), StoreError> {
         let payloads = self.payloads.iter().map(|(position, payload)| (*position, &payload.bytes()[..]));
@@ -340,7 +345,7 @@ impl Ground for Group<'_> {
             slot.entry = Some(self.fold(slot.entry, event, payload, now)?);
         }
         if events.iter().any(|event| matches!(event, Event::TaskScheduled { .. })) {
-            slot.remember(payload);
+            slot.remember(payload.map(Payload::bytes));
         }
         if slot.entry.as_ref().is_some_and(|entry| entry.state.id != *task) {
             return Err(cell::corrupt("events of another task"));

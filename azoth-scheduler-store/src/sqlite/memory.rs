@@ -5,9 +5,9 @@
 
 use std::collections::hash_map::Entry as InMap;
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use azoth_scheduler_core::id::{TaskId, TaskType, WorkerId};
-use azoth_scheduler_core::payload::Payload;
 use azoth_scheduler_core::state::TaskPhase;
 use rusqlite::Connection;
 
@@ -18,6 +18,7 @@ use super::row_writer::{RowWriter, Updates};
 use super::scopes::Scopes;
 use super::task_row::{self, Cells};
 use super::{type_row, wait_row, worker};
+use crate::codec::Decoder;
 use crate::error::StoreError;
 
 /// Tasks and types by name.
@@ -41,6 +42,8 @@ pub(super) struct Memory {
     types: HashMap<TaskType, u64>,
     pub(super) scopes: Scopes,
     pub(super) outlook: Outlook,
+    /// Decodes the definitions of tasks that are read together, which have much in common.
+    pub(super) decoder: Decoder,
     /// The head as this writer left it.
     left: Option<Head>,
     /// The engine's count of what other connections have committed, as it was last seen.
@@ -72,8 +75,8 @@ struct Unwritten {
 #[derive(Debug, Default)]
 pub(super) struct Slot {
     pub(super) entry: Option<Entry>,
-    /// The bytes that its definition refers to, where they are few and were scheduled through this writer.
-    payload: Option<Payload>,
+    /// The bytes that its definition refers to, where they are few and were scheduled through this writer or read with others.
+    payload: Option<Arc<[u8]>>,
     /// Rows say that it waits for others.
     has_waits: bool,
     /// Its row is to be written.
@@ -204,31 +207,49 @@ impl Memory {
         self.living = None;
     }
 
-    /// Sees to it that a task is in memory, by the key of its row.
-    pub(super) fn bring(&mut self, conn: &Connection, id: &TaskId, key: u64) -> Result<(), StoreError> {
-        if !self.tasks.contains_key(id)
-            && let Some(entry) = task_row::by_key(conn, key)?
-        {
+    /// Sees to it that a task is in memory, by the key of its row. Whether it had to be read.
+    pub(super) fn bring(&mut self, conn: &Connection, id: &TaskId, key: u64) -> Result<bool, StoreError> {
+        if self.remembers(id) {
+            return Ok(false);
+        }
+        if let Some(entry) = task_row::by_key(conn, key)? {
             self.put_back(Slot::of(entry));
         }
-        Ok(())
+        Ok(true)
+    }
+
+    /// Whether a task is in memory.
+    pub(super) fn remembers(&self, id: &TaskId) -> bool {
+        self.tasks.contains_key(id)
+    }
+
+    /// Takes in a task that was read with others, and the bytes that its definition refers to where they were read too.
+    pub(super) fn bring_read(&mut self, entry: Entry, bytes: Option<Arc<[u8]>>) {
+        let mut slot = Slot::of(entry);
+        slot.remember_read(bytes);
+        self.put_back(slot);
     }
 
     /// A task, from memory or from its row.
     pub(super) fn task(&mut self, conn: &Connection, id: &TaskId) -> Result<Option<&Entry>, StoreError> {
-        if !self.tasks.contains_key(id) {
-            let slot = Slot::read(conn, id)?;
-            if slot.entry.is_none() {
-                self.absent = Some(id.clone());
+        let slot = match self.tasks.entry(id.clone()) {
+            InMap::Occupied(slot) => slot.into_mut(),
+            InMap::Vacant(place) => {
+                let slot = Slot::read(conn, id)?;
+                if slot.entry.is_none() {
+                    self.absent = Some(id.clone());
+                    return Ok(None);
+                }
+                place.insert(slot)
             }
-            self.put_back(slot);
-        }
-        Ok(self.tasks.get(id).and_then(|slot| slot.entry.as_ref()))
+        };
+        Ok(slot.entry.as_ref())
     }
 
-    /// The bytes that the definition of a task refers to, where they are in memory.
-    pub(super) fn payload(&self, id: &TaskId) -> Option<&Payload> {
-        self.tasks.get(id).and_then(|slot| slot.payload.as_ref())
+    /// A task that is in memory, and the bytes that its definition refers to, where they are too.
+    pub(super) fn remembered(&self, id: &TaskId) -> Option<(&Entry, Option<&Arc<[u8]>>)> {
+        let slot = self.tasks.get(id)?;
+        slot.entry.as_ref().map(|entry| (entry, slot.payload.as_ref()))
     }
 
     /// Takes a task out, to decide about it. It is either [`put`](Self::put) back changed or [`put_back`](Self::put_back)
@@ -400,8 +421,14 @@ impl Slot {
     }
 
     /// The task was defined with these bytes.
-    pub(super) fn remember(&mut self, payload: Option<&Payload>) {
-        self.payload = payload.filter(|payload| payload.bytes().len() <= PAYLOAD_BYTES_MAX).cloned();
+    pub(super) fn remember(&mut self, bytes: Option<&Arc<[u8]>>) {
+        self.payload = bytes.filter(|bytes| bytes.len() <= PAYLOAD_BYTES_MAX).cloned();
+    }
+
+    /// These bytes stand where its definition refers to; others than those are not taken for them.
+    fn remember_read(&mut self, bytes: Option<Arc<[u8]>>) {
+        let expected = self.entry.as_ref().map(|entry| entry.state.definition.payload.bytes);
+        self.payload = bytes.filter(|bytes| Some(bytes.len() as u64) == expected);
     }
 }
 
@@ -414,6 +441,6 @@ const TASKS_MAX: usize = 8_192;
 /// And no more of those that run, of those that were read and did not change, and of those that came later and are due sooner.
 const SOONER_MAX: usize = 2_048;
 /// And of their payloads none that has more bytes.
-const PAYLOAD_BYTES_MAX: usize = 256;
+pub(super) const PAYLOAD_BYTES_MAX: usize = 256;
 /// The writer remembers at most so many types between transactions.
 const TYPES_MAX: usize = 1_024;

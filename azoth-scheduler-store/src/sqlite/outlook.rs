@@ -7,6 +7,8 @@ use std::collections::HashMap;
 
 use azoth_scheduler_core::decide::SUSPECT_LOSSES;
 
+use super::due_task::Due;
+use super::front::{First, Front};
 use super::task_row::Cells;
 
 /// A lane: a task type and a level, as their cells.
@@ -15,18 +17,10 @@ pub(super) type LaneKey = (i64, i64);
 /// Which lanes of the due index, which suspects and which pauses there are.
 #[derive(Debug, Default)]
 pub(super) struct Outlook {
-    lanes: HashMap<LaneKey, First>,
+    lanes: HashMap<LaneKey, Front>,
+    forgotten: u64,
     no_suspects: bool,
     no_pauses: bool,
-}
-
-/// When the first task of a lane is ready.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum First {
-    /// Then; `None` where nothing waits in the lane.
-    At(Option<i64>),
-    /// Not before then: the one that was ready then has moved.
-    NotBefore(i64),
 }
 
 /// Where a task stands among those that wait to be claimed.
@@ -47,28 +41,38 @@ impl Turn {
     }
 }
 
-impl First {
-    /// Whether no task of the lane is ready by then.
-    pub(super) fn is_later_than(self, now: i64) -> bool {
-        match self {
-            First::At(first) => first.is_none_or(|first| first > now),
-            First::NotBefore(first) => first > now,
-        }
-    }
-}
-
 impl Outlook {
-    /// The first task of a lane, where something is known of it.
+    /// When the first task of a lane is ready, where something is known of it.
     pub(super) fn first(&self, lane: LaneKey) -> Option<First> {
-        self.lanes.get(&lane).copied()
+        self.lanes.get(&lane).map(Front::first)
     }
 
-    /// The lane was read: this is when its first task is ready.
-    pub(super) fn saw(&mut self, lane: LaneKey, first: Option<i64>) {
-        if self.lanes.len() >= LANES_MAX && !self.lanes.contains_key(&lane) {
-            self.lanes.clear();
+    /// Takes out what is known of a lane, for a claim that goes along it.
+    pub(super) fn take(&mut self, lane: LaneKey) -> Front {
+        self.lanes.remove(&lane).unwrap_or_else(Front::unknown)
+    }
+
+    /// Gives back how lanes stand once all rows are written, unless all was forgotten since this many times.
+    pub(super) fn give_back(&mut self, lanes: impl IntoIterator<Item = (LaneKey, Front)>, forgotten: u64) {
+        if self.forgotten != forgotten {
+            return;
         }
-        self.lanes.insert(lane, First::At(first));
+        let mut known: usize = self.lanes.values().map(Front::len).sum();
+        for (lane, mut front) in lanes {
+            if self.lanes.len() >= LANES_MAX {
+                self.lanes.clear();
+            }
+            if known.saturating_add(front.len()) > KNOWN_MAX {
+                front.shorten();
+            }
+            known = known.saturating_add(front.len());
+            self.lanes.insert(lane, front);
+        }
+    }
+
+    /// All was forgotten so many times.
+    pub(super) fn forgotten(&self) -> u64 {
+        self.forgotten
     }
 
     /// Whether no task is a suspect.
@@ -95,38 +99,34 @@ impl Outlook {
     pub(super) fn wrote(&mut self, before: Option<&Cells>, after: &Cells) {
         let (left, came) = (before.and_then(Turn::of), Turn::of(after));
         if left != came {
-            left.iter().for_each(|turn| self.leaves(turn));
-            came.iter().for_each(|turn| self.comes(turn));
+            left.iter().for_each(|turn| self.leaves(turn, after.key));
+            came.iter().for_each(|turn| self.comes(turn, after));
         }
         self.no_pauses &= after.paused_until.is_none();
     }
 
     /// Rows were written that say more than their own task's turn.
     pub(super) fn forget(&mut self) {
-        *self = Self::default();
+        *self = Self { forgotten: self.forgotten.wrapping_add(1), ..Self::default() };
     }
 
-    fn leaves(&mut self, turn: &Turn) {
-        if let Some(first) = self.lanes.get_mut(&turn.lane)
-            && *first == First::At(Some(turn.ready))
-        {
-            *first = First::NotBefore(turn.ready);
+    fn leaves(&mut self, turn: &Turn, key: i64) {
+        if let Some(front) = self.lanes.get_mut(&turn.lane).filter(|_| !turn.is_suspect) {
+            front.leaves((turn.ready, key));
         }
     }
 
-    fn comes(&mut self, turn: &Turn) {
+    fn comes(&mut self, turn: &Turn, cells: &Cells) {
         self.no_suspects &= !turn.is_suspect;
-        if let Some(first) = self.lanes.get_mut(&turn.lane).filter(|_| !turn.is_suspect) {
-            let is_first = match *first {
-                First::At(first) => first.is_none_or(|first| turn.ready <= first),
-                First::NotBefore(first) => turn.ready <= first,
-            };
-            if is_first {
-                *first = First::At(Some(turn.ready));
-            }
+        if let Some(front) = self.lanes.get_mut(&turn.lane).filter(|_| !turn.is_suspect)
+            && let Some(due) = Due::of(cells)
+        {
+            front.comes(due);
         }
     }
 }
 
 /// No more lanes are remembered.
 const LANES_MAX: usize = 4_096;
+/// Of no more tasks it is remembered that their turn comes first.
+const KNOWN_MAX: usize = 4_096;

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, StatementStatus, params_from_iter};
 
-use super::{due, gate, line, log, place, read, schema, suspect, task_row, touched, wait_row, worker};
+use super::{due, gate, line, log, page, place, read, schema, suspect, task_row, touched, wait_row, worker};
 
 fn plan(sql: &str) -> String {
     let conn = Connection::open_in_memory().unwrap();
@@ -16,7 +16,7 @@ fn plan(sql: &str) -> String {
 
 #[test]
 fn due_tasks_are_one_seek_in_the_due_index_without_sorting() {
-    let plan = plan(due::DUE);
+    let plan = plan(page::DUE);
     assert!(
         plan.starts_with("SEARCH azoth_p_tasks USING INDEX azoth_p_due (type=? AND priority=?"),
         "{plan}"
@@ -24,6 +24,16 @@ fn due_tasks_are_one_seek_in_the_due_index_without_sorting() {
     // Where a page begins is looked up; it is read as far as tasks are due.
     assert!(plan.contains("ready_ms>?"), "{plan}");
     assert!(!plan.contains("TEMP B-TREE"), "{plan}");
+}
+
+#[test]
+fn due_tasks_that_are_read_whole_are_two_seeks_more_each() {
+    let whole = plan(page::whole_sql());
+    let alone = plan(page::DUE).replace("azoth_p_tasks", "task");
+    let (due, others) = whole.split_once("; ").unwrap();
+    assert_eq!(due, alone);
+    let seek = |table: &str| format!("SEARCH {table} USING INTEGER PRIMARY KEY (rowid=?) LEFT-JOIN");
+    assert_eq!(others, format!("{}; {}", seek("event"), seek("payload")));
 }
 
 #[test]
@@ -129,7 +139,9 @@ fn statements_are_planned_once_whatever_is_bound() {
     let conn = Connection::open_in_memory().unwrap();
     place::settle(&conn).unwrap();
     schema::create(&conn).unwrap();
-    for sql in [due::DUE, worker::ORPHANS, log::page_sql(), &read::tasks_sql("0, 1, 2", false)] {
+    for sql in
+        [page::DUE, page::whole_sql(), worker::ORPHANS, log::page_sql(), &read::tasks_sql("0, 1, 2", false)]
+    {
         let mut statement = conn.prepare(sql).unwrap();
         for limit in [16_i64, 32, 64] {
             let cells = vec![limit; statement.parameter_count()];

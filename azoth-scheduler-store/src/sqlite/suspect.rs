@@ -2,10 +2,11 @@
 
 use azoth_scheduler_core::decide::SUSPECT_LOSSES;
 use azoth_scheduler_core::time::Timestamp;
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::cell;
 use super::due_task::Due;
+use super::task_row::IdText;
 use crate::error::StoreError;
 
 /// One look at the start of `azoth_p_suspects`, which is empty but for a short while after a crash.
@@ -41,8 +42,8 @@ pub(super) fn first(
     let mut statement = conn.prepare_cached(FIRST)?;
     let mut first: Option<Due> = None;
     for type_key in types {
-        let due = statement
-            .query_row([cell::int(type_key)], |row| Ok(Due::new(row.get(0)?, row.get(1)?, row.get(2)?)));
+        let read = |row: &Row<'_>| Ok(Due::new(row.get(0)?, row.get(1)?, row.get::<_, IdText>(2)?.into_id()));
+        let due = statement.query_row([cell::int(type_key)], read);
         first = first.into_iter().chain(due.optional()?).min();
     }
     Ok(first)

@@ -53,7 +53,7 @@ pub(super) struct Cells {
     runs: i64,
     moved_at: i64,
     group: Option<Arc<str>>,
-    concurrency_key: Option<Arc<str>>,
+    pub(super) concurrency_key: Option<Arc<str>>,
     /// Where it stands in the line of its key.
     line: Option<i64>,
     pub(super) paused_until: Option<i64>,
@@ -72,6 +72,10 @@ pub(super) struct IdText(TaskId);
 impl IdText {
     pub(super) fn id(&self) -> &TaskId {
         &self.0
+    }
+
+    pub(super) fn into_id(self) -> TaskId {
+        self.0
     }
 }
 
@@ -309,8 +313,17 @@ impl Cells {
 
     /// The task of these cells; reads its definition and words from the log.
     pub(super) fn entry(&self, tables: &dyn Tables) -> Result<Entry, StoreError> {
+        let defined = cell::number(self.defined, "azoth_p_tasks.defined")?;
+        self.defined_as(defined_at(tables.conn(), defined)?, tables)
+    }
+
+    /// The same, where its definition is at hand.
+    pub(super) fn defined_as(
+        &self,
+        (definition, trace): Defined,
+        tables: &dyn Tables,
+    ) -> Result<Entry, StoreError> {
         let conn = tables.conn();
-        let (definition, trace) = defined_at(conn, cell::number(self.defined, "azoth_p_tasks.defined")?)?;
         if priority_code(definition.priority) != self.priority {
             return Err(cell::unlawful("azoth_p_tasks.priority", self.priority));
         }
@@ -512,7 +525,7 @@ pub(super) fn place_of(tables: &dyn Tables, id: &TaskId) -> Result<Option<(u64, 
 }
 
 /// A definition, and where in a trace it was made.
-type Defined = (Arc<TaskDefinition>, Option<TraceParent>);
+pub(super) type Defined = (Arc<TaskDefinition>, Option<TraceParent>);
 
 /// What the `TaskScheduled` at this position defines.
 pub(super) fn defined_at(conn: &Connection, position: u64) -> Result<Defined, StoreError> {
