@@ -9,6 +9,7 @@ use azoth_scheduler_store::store::CLAIM_BATCH_MAX;
 use azoth_scheduler_store::{Ahead, Batch, ClaimOffer, Claims, StandingOffer, Suspects};
 
 use super::Poller;
+use crate::host::counted_on;
 use crate::meter;
 use crate::transaction::{Answer, Transaction, answer_to};
 
@@ -170,8 +171,8 @@ impl Poller {
     }
 
     fn mint(&self, executions: usize) -> Vec<ExecutionId> {
-        let now = self.shared.clock().now();
-        (0..executions).map(|_| ExecutionId::from(self.shared.mint(now))).collect()
+        let first = self.shared.mint(self.shared.clock().now());
+        counted_on(first, executions).map(ExecutionId::from).collect()
     }
 
     /// Starts what was claimed at `now`, and asks again if there is more to be had at once.
