@@ -20,7 +20,7 @@
 //! | `integrity`, `vitals` | a first look for damage, and whether to go on after errors of the disk |
 //! | `wal`, `checkpoint` | copying the write-ahead log into the file, and how long it may become |
 //! | `log`, `hash`, `chain`, `head` | the canonical log, the hash chain over it, where it ends |
-//! | `entry`, `task_row`, `row_writer`, `new_rows`, `type_row`, `scope_row`, `scopes`, `wait_row`, `line`, `gate`, `due`, `due_task`, `front`, `page`, `suspect`, `outlook`, `claim` | the projection: folding, rows, due tasks |
+//! | `entry`, `task_cells`, `task_row`, `row_writer`, `new_rows`, `type_row`, `scope_row`, `scopes`, `wait_row`, `line`, `gate`, `due`, `due_task`, `front`, `page`, `suspect`, `outlook`, `claim` | the projection: folding, rows, due tasks |
 //! | `worker`, `consumer` | operational tables: signs of life, who handles what, cursors, dead letters |
 //! | `readers`, `read`, `stats` | reads, each in one snapshot, on threads of the store's own |
 //! | `fold`, `slots`, `replay`, `packed`, `aside`, `upkeep` | the whole log page by page: what is in memory of it, and what is put aside |
@@ -124,6 +124,7 @@ mod store;
 mod survey;
 mod suspect;
 mod tables;
+mod task_cells;
 mod task_row;
 mod touched;
 mod type_row;
