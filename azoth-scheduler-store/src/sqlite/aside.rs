@@ -142,7 +142,7 @@ const PARTS_MAX: u64 = 1_024;
 const CHUNK_BYTES: usize = 16 * 1_024;
 /// Most events take no more.
 const EVENT_BYTES_USUAL: usize = 512;
-/// So much is kept in memory before anything is put into the file: half as much for each task as its state would take.
+/// So much is kept in memory before anything is put into the file.
 const KEPT_BYTES_MAX: usize = 16 * 1_024 * 1_024;
 
 #[cfg(test)]

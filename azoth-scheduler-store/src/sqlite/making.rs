@@ -140,8 +140,8 @@ pub(super) fn written<T>(
 const EVENTS_AT_ONCE: u64 = 65_536;
 /// Every row is met again when the indexes are made.
 const CACHE_KIB: u32 = 16 * 1_024;
-/// So many rows are written in one transaction.
-const ROWS_AT_ONCE: usize = 2_000;
+/// So many rows are written in one transaction: those of the tasks that are folded at once.
+const ROWS_AT_ONCE: usize = 2_048;
 /// So many lines are settled in one.
 const LINES_AT_ONCE: usize = 200;
 /// What one transaction weighs for the checkpoints.
