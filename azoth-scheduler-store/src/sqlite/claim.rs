@@ -232,8 +232,7 @@ fn keys_of(group: &mut Group<'_>, names: &[TaskType]) -> Result<Vec<u64>, StoreE
 /// What the worker needs to know of a task that was just claimed.
 fn claimed_task(group: &mut Group<'_>, task: TaskId, execution: ExecutionId) -> Result<Claimed, StoreError> {
     let conn = group.conn();
-    let is_known = |(_, bytes): (&Entry, Option<&Arc<[u8]>>)| bytes.is_some();
-    if group.holds_payloads() && !group.memory().remembered(&task).is_some_and(is_known) {
+    if group.holds_payloads() && group.memory().remembered(&task).is_none_or(|(_, bytes)| bytes.is_none()) {
         group.flush_payloads()?;
     }
     let entry = group.memory().remembered(&task);

@@ -13,6 +13,7 @@ use azoth_scheduler_core::payload::Payload;
 use azoth_scheduler_core::retry::RetryPolicy;
 use azoth_scheduler_core::schedule::Schedule;
 use azoth_scheduler_core::task::{Priority, TaskDefinition};
+use azoth_scheduler_core::testing::{actor, text};
 use azoth_scheduler_core::time::Timestamp;
 use azoth_scheduler_faults::{Call, FaultyVfs, Part};
 use rusqlite::Connection;
@@ -339,6 +340,33 @@ fn page_of_a_lane_is_used_up_before_the_next_one_is_read() {
     }
     // The last one has to ask when the next task is due, and that one reads a page.
     assert_eq!([(); 3].map(|()| cost_of_one(&mut bench)), [5, 5, 4]);
+}
+
+/// What is known of a lane follows what happens to its tasks.
+#[test]
+fn what_comes_and_goes_among_those_that_were_read_is_claimed_in_its_turn_or_not_at_all() {
+    for is_remembered in [true, false] {
+        let mut bench = Bench::new();
+        let later = |number: u32, second: i64| job_at(number, at(second));
+        bench.apply(&Batch::new(
+            (10..20).map(|number| later(number, number.into())).collect::<Vec<_>>(),
+            at(0),
+        ));
+        if !is_remembered {
+            bench.memory = Memory::default();
+        }
+        let claim = |slots, bench: &mut Bench| {
+            let (claimed, _) = bench.apply(&Batch::claiming(offer(slots), at(100)));
+            claimed.iter().map(|claimed| claimed.task.as_str().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(claim(2, &mut bench), ["job-000010", "job-000011"]);
+        let cancel = Wish::Cancel { reason: text("not wanted"), by: actor("ops") };
+        let cancel = TaskCommand { task: TaskId::new("job-000013").unwrap(), wish: cancel };
+        bench.apply(&Batch::new(vec![later(7, 12), later(8, 14), cancel], at(100)));
+        let expected = ["job-000012", "job-000007", "job-000014", "job-000008", "job-000015"];
+        assert_eq!(claim(5, &mut bench), expected);
+        assert_eq!(claim(20, &mut bench).len(), 4);
+    }
 }
 
 #[test]
