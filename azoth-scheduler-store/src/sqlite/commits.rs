@@ -14,7 +14,7 @@ use rusqlite::Connection;
 
 use super::files::{Files, wal_of};
 use super::head::Head;
-use super::hints::{Bell, Hints};
+use super::hints::{Ear, Hints};
 use super::place::Place;
 use super::readers;
 use super::touched;
@@ -29,7 +29,7 @@ pub(super) struct Watch {
     wake: Arc<Wake>,
     stopping: Arc<AtomicBool>,
     hears: Arc<AtomicBool>,
-    bell: Bell,
+    ear: Ear,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -38,7 +38,8 @@ impl Watch {
     pub(super) fn start(place: &Place, wake: &Arc<Wake>) -> Option<Self> {
         let started = Hints::of(&wal_of(&place.path)).and_then(|hints| {
             let (stopping, hears) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-            let bell = hints.bell();
+            let ear = hints.ear();
+            wake.lend(ear.clone(), Arc::clone(&hears));
             let watcher = Watcher {
                 place: place.clone(),
                 wake: Arc::clone(wake),
@@ -49,14 +50,7 @@ impl Watch {
             };
             let thread = thread::Builder::new().name("azoth-watch".to_owned());
             let thread = Some(thread.spawn(move || watcher.serve(hints))?);
-            Ok(Self {
-                files: Arc::clone(&place.files),
-                wake: Arc::clone(wake),
-                stopping,
-                hears,
-                bell,
-                thread,
-            })
+            Ok(Self { files: Arc::clone(&place.files), wake: Arc::clone(wake), stopping, hears, ear, thread })
         });
         let told = |error: &std::io::Error| {
             tracing::warn!(%error, path = ?place.path, "commits of other processes are noticed by polling alone");
@@ -78,7 +72,7 @@ impl Drop for Watch {
             return;
         }
         self.stopping.store(true, Ordering::Release);
-        self.bell.ring();
+        self.ear.ring();
         self.wake.nudge();
         let Some(thread) = self.thread.take() else { return };
         thread.thread().unpark();
@@ -109,7 +103,7 @@ impl Watcher {
         // What was committed before the watch stood.
         self.look();
         while !self.stops() {
-            if let Err(error) = hints.wait().and_then(|()| self.keep_vigil(&mut hints)) {
+            if let Err(error) = hints.wait().and_then(|hinted| self.keep_vigil(&mut hints, hinted)) {
                 self.hears.store(false, Ordering::Release);
                 tracing::warn!(%error, path = ?self.place.path, "the watch on the file ended");
                 return;
@@ -117,11 +111,11 @@ impl Watcher {
         }
     }
 
-    /// Looks, after a hint, until nothing is left to be found.
-    fn keep_vigil(&mut self, hints: &mut Hints) -> io::Result<()> {
+    /// Looks, after a hint or a commit of our own, until nothing is left to be found.
+    fn keep_vigil(&mut self, hints: &mut Hints, mut hinted: bool) -> io::Result<()> {
         let mut vigil = Vigil::new(self.rounds);
-        let mut hinted = true;
         while !self.stops() {
+            self.wake.still_hears()?;
             let writer = self.wake.writer();
             self.rounds = writer.rounds;
             // Taken in before the look, so that what is told during it counts for the next one.

@@ -1,19 +1,21 @@
 //! What the operating system tells of writes to a file. Linux has it; elsewhere there are none.
 
 #[cfg(target_os = "linux")]
-pub(super) use self::linux::{Bell, Hints};
+pub(super) use self::linux::{Ear, Hints};
 #[cfg(not(target_os = "linux"))]
-pub(super) use self::none::{Bell, Hints};
+pub(super) use self::none::{Ear, Hints};
 
 #[cfg(target_os = "linux")]
 mod linux {
     use std::io;
+    use std::os::fd::{AsFd, OwnedFd};
     use std::path::{Path, PathBuf};
+    use std::sync::Arc;
     use std::time::Duration;
 
-    use inotify::{EventMask, Events, Inotify, WatchDescriptor, WatchMask, Watches};
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    use rustix::io::Errno;
+    use inotify::{EventMask, Events, Inotify, WatchMask, Watches};
+    use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+    use rustix::io::{Errno, read, write};
 
     /// Writes to one file, whether or not it is there at the moment.
     ///
@@ -22,40 +24,57 @@ mod linux {
     pub(crate) struct Hints {
         system: Inotify,
         file: PathBuf,
-        folder: WatchDescriptor,
+        bell: Arc<OwnedFd>,
     }
 
-    /// Ends a wait for hints.
-    pub(crate) struct Bell {
+    /// What others do with the hints: they end a wait for them, and cover the ear while they write themselves.
+    #[derive(Clone, Debug)]
+    pub(crate) struct Ear {
         watches: Watches,
-        folder: WatchDescriptor,
+        file: PathBuf,
+        bell: Arc<OwnedFd>,
     }
 
     impl Hints {
         pub(crate) fn of(file: &Path) -> io::Result<Self> {
             let system = Inotify::init()?;
             let folder = file.parent().unwrap_or(Path::new("/"));
-            let folder = system.watches().add(folder, WatchMask::CREATE | WatchMask::MOVED_TO)?;
+            system.watches().add(folder, WatchMask::CREATE | WatchMask::MOVED_TO)?;
             watch(&system, file);
-            Ok(Self { system, file: file.to_owned(), folder })
+            let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+            Ok(Self { system, file: file.to_owned(), bell: Arc::new(bell) })
         }
 
-        pub(crate) fn bell(&self) -> Bell {
-            Bell { watches: self.system.watches(), folder: self.folder.clone() }
+        pub(crate) fn ear(&self) -> Ear {
+            let (file, bell) = (self.file.clone(), Arc::clone(&self.bell));
+            Ear { watches: self.system.watches(), file, bell }
         }
 
-        /// Sleeps until somebody has written.
-        pub(crate) fn wait(&mut self) -> io::Result<()> {
-            while !self.take()? {
+        /// Sleeps until somebody has written or the bell is rung. Whether somebody has written.
+        pub(crate) fn wait(&mut self) -> io::Result<bool> {
+            loop {
+                let rung = self.take_ring()?;
+                let written = self.take()?;
+                if written || rung {
+                    return Ok(written);
+                }
                 self.sleep(None)?;
             }
-            Ok(())
         }
 
-        /// Sleeps until somebody has written, but no longer than this. Whether somebody has.
+        /// Sleeps until somebody has written or the bell is rung, but no longer than this. Whether somebody has written.
         pub(crate) fn wait_at_most(&mut self, span: Duration) -> io::Result<bool> {
             self.sleep(Some(span))?;
+            self.take_ring()?;
             self.take()
+        }
+
+        fn take_ring(&self) -> io::Result<bool> {
+            match read(&self.bell, &mut [0; 8]) {
+                Ok(_) => Ok(true),
+                Err(Errno::AGAIN | Errno::INTR) => Ok(false),
+                Err(error) => Err(error.into()),
+            }
         }
 
         /// Takes in everything that was told since the last time. Whether there was anything.
@@ -80,7 +99,8 @@ mod linux {
 
         fn sleep(&self, at_most: Option<Duration>) -> io::Result<()> {
             let at_most = at_most.and_then(|span| Timespec::try_from(span).ok());
-            match poll(&mut [PollFd::new(&self.system, PollFlags::IN)], at_most.as_ref()) {
+            let heard = |from| PollFd::from_borrowed_fd(from, PollFlags::IN);
+            match poll(&mut [heard(self.system.as_fd()), heard(self.bell.as_fd())], at_most.as_ref()) {
                 Ok(_) | Err(Errno::INTR) => Ok(()),
                 Err(error) => Err(error.into()),
             }
@@ -106,10 +126,24 @@ mod linux {
         let _ = system.watches().add(file, WatchMask::MODIFY);
     }
 
-    impl Bell {
-        /// The end of a watch is an event too.
-        pub(crate) fn ring(&mut self) {
-            let _ = self.watches.remove(self.folder.clone());
+    impl Ear {
+        /// Ends a wait.
+        pub(crate) fn ring(&self) {
+            // It fails only where it was rung so often that a wait ends anyway.
+            let _ = write(&self.bell, &1_u64.to_ne_bytes());
+        }
+
+        /// From here on nothing is told of writes to the file.
+        pub(crate) fn cover(&self) {
+            let _ = self.watches.clone().add(&self.file, WatchMask::DELETE_SELF);
+        }
+
+        /// From here on writes are told of again; where the file is missing, once it is made.
+        pub(crate) fn uncover(&self) -> io::Result<()> {
+            match self.watches.clone().add(&self.file, WatchMask::MODIFY) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                Ok(_) | Err(_) => Ok(()),
+            }
         }
     }
 
@@ -128,18 +162,19 @@ mod none {
     pub(crate) struct Hints(std::convert::Infallible);
 
     /// None either.
-    pub(crate) struct Bell;
+    #[derive(Clone, Debug)]
+    pub(crate) struct Ear(std::convert::Infallible);
 
     impl Hints {
         pub(crate) fn of(_file: &Path) -> io::Result<Self> {
             Err(io::ErrorKind::Unsupported.into())
         }
 
-        pub(crate) fn bell(&self) -> Bell {
+        pub(crate) fn ear(&self) -> Ear {
             match self.0 {}
         }
 
-        pub(crate) fn wait(&mut self) -> io::Result<()> {
+        pub(crate) fn wait(&mut self) -> io::Result<bool> {
             match self.0 {}
         }
 
@@ -152,8 +187,18 @@ mod none {
         }
     }
 
-    impl Bell {
-        pub(crate) fn ring(&mut self) {}
+    impl Ear {
+        pub(crate) fn ring(&self) {
+            match self.0 {}
+        }
+
+        pub(crate) fn cover(&self) {
+            match self.0 {}
+        }
+
+        pub(crate) fn uncover(&self) -> io::Result<()> {
+            match self.0 {}
+        }
     }
 }
 
@@ -174,13 +219,53 @@ mod tests {
         assert!(!hints.take().unwrap());
         for _ in 0..3 {
             fs::write(&file, b"made").unwrap();
-            hints.wait().unwrap();
+            assert!(hints.wait().unwrap());
             fs::write(&file, b"written").unwrap();
             assert!(hints.take().unwrap());
             assert!(!hints.take().unwrap(), "what was taken in is not told again");
             fs::remove_file(&file).unwrap();
-            hints.wait().unwrap();
+            assert!(hints.wait().unwrap());
         }
+    }
+
+    #[test]
+    fn what_is_written_while_the_ear_is_covered_is_not_told_and_what_is_written_afterwards_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("log-wal");
+        fs::write(&file, b"made").unwrap();
+        let mut hints = Hints::of(&file).unwrap();
+        let ear = hints.ear();
+        for _ in 0..3 {
+            ear.cover();
+            fs::write(&file, b"our own").unwrap();
+            assert!(!hints.take().unwrap());
+            ear.uncover().unwrap();
+            assert!(!hints.take().unwrap());
+            fs::write(&file, b"of another").unwrap();
+            assert!(hints.take().unwrap());
+        }
+        ear.cover();
+        fs::remove_file(&file).unwrap();
+        ear.uncover().unwrap();
+        while hints.take().unwrap() {}
+        fs::write(&file, b"made anew").unwrap();
+        assert!(hints.wait().unwrap());
+        fs::write(&file, b"and written").unwrap();
+        assert!(hints.wait().unwrap());
+    }
+
+    #[test]
+    fn bell_ends_a_wait_once_and_is_no_hint() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("log-wal");
+        fs::write(&file, b"made").unwrap();
+        let mut hints = Hints::of(&file).unwrap();
+        for _ in 0..2 {
+            hints.ear().ring();
+            hints.ear().ring();
+            assert!(!hints.wait().unwrap());
+        }
+        assert!(!hints.wait_at_most(Duration::from_millis(1)).unwrap());
     }
 
     #[test]

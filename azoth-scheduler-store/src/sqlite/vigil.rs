@@ -3,7 +3,8 @@
 //! Whoever commits holds the write lock from before his first frame until his commit is visible, so no two commits overlap.
 //! A look that finds something new where a look before it, itself behind all hints, did not, is therefore the last one: the
 //! commit that became visible between the two was under way at that first look, each other one that there was a hint of
-//! ended before it, and one that began after it brings a hint of its own. While our own writer commits there is no look, which
+//! ended before it, and one that began after it brings a hint of its own. That does not hold behind a commit of our own of which
+//! there were no hints: one that begins before it says that it is done brings none either. While our own writer commits there is no look, which
 //! would be in its way: it tells itself of its commit, and of what others had committed before it.
 //!
 //! No clock and no file here: what is seen is brought, and what to do next is answered.
@@ -20,6 +21,8 @@ pub(super) struct Vigil {
     /// There were hints since the pauses began.
     again: bool,
     over: bool,
+    /// A commit may have begun without a hint.
+    unheard: bool,
     /// Commits of the writer of this process so far.
     rounds: u64,
 }
@@ -31,6 +34,9 @@ pub(super) struct OwnWriter {
     pub(super) rounds: u64,
     /// It is committing.
     pub(super) committing: bool,
+    /// While it does, and until it says that it is done, there are no hints: not of its own frames, nor of those of whoever is
+    /// next.
+    pub(super) is_unheard: bool,
 }
 
 /// What to do before the next look.
@@ -59,7 +65,15 @@ enum Pauses {
 impl Vigil {
     /// There was a hint. The writer had committed so often when nothing was left to be found before.
     pub(super) fn new(rounds: u64) -> Self {
-        Self { pauses: Pauses::Soon, step: 0, based: false, again: false, over: false, rounds }
+        Self {
+            pauses: Pauses::Soon,
+            step: 0,
+            based: false,
+            again: false,
+            over: false,
+            unheard: false,
+            rounds,
+        }
     }
 
     /// Whether to look now. `hinted`: there were hints since this was asked last.
@@ -76,6 +90,7 @@ impl Vigil {
             // A look would stand in its way, and nobody else can commit meanwhile.
             return false;
         }
+        self.unheard |= own_committed && own.is_unheard;
         if own_committed && !hinted {
             (self.pauses, self.step) = (Pauses::Own, 0);
         }
@@ -85,7 +100,7 @@ impl Vigil {
 
     /// It was looked, and something was new or not.
     pub(super) fn looked(&mut self, new: bool) {
-        self.over = new && self.based;
+        self.over = new && self.based && !self.unheard;
         if new && !self.based && self.pauses == Pauses::Soon {
             (self.pauses, self.step) = (Pauses::Calm, 0);
         }
@@ -166,9 +181,9 @@ const OWN_LATE: [Duration; 3] = [ms(4), ms(30), ms(300)];
 mod tests {
     use super::*;
 
-    const IDLE: OwnWriter = OwnWriter { rounds: 0, committing: false };
-    const COMMITTING: OwnWriter = OwnWriter { rounds: 0, committing: true };
-    const COMMITTED: OwnWriter = OwnWriter { rounds: 1, committing: false };
+    const IDLE: OwnWriter = OwnWriter { rounds: 0, committing: false, is_unheard: false };
+    const COMMITTING: OwnWriter = OwnWriter { committing: true, ..IDLE };
+    const COMMITTED: OwnWriter = OwnWriter { rounds: 1, ..IDLE };
 
     #[test]
     fn commit_of_our_own_is_not_disturbed_and_costs_three_looks() {
@@ -219,10 +234,24 @@ mod tests {
     }
 
     #[test]
+    fn commit_of_our_own_without_hints_costs_three_looks_and_none_of_them_is_taken_for_the_last_one() {
+        let own = OwnWriter { is_unheard: true, ..COMMITTED };
+        let mut vigil = Vigil::new(0);
+        assert!(!vigil.wants_look(false, own), "it tells of itself");
+        let mut pauses = Vec::new();
+        while let Next::Listen(span) = vigil.next(own) {
+            pauses.push(span);
+            assert!(vigil.wants_look(false, own));
+            vigil.looked(true);
+        }
+        assert_eq!(pauses, OWN_LATE);
+    }
+
+    #[test]
     fn while_our_own_writer_goes_on_nothing_is_asked() {
         let mut vigil = Vigil::new(0);
         for rounds in 1..1_000 {
-            let own = OwnWriter { rounds, committing: false };
+            let own = OwnWriter { rounds, ..IDLE };
             assert!(!vigil.wants_look(true, own));
             assert!(matches!(vigil.next(own), Next::Sleep(_)));
         }
@@ -285,9 +314,18 @@ mod tests {
         commits.collect()
     }
 
-    /// Runs the watch over a history of commits. What it knows of when all is over, and how many commits there were.
-    fn watched(history: &[Commit], dice: &mut Dice) -> (usize, usize) {
-        let hints: Vec<u64> = history.iter().flat_map(|commit| commit.frames.iter().copied()).collect();
+    /// Runs the watch over a history of commits. What it knows of when all is over, and how many commits there were. While the ear
+    /// is covered there are no hints, and the bell is rung when it is uncovered.
+    fn watched(history: &[Commit], covers: bool, dice: &mut Dice) -> (usize, usize) {
+        let covered = |at: u64| {
+            let under_way = |commit: &Commit| (commit.locked..commit.visible + commit.said).contains(&at);
+            covers && history.iter().any(|commit| commit.own && under_way(commit))
+        };
+        let frames = history.iter().flat_map(|commit| commit.frames.iter().copied());
+        let hints: Vec<u64> = frames.filter(|at| !covered(*at)).collect();
+        let rings = history.iter().filter(|commit| covers && commit.own);
+        let mut rings: Vec<u64> = rings.map(|commit| commit.visible + commit.said).collect();
+        rings.sort_unstable();
         let visible = |now| history.iter().filter(|commit| commit.visible <= now).count();
         let over = |commit: &Commit| commit.visible + commit.said;
         let own = |now| OwnWriter {
@@ -295,21 +333,23 @@ mod tests {
             committing: history
                 .iter()
                 .any(|commit| commit.own && (commit.locked..over(commit)).contains(&now)),
+            is_unheard: covers,
         };
         let told_by_own = |now| {
             let own = history.iter().rposition(|commit| commit.own && over(commit) <= now);
             own.map_or(0, |last| last + 1)
         };
-        let (mut now, mut heard, mut version, mut rounds) = (0, 0, 0, 0);
-        // Each round begins with a hint that nobody has heard.
-        while let Some(hint) = hints.get(heard) {
-            now = now.max(*hint) + dice.roll(300);
+        let (mut now, mut heard, mut rung, mut version, mut rounds) = (0, 0, 0, 0, 0);
+        // Each round begins with a hint that nobody has heard, or a ring.
+        while let Some(call) = hints.get(heard).into_iter().chain(rings.get(rung)).min() {
+            now = now.max(*call) + dice.roll(300);
             let mut vigil = Vigil::new(rounds);
             loop {
                 let writer = own(now);
                 rounds = writer.rounds;
                 now += dice.roll(5);
                 let due = hints.iter().filter(|hint| **hint <= now).count();
+                rung = rings.iter().filter(|ring| **ring <= now).count();
                 let hinted = std::mem::replace(&mut heard, due) != due;
                 if vigil.wants_look(hinted, writer) {
                     now += dice.roll(50);
@@ -321,8 +361,8 @@ mod tests {
                 now = match vigil.next(own(now)) {
                     Next::Rest => break,
                     Next::Sleep(span) => until(span) + dice.roll(100),
-                    Next::Listen(span) => match hints.get(heard) {
-                        Some(hint) => until(span).min(now.max(*hint)) + dice.roll(100),
+                    Next::Listen(span) => match hints.get(heard).into_iter().chain(rings.get(rung)).min() {
+                        Some(call) => until(span).min(now.max(*call)) + dice.roll(100),
                         None => until(span),
                     },
                 };
@@ -340,8 +380,10 @@ mod tests {
         for seed in 0..SEEDS {
             let mut dice = Dice(seed);
             let history = history(&mut dice);
-            let (told, all) = watched(&history, &mut dice);
-            assert_eq!(told, all, "seed {seed}");
+            for covers in [false, true] {
+                let (told, all) = watched(&history, covers, &mut dice);
+                assert_eq!(told, all, "seed {seed}, the ear is covered: {covers}");
+            }
         }
     }
 }

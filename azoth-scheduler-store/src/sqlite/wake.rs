@@ -1,11 +1,14 @@
 //! Waking whoever waits for the log to grow: threads here, tasks through a watch.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use azoth_scheduler_core::id::TaskId;
 use tokio::sync::watch;
 
+use super::hints::Ear;
 use super::vigil::OwnWriter;
 use crate::record::LogPosition;
 use crate::touched::Touched;
@@ -17,6 +20,18 @@ pub(super) struct Wake {
     moved: Condvar,
     told: watch::Sender<LogPosition>,
     touched: Touched,
+    hearing: OnceLock<Hearing>,
+}
+
+/// The ear of the watch on the file, which is covered while our own writer commits: its hints would wake a thread in the middle
+/// of it.
+#[derive(Debug)]
+struct Hearing {
+    ear: Ear,
+    /// Commits are heard of by hints. Before that is known, our own are to show it.
+    hears: Arc<AtomicBool>,
+    /// The ear could not be uncovered.
+    is_deaf: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -32,6 +47,7 @@ pub(super) struct UnderWay {
     wake: Arc<Wake>,
     /// Where the log ends since the commit; `None` where nothing came of it.
     head: Option<LogPosition>,
+    covers: bool,
 }
 
 impl Wake {
@@ -39,7 +55,23 @@ impl Wake {
     pub(super) fn new(head: LogPosition) -> Self {
         let known = Known { head, told_tasks: head, writer: OwnWriter::default() };
         let (moved, told, touched) = (Condvar::new(), watch::Sender::new(head), Touched::default());
-        Self { known: Mutex::new(known), moved, told, touched }
+        Self { known: Mutex::new(known), moved, told, touched, hearing: OnceLock::new() }
+    }
+
+    /// The watch on the file hears with this ear; `hears` says that commits are heard so.
+    pub(super) fn lend(&self, ear: Ear, hears: Arc<AtomicBool>) {
+        let _ = self.hearing.set(Hearing { ear, hears, is_deaf: AtomicBool::new(false) });
+    }
+
+    /// # Errors
+    /// The ear was covered and could not be uncovered.
+    pub(super) fn still_hears(&self) -> io::Result<()> {
+        match self.hearing.get() {
+            Some(hearing) if hearing.is_deaf.load(Ordering::Acquire) => {
+                Err(io::Error::other("writes to the file are not told of any more"))
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// The log has grown up to here, by whomever. `find` looks which tasks were touched between two positions.
@@ -62,8 +94,15 @@ impl Wake {
 
     /// The writer, which holds the lock, begins to commit.
     pub(super) fn committing(self: &Arc<Self>) -> UnderWay {
-        self.lock().writer.committing = true;
-        UnderWay { wake: Arc::clone(self), head: None }
+        let hearing = self.hearing.get().filter(|hearing| hearing.hears.load(Ordering::Acquire));
+        {
+            let mut known = self.lock();
+            (known.writer.committing, known.writer.is_unheard) = (true, hearing.is_some());
+        }
+        if let Some(hearing) = hearing {
+            hearing.ear.cover();
+        }
+        UnderWay { wake: Arc::clone(self), head: None, covers: hearing.is_some() }
     }
 
     /// The writer has committed: the log went on from `began_at` up to here, and these tasks were touched.
@@ -151,6 +190,12 @@ impl UnderWay {
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
+        let hearing = self.wake.hearing.get().filter(|_| self.covers);
+        if let Some(hearing) = hearing
+            && hearing.ear.uncover().is_err()
+        {
+            hearing.is_deaf.store(true, Ordering::Release);
+        }
         let head = self.head;
         self.wake.tell_threads(|known| {
             known.writer.committing = false;
@@ -159,5 +204,9 @@ impl Drop for UnderWay {
                 known.writer.rounds += 1;
             }
         });
+        // Others may have begun to commit before there were hints again.
+        if let Some(hearing) = hearing {
+            hearing.ear.ring();
+        }
     }
 }
