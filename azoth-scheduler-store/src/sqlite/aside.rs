@@ -147,16 +147,8 @@ const KEPT_BYTES_MAX: usize = 16 * 1_024 * 1_024;
 
 #[cfg(test)]
 mod tests {
-    use azoth_scheduler_core::time::Timestamp;
-
     use super::*;
-    use crate::sqlite::log::Stand;
-
-    fn event(position: u64, subject: u64, record: &[u8]) -> Passing<'_> {
-        let previous = (position != subject).then_some(subject);
-        let at = Timestamp::from_unix_ms(-5).unwrap();
-        Passing { stand: Stand { position, at, subject, previous }, kind: 3, record }
-    }
+    use crate::sqlite::packed::tests::event;
 
     #[test]
     fn events_come_back_by_tasks_and_in_order_from_memory_and_from_the_file() {

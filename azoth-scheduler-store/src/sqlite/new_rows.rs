@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use rusqlite::CachedStatement;
 
 use super::cell;
-use super::row_writer::{NAMES, RowWriter, is_taken, taken};
+use super::row_writer::{ALL, NAMES, RowWriter, is_taken, taken};
 use super::schema;
 use super::tables::Tables;
 use super::task_row::{self, Cells, WIDTH};
@@ -109,8 +109,6 @@ fn in_order_of_the_table() -> Vec<usize> {
 
 /// So many rows are written by one statement.
 const ROWS_EACH: usize = 8;
-/// All columns.
-const ALL: u64 = (1 << WIDTH) - 1;
 
 #[cfg(test)]
 mod tests {

@@ -155,12 +155,13 @@ const PAGE_BYTES_USUAL: usize = 32 * 1_024;
 const PAGE_BYTES: usize = 128 * 1_024;
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use rusqlite::params;
 
     use super::*;
 
-    fn event(position: u64, subject: u64, record: &[u8]) -> Passing<'_> {
+    /// Some event, the first of its subject or the one behind the first.
+    pub(in crate::sqlite) fn event(position: u64, subject: u64, record: &[u8]) -> Passing<'_> {
         let previous = (position != subject).then_some(subject);
         let at = Timestamp::from_unix_ms(-5).unwrap();
         Passing { stand: Stand { position, at, subject, previous }, kind: 3, record }

@@ -17,7 +17,7 @@ static INSERT: LazyLock<String> = LazyLock::new(|| {
     format!("INSERT INTO azoth_p_tasks ({COLUMNS}) VALUES ({})", marks.join(", "))
 });
 /// All columns.
-const ALL: u64 = (1 << WIDTH) - 1;
+pub(super) const ALL: u64 = (1 << WIDTH) - 1;
 /// So many statements that change a row are kept at most.
 const UPDATES_KEPT: usize = 64;
 

@@ -47,7 +47,6 @@ pub(super) struct UnderWay {
     wake: Arc<Wake>,
     /// Where the log ends since the commit; `None` where nothing came of it.
     head: Option<LogPosition>,
-    covers: bool,
 }
 
 impl Wake {
@@ -102,7 +101,7 @@ impl Wake {
         if let Some(hearing) = hearing {
             hearing.ear.cover();
         }
-        UnderWay { wake: Arc::clone(self), head: None, covers: hearing.is_some() }
+        UnderWay { wake: Arc::clone(self), head: None }
     }
 
     /// The writer has committed: the log went on from `began_at` up to here, and these tasks were touched.
@@ -190,7 +189,7 @@ impl UnderWay {
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        let hearing = self.wake.hearing.get().filter(|_| self.covers);
+        let hearing = self.wake.hearing.get().filter(|_| self.wake.writer().is_unheard);
         if let Some(hearing) = hearing
             && hearing.ear.uncover().is_err()
         {
