@@ -88,7 +88,10 @@ impl Delivery {
         place.begin(&conn, || false)?;
         let head = LogPosition::from_number(Head::read(&conn)?.position);
         let found = consumer::find_or_make(&conn, &name, handler.start_from(), head)?;
-        place.vitals.watch(|| Ok(conn.execute_batch("COMMIT")?))?;
+        place.vitals.watch(|| {
+            place.files.check()?;
+            Ok(conn.execute_batch("COMMIT")?)
+        })?;
         let (cursor, _) = watch::channel(found);
         Ok(Self {
             place,
@@ -224,9 +227,12 @@ impl Delivery {
         }
     }
 
-    /// Commits what a handler has made of so many events.
+    /// Commits what a handler has made of so many events, unless the files are not those any more that were opened.
     fn commit(&self, tx: Transaction<'_>, events: usize) -> Result<(), StoreError> {
-        self.place.vitals.watch(|| Ok(tx.commit()?))?;
+        self.place.vitals.watch(|| {
+            self.place.files.check()?;
+            Ok(tx.commit()?)
+        })?;
         self.place.committed(events as u64)
     }
 

@@ -113,7 +113,8 @@ impl<'a> Making<'a> {
     }
 }
 
-/// Does something in a write transaction, which is undone after an error.
+/// Does something in a write transaction, which is undone after an error, and where the files are not those any more that
+/// were opened.
 pub(super) fn written<T>(
     place: &Place,
     conn: &Connection,
@@ -121,7 +122,7 @@ pub(super) fn written<T>(
 ) -> Result<T, StoreError> {
     place.vitals.watch(|| {
         place.begin(conn, || false)?;
-        match work() {
+        match work().and_then(|done| place.files.check().map(|()| done)) {
             Ok(done) => {
                 conn.execute_batch("COMMIT")?;
                 place.committed(COMMIT_WEIGHT)?;

@@ -128,3 +128,20 @@ async fn rebuild_names_the_first_event_that_is_missing() {
         assert!(matches!(&error, StoreError::Corrupt { what } if what == told), "{error}");
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn what_is_made_is_not_committed_to_a_file_that_has_lost_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, aside) = (folder.path().join("scheduler.db"), folder.path().join("aside"));
+    let place = place::Place::find(&path, SqliteOptions::new().allow_old_sqlite(true)).unwrap();
+    let (conn, _) = place.establish().unwrap();
+    conn.execute_batch("CREATE TABLE theirs (row)").unwrap();
+    let write = || making::written(&place, &conn, || Ok(conn.execute("INSERT INTO theirs VALUES (1)", [])?));
+    std::fs::rename(&path, &aside).unwrap();
+    assert_eq!(write(), Err(StoreError::Replaced { path: path.clone() }));
+    std::fs::rename(&aside, &path).unwrap();
+    let rows = || conn.query_row("SELECT count(*) FROM theirs", [], |row| row.get::<_, i64>(0));
+    assert_eq!(rows(), Ok(0));
+    assert_eq!((write(), rows()), (Ok(1), Ok(1)));
+}

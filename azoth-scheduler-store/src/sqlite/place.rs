@@ -28,8 +28,9 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// A connection that writes, to a file that was opened before.
+    /// A connection that writes, to a file that was opened before, and by this process.
     pub(super) fn connect(&self) -> Result<Connection, StoreError> {
+        self.files.check_process()?;
         let (name, flags) = self.name(OpenFlags::SQLITE_OPEN_READ_WRITE);
         let conn = Connection::open_with_flags(name, flags)?;
         settle(&conn)?;

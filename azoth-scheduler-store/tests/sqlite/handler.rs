@@ -354,3 +354,32 @@ async fn commit_of_a_handler_that_fails_is_a_trouble_of_the_store_until_one_succ
     drop(running);
     assert_sound(&store).await;
 }
+
+/// What it had written was in the file before it was found that the name is another's.
+#[cfg(unix)]
+#[tokio::test]
+async fn handler_commits_nothing_to_a_file_that_loses_its_name_while_it_runs() {
+    let folder = Folder::new();
+    let store = store_with_table(&folder);
+    apply(&store, at(0), [job("a")]).await;
+    let (path, aside) = (folder.path().to_owned(), folder.path().with_file_name("aside"));
+    let (called, mut calls) = tokio::sync::mpsc::unbounded_channel();
+    let running = {
+        let (path, aside) = (path.clone(), aside.clone());
+        store.add_event_handler(handler(move |tx, events| {
+            note(tx, events)?;
+            std::fs::rename(&path, &aside)?;
+            called.send(())?;
+            Ok(())
+        }))
+    };
+    let running = running.unwrap();
+    calls.recv().await.unwrap();
+    // It ends when what it does at the moment is done.
+    drop(running);
+    std::fs::rename(&aside, &path).unwrap();
+    assert_eq!(noted(&folder), [0; 0]);
+    let running = store.add_event_handler(handler(note)).unwrap();
+    handled_through(&running, 1).await;
+    assert_eq!(noted(&folder), [1]);
+}

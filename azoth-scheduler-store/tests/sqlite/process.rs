@@ -8,13 +8,28 @@ use std::time::Duration;
 
 use azoth_scheduler_core::command::{AbandonReason, TaskCommand, Wish};
 use azoth_scheduler_faults::process::{in_a_fork, resume, stop};
-use azoth_scheduler_store::sqlite::CutOptions;
-use azoth_scheduler_store::sqlite::rusqlite::Connection;
-use azoth_scheduler_store::{AsOf, Batch, LogPosition, Renewal, SqliteStore, Store, StoreError};
+use azoth_scheduler_store::sqlite::rusqlite::{Connection, Transaction};
+use azoth_scheduler_store::sqlite::{CutOptions, HandlerError, TransactionalEventHandler};
+use azoth_scheduler_store::{
+    AsOf, Batch, LogPosition, RecordedEvent, Renewal, SqliteStore, Store, StoreError,
+};
 
 use crate::support::*;
 
 const CHILD_FILE: &str = "AZOTH_TEST_PAUSED_CHILD_FILE";
+
+/// A handler that has nothing to do.
+struct Idler;
+
+impl TransactionalEventHandler for Idler {
+    fn name(&self) -> &str {
+        "idler"
+    }
+
+    fn handle(&self, _: &Transaction<'_>, _: &[RecordedEvent]) -> Result<(), HandlerError> {
+        Ok(())
+    }
+}
 
 #[test]
 fn forked_process_is_refused_the_handle_and_harms_nobody() {
@@ -31,7 +46,8 @@ fn forked_process_is_refused_the_handle_and_harms_nobody() {
             let batch = Batch { commands: vec![job("b").into()], now: at(1), offer: None };
             let write = copy.apply(batch).await.is_err_and(is_forked);
             let read = copy.head().await.is_err_and(is_forked);
-            write && read && copy.verify().await.is_err_and(is_forked)
+            let handler = copy.add_event_handler(Idler).is_err_and(is_forked);
+            write && read && handler && copy.verify().await.is_err_and(is_forked)
         })
     });
     assert!(refused);
