@@ -89,7 +89,7 @@ impl Delivery {
         let head = LogPosition::from_number(Head::read(&conn)?.position);
         let found = consumer::find_or_make(&conn, &name, handler.start_from(), head)?;
         place.vitals.watch(|| {
-            place.files.check()?;
+            place.files.recheck()?;
             Ok(conn.execute_batch("COMMIT")?)
         })?;
         let (cursor, _) = watch::channel(found);
@@ -230,10 +230,11 @@ impl Delivery {
     /// Commits what a handler has made of so many events, unless the files are not those any more that were opened.
     fn commit(&self, tx: Transaction<'_>, events: usize) -> Result<(), StoreError> {
         self.place.vitals.watch(|| {
-            self.place.files.check()?;
+            self.place.files.recheck()?;
             Ok(tx.commit()?)
         })?;
-        self.place.committed(events as u64)
+        self.place.committed(events as u64);
+        Ok(())
     }
 
     /// Lends the transaction to the handler. It is whole only after `Ok`.

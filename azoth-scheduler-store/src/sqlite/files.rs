@@ -4,6 +4,14 @@
 //! They are looked at by their names and never opened here: closing any descriptor of a file drops all locks that this
 //! process holds on it. Nor is it asked when they were changed: Linux notes the next change of a file whose times were asked
 //! for in finer steps, and each sync of the log would have to write those down too, which takes a third longer.
+//!
+//! To look takes five times as long as to ask whether there is a reason to. So the files are watched from before a look on
+//! that finds all in order, and that look holds for a second, or until the watch tells of something. What it tells is a
+//! doubt, which only a look that finds all in order ends. Everybody asks and looks under one lock: a look that began before
+//! a doubt cannot end it, and whoever is told first keeps nothing from those who ask after him.
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests;
 
 use std::ffi::OsString;
 use std::fs;
@@ -11,8 +19,9 @@ use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use super::fate::Fate;
 use crate::error::StoreError;
 
 /// Shared by everything that works on one opening of a file.
@@ -23,16 +32,17 @@ pub(super) struct Files {
     opened_by: u32,
     opened: Mutex<Option<Opened>>,
     wal_bytes: AtomicU64,
-    made: Instant,
-    /// When the newest look began that found everything in order, in nanoseconds since `made`.
-    looked: AtomicU64,
 }
 
-/// The files of the open connections; `None` where the system does not tell files from each other.
-#[derive(Clone, Copy, Debug)]
+/// The files of the open connections; an id is `None` where the system does not tell files from each other.
+#[derive(Debug)]
 struct Opened {
     database: Option<FileId>,
     wal: Option<FileId>,
+    /// `None` where nothing is told of them.
+    fate: Option<Fate>,
+    /// When the newest look began, where it found all in order, the files were watched before, and nothing was told since.
+    in_order_at: Option<Instant>,
 }
 
 /// What is seen of a file.
@@ -59,62 +69,69 @@ impl Files {
             opened_by: process::id(),
             opened: Mutex::new(None),
             wal_bytes: AtomicU64::new(0),
-            made: Instant::now(),
-            looked: AtomicU64::new(0),
         }
     }
 
-    /// Remembers the files that are there now: those of a connection that is open.
+    /// Remembers the files that are there now, those of a connection that is open, and watches them.
     ///
     /// # Errors
     /// [`StoreError::Replaced`] where the database is not the one that was noted before. Another write-ahead log is
     /// lawful then: whoever closes a file last removes it.
     pub(super) fn note(&self) -> Result<(), StoreError> {
-        let [database, wal] = [look(&self.database)?, look(&self.wal)?].map(|found| found.id);
-        let mut opened = self.lock();
-        if opened.is_some_and(|opened| opened.database != database) {
-            return Err(StoreError::Replaced { path: self.database.clone() });
-        }
-        *opened = Some(Opened { database, wal });
-        drop(opened);
-        self.check()
+        self.note_with(|| Fate::new().ok())
     }
 
-    /// Whether the files are still those that were opened, and may be written.
+    fn note_with(&self, fate: impl FnOnce() -> Option<Fate>) -> Result<(), StoreError> {
+        let [database, wal] = [look(&self.database)?, look(&self.wal)?].map(|found| found.id);
+        let mut opened = self.lock();
+        let opened = opened.get_or_insert_with(|| Opened { database, wal, fate: fate(), in_order_at: None });
+        if opened.database != database {
+            return Err(StoreError::Replaced { path: self.database.clone() });
+        }
+        (opened.wal, opened.in_order_at) = (wal, None);
+        self.look(opened, Instant::now())
+    }
+
+    /// Looks whether the files are still those that were opened, and may be written.
     ///
     /// # Errors
     /// [`StoreError::Replaced`] or [`StoreError::ReadOnly`].
     pub(super) fn check(&self) -> Result<(), StoreError> {
-        let begun = self.nanos_of(Instant::now());
-        let Some(Opened { database, wal }) = *self.lock() else { return Ok(()) };
-        let found = look(&self.database)?;
-        if found.id != database {
-            return Err(StoreError::Replaced { path: self.database.clone() });
-        }
-        if found.readonly {
-            let detail = "nobody may write it any more".to_owned();
-            return Err(StoreError::ReadOnly { path: self.database.clone(), detail });
-        }
-        let found = look(&self.wal)?;
-        if found.id != wal {
-            return Err(StoreError::Replaced { path: self.wal.clone() });
-        }
-        self.wal_bytes.store(found.bytes, Ordering::Relaxed);
-        self.looked.fetch_max(begun, Ordering::Relaxed);
-        Ok(())
+        let mut opened = self.lock();
+        let Some(opened) = &mut *opened else { return Ok(()) };
+        self.look(opened, Instant::now())
     }
 
-    /// The same, where nobody has looked since this instant and found them so.
+    /// The same for those who ask before each commit: looks only where the last look does not hold any more.
     ///
     /// # Errors
     /// Those of [`check`](Self::check).
-    pub(super) fn check_since(&self, asked: Instant) -> Result<(), StoreError> {
-        if self.looked.load(Ordering::Relaxed) > self.nanos_of(asked) { Ok(()) } else { self.check() }
+    pub(super) fn recheck(&self) -> Result<(), StoreError> {
+        self.recheck_at(Instant::now())
     }
 
-    fn nanos_of(&self, instant: Instant) -> u64 {
-        let since = instant.saturating_duration_since(self.made);
-        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+    fn recheck_at(&self, now: Instant) -> Result<(), StoreError> {
+        let mut opened = self.lock();
+        let Some(opened) = &mut *opened else { return Ok(()) };
+        if opened.is_in_order(now) { Ok(()) } else { self.look(opened, now) }
+    }
+
+    fn look(&self, opened: &mut Opened, now: Instant) -> Result<(), StoreError> {
+        // What happens after this look has to be told, so whoever has no look that holds watches first.
+        let is_watched = opened.in_order_at.take().is_some() || opened.watch([&self.database, &self.wal]);
+        look_as_opened(&self.database, opened.database)?;
+        let wal = look_as_opened(&self.wal, opened.wal)?;
+        self.wal_bytes.store(wal.bytes, Ordering::Relaxed);
+        opened.in_order_at = is_watched.then_some(now);
+        Ok(())
+    }
+
+    /// Measures the write-ahead log, in bytes. One that is gone is as long as it was: whoever commits next learns of it.
+    pub(super) fn measure_wal(&self) -> u64 {
+        if let Ok(found) = look(&self.wal) {
+            self.wal_bytes.store(found.bytes, Ordering::Relaxed);
+        }
+        self.wal_bytes()
     }
 
     /// Whether this is the process that opened the files. A forked one has the handles, but not the locks.
@@ -130,9 +147,24 @@ impl Files {
         self.opened.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How long the write-ahead log was when the files were last looked at, in bytes.
+    /// How long the write-ahead log was when it was last looked at, in bytes.
     pub(super) fn wal_bytes(&self) -> u64 {
         self.wal_bytes.load(Ordering::Relaxed)
+    }
+}
+
+impl Opened {
+    /// Whether the last look holds. What is told now is told to nobody else, so it ends here.
+    fn is_in_order(&mut self, now: Instant) -> bool {
+        if self.fate.as_mut().is_some_and(Fate::is_told) {
+            self.in_order_at = None;
+        }
+        self.in_order_at.is_some_and(|at| now.saturating_duration_since(at) < LOOK_HOLDS)
+    }
+
+    /// Watches the files that have these names. Whether all of them are watched.
+    fn watch(&self, files: [&Path; 2]) -> bool {
+        self.fate.as_ref().is_some_and(|fate| files.iter().all(|file| fate.watch(file).is_ok()))
     }
 }
 
@@ -141,6 +173,19 @@ pub(super) fn wal_of(database: &Path) -> PathBuf {
     let mut name = OsString::from(database);
     name.push("-wal");
     name.into()
+}
+
+/// A file that is still the one that was opened, and may be written.
+fn look_as_opened(path: &Path, opened: Option<FileId>) -> Result<Seen, StoreError> {
+    let found = look(path)?;
+    if found.id != opened {
+        return Err(StoreError::Replaced { path: path.to_owned() });
+    }
+    if found.readonly {
+        let detail = "nobody may write it any more".to_owned();
+        return Err(StoreError::ReadOnly { path: path.to_owned(), detail });
+    }
+    Ok(found)
 }
 
 /// A file that is gone was deleted or moved away.
@@ -185,47 +230,9 @@ fn id_of(_found: &fs::Metadata) -> Option<FileId> {
     None
 }
 
+/// So long a look holds while nothing is told. What the watch cannot tell is found when it is over: a folder that was moved,
+/// a link in the path that leads elsewhere, what another machine did to files that are shared.
+const LOOK_HOLDS: Duration = Duration::from_secs(1);
 /// The bits of a mode that let anybody write.
 #[cfg(target_os = "linux")]
 const WRITABLE: u16 = 0o222;
-
-#[cfg(all(test, target_os = "linux"))]
-mod tests {
-    use std::fs::Permissions;
-    use std::os::unix::fs::PermissionsExt;
-
-    use super::*;
-
-    #[test]
-    fn look_counts_for_whoever_asked_before_it_began_and_for_nobody_else() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("scheduler.db");
-        fs::write(&path, []).unwrap();
-        fs::write(wal_of(&path), []).unwrap();
-        let files = Files::new(&path);
-        files.note().unwrap();
-        let asked = Instant::now();
-        files.check().unwrap();
-        fs::rename(&path, folder.path().join("aside")).unwrap();
-        assert_eq!(files.check_since(asked), Ok(()));
-        let replaced = Err(StoreError::Replaced { path });
-        assert_eq!(files.check_since(Instant::now()), replaced);
-        assert_eq!(files.check_since(asked), Ok(()), "what was found in vain is no look");
-    }
-
-    #[test]
-    fn less_is_asked_of_a_file_and_the_same_is_seen() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("file");
-        assert_eq!(seen(&path), None);
-        fs::write(&path, [7; 5_000]).unwrap();
-        for mode in [0o600, 0o444, 0o020] {
-            fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
-            let found = seen(&path).unwrap();
-            assert_eq!((Some(found), found.bytes), (seen_whole(&path), 5_000));
-            assert_eq!(found.readonly, mode == 0o444);
-        }
-        fs::write(folder.path().join("other"), []).unwrap();
-        assert_ne!(seen(&path).unwrap().id, seen(&folder.path().join("other")).unwrap().id);
-    }
-}

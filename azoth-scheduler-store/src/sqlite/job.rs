@@ -1,7 +1,5 @@
 //! What the writer is asked to do.
 
-use std::time::Instant;
-
 use tokio::sync::oneshot;
 
 use super::group::Group;
@@ -9,8 +7,6 @@ use crate::error::StoreError;
 
 /// Something to be done in a write transaction. It may be done several times before it is answered, once.
 pub(super) trait Job: Send {
-    /// Since when somebody waits for it.
-    fn asked_at(&self) -> Instant;
     /// Whether nobody waits for the answer any more.
     fn is_abandoned(&self) -> bool;
     /// Does it.
@@ -24,12 +20,11 @@ pub(super) struct Request<T, F> {
     work: F,
     done: Option<T>,
     reply: oneshot::Sender<Result<T, StoreError>>,
-    asked_at: Instant,
 }
 
 impl<T, F> Request<T, F> {
     pub(super) fn new(work: F, reply: oneshot::Sender<Result<T, StoreError>>) -> Self {
-        Self { work, done: None, reply, asked_at: Instant::now() }
+        Self { work, done: None, reply }
     }
 }
 
@@ -38,10 +33,6 @@ where
     T: Send,
     F: FnMut(&mut Group<'_>) -> Result<T, StoreError> + Send,
 {
-    fn asked_at(&self) -> Instant {
-        self.asked_at
-    }
-
     fn is_abandoned(&self) -> bool {
         self.reply.is_closed()
     }

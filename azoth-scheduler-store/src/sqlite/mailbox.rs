@@ -1,7 +1,5 @@
 //! Where jobs wait for the writer: a bounded queue with a caller's end and the writer's.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use tokio::sync::mpsc;
@@ -12,13 +10,11 @@ use super::lull::Lull;
 /// The callers' end. Once it is dropped, the writer's has no more jobs than those that wait.
 pub(super) struct Mailbox {
     queue: mpsc::Sender<Box<dyn Job>>,
-    is_idle: Arc<AtomicBool>,
 }
 
 /// The writer's end.
 pub(super) struct Inbox {
     queue: mpsc::Receiver<Box<dyn Job>>,
-    is_idle: Arc<AtomicBool>,
     lull: Lull,
 }
 
@@ -29,17 +25,13 @@ pub(super) struct Closed;
 /// Both ends.
 pub(super) fn open() -> (Mailbox, Inbox) {
     let (sender, receiver) = mpsc::channel(JOBS_MAX);
-    let is_idle = Arc::new(AtomicBool::new(true));
-    let mailbox = Mailbox { queue: sender, is_idle: Arc::clone(&is_idle) };
-    (mailbox, Inbox { queue: receiver, is_idle, lull: Lull::default() })
+    (Mailbox { queue: sender }, Inbox { queue: receiver, lull: Lull::default() })
 }
 
 impl Mailbox {
-    /// Leaves a job; waits for room where too many wait. Whether the writer had nothing to do.
-    pub(super) async fn put(&self, job: Box<dyn Job>) -> Result<bool, Closed> {
-        let was_idle = self.is_idle.load(Ordering::Relaxed);
-        self.queue.send(job).await.map_err(|_| Closed)?;
-        Ok(was_idle)
+    /// Leaves a job; waits for room where too many wait.
+    pub(super) async fn put(&self, job: Box<dyn Job>) -> Result<(), Closed> {
+        self.queue.send(job).await.map_err(|_| Closed)
     }
 }
 
@@ -47,9 +39,7 @@ impl Inbox {
     /// Waits for the next job; `None` once there will be none.
     pub(super) fn next(&mut self) -> Option<Box<dyn Job>> {
         let free_since = Instant::now();
-        self.is_idle.store(true, Ordering::Relaxed);
         let job = self.lull.wait(|| self.queue.try_recv().ok()).or_else(|| self.queue.blocking_recv());
-        self.is_idle.store(false, Ordering::Relaxed);
         self.lull.ended_after(free_since.elapsed());
         job
     }

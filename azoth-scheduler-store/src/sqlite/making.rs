@@ -122,10 +122,10 @@ pub(super) fn written<T>(
 ) -> Result<T, StoreError> {
     place.vitals.watch(|| {
         place.begin(conn, || false)?;
-        match work().and_then(|done| place.files.check().map(|()| done)) {
+        match work().and_then(|done| place.files.recheck().map(|()| done)) {
             Ok(done) => {
                 conn.execute_batch("COMMIT")?;
-                place.committed(COMMIT_WEIGHT)?;
+                place.committed(COMMIT_WEIGHT);
                 Ok(done)
             }
             Err(error) => {

@@ -15,7 +15,7 @@
 //!
 //! | room | what it holds |
 //! |---|---|
-//! | `handle`, `store`, `place`, `open`, `files`, `beside`, `schema`, [`SqliteOptions`] | refusing and making files, noticing that they go, settings of connections, tables |
+//! | `handle`, `store`, `place`, `open`, `files`, `fate`, `beside`, `schema`, [`SqliteOptions`] | refusing and making files, noticing that they go, settings of connections, tables |
 //! | `writer`, `job`, `group`, `apply`, `memory`, `guard` | the one thread that writes, what it is asked and does in a transaction, what it remembers, the triggers it works without |
 //! | `integrity`, `vitals` | a first look for damage, and whether to go on after errors of the disk |
 //! | `wal`, `checkpoint` | copying the write-ahead log into the file, and how long it may become |
@@ -65,6 +65,7 @@ mod error;
 mod event_handler;
 mod excerpt;
 mod export;
+mod fate;
 mod fence;
 mod files;
 mod fold;

@@ -72,13 +72,8 @@ impl Place {
     }
 
     /// Somebody has committed so many events to the file.
-    ///
-    /// # Errors
-    /// The file is not the one any more that has the name: see [`Files::check`].
-    pub(super) fn committed(&self, events: u64) -> Result<(), StoreError> {
-        self.files.check()?;
-        self.wal.committed(events, self.files.wal_bytes());
-        Ok(())
+    pub(super) fn committed(&self, events: u64) {
+        self.wal.committed(events, self.files.measure_wal());
     }
 
     /// Begins a write transaction; waits for other processes as long as the options say, or until `stopped`.

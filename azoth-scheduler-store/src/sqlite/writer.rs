@@ -106,11 +106,7 @@ impl Writer {
         self.files.check_process()?;
         let (reply, answer) = oneshot::channel();
         let mailbox = self.mailbox.as_ref().ok_or_else(closed)?;
-        let was_idle = mailbox.put(Box::new(Request::new(work, reply))).await.map_err(|_| closed())?;
-        if was_idle {
-            // While the thread wakes and begins: where all is in order, it need not look itself.
-            let _ = self.files.check();
-        }
+        mailbox.put(Box::new(Request::new(work, reply))).await.map_err(|_| closed())?;
         answer.await.map_err(|_| closed())?
     }
 
@@ -212,11 +208,8 @@ impl WriterThread {
             job.answer(outcome.clone());
         }
         self.under_way = None;
-        if let Some(events) = self.uncounted.take()
-            && let Err(error) = self.place.committed(events)
-        {
-            // The next transaction meets the same, and is the one to tell.
-            tracing::debug!(%error, path = ?self.place.path, "the files cannot be looked at after a commit");
+        if let Some(events) = self.uncounted.take() {
+            self.place.committed(events);
         }
         self.leave_gap();
     }
@@ -247,10 +240,7 @@ impl WriterThread {
         let done = catch_unwind(AssertUnwindSafe(|| self.fill(&conn, jobs, inbox)));
         let done = done.unwrap_or_else(|panic| Err(defect(panic.as_ref())));
         match done {
-            Ok(filled) => {
-                let asked_at = jobs.iter().map(|job| job.asked_at()).max();
-                self.commit(conn, filled, asked_at)
-            }
+            Ok(filled) => self.commit(conn, filled),
             Err(error) => {
                 self.memory.forget();
                 self.conn = rolled_back(conn).and_then(|conn| kept_after(conn, &error));
@@ -319,10 +309,10 @@ impl WriterThread {
         Ok(Filled { events, others, offers, began_at, touched, head: group.finish()? })
     }
 
-    /// Commits, unless the files are not those any more that were opened: that is looked at last, so that it counts for each
-    /// of the jobs. `asked_at` is when the last of them was asked for.
-    fn commit(&mut self, conn: Connection, filled: Filled, asked_at: Option<Instant>) -> Result<(), Failure> {
-        if let Err(error) = asked_at.map_or(Ok(()), |asked_at| self.place.files.check_since(asked_at)) {
+    /// Commits, unless the files are not those any more that were opened: that is asked last, so that it counts for each of
+    /// the jobs.
+    fn commit(&mut self, conn: Connection, filled: Filled) -> Result<(), Failure> {
+        if let Err(error) = self.place.files.recheck() {
             self.memory.forget();
             self.conn = rolled_back(conn);
             return Err(Failure::of_all(error));

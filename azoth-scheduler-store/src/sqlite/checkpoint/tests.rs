@@ -73,7 +73,7 @@ impl House {
     fn write(&self, bytes: u64) {
         for _ in 0..bytes / (16 * KIB) {
             self.conn.execute_batch("INSERT INTO theirs VALUES (zeroblob(16384))").unwrap();
-            self.place.committed(1).unwrap();
+            self.place.committed(1);
         }
     }
 

@@ -98,10 +98,6 @@ async fn another_database_in_the_place_of_the_opened_one_is_not_written() {
 struct Bomb;
 
 impl Job for Bomb {
-    fn asked_at(&self) -> Instant {
-        Instant::now()
-    }
-
     fn is_abandoned(&self) -> bool {
         false
     }
