@@ -5,10 +5,11 @@
 //! process holds on it. Nor is it asked when they were changed: Linux notes the next change of a file whose times were asked
 //! for in finer steps, and each sync of the log would have to write those down too, which takes a third longer.
 //!
-//! To look takes five times as long as to ask whether there is a reason to. So the files are watched from before a look on
-//! that finds all in order, and that look holds for a second, or until the watch tells of something. What it tells is a
-//! doubt, which only a look that finds all in order ends. Everybody asks and looks under one lock: a look that began before
-//! a doubt cannot end it, and whoever is told first keeps nothing from those who ask after him.
+//! To look takes five times as long as to ask whether there is a reason to. So once some commits had to look the files are
+//! watched, from before a look on that finds all in order, and that look holds for a second, or until the watch tells of
+//! something. What it tells is a doubt, which only a look that finds all in order ends. Everybody asks and looks under one
+//! lock: a look that began before a doubt cannot end it, and whoever is told first keeps nothing from those who ask after
+//! him.
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests;
@@ -39,8 +40,10 @@ pub(super) struct Files {
 struct Opened {
     database: Option<FileId>,
     wal: Option<FileId>,
-    /// `None` where nothing is told of them.
+    /// `None` where nothing is told of them, or not yet.
     fate: Option<Fate>,
+    /// So many commits had to look.
+    looks: u32,
     /// When the newest look began, where it found all in order, the files were watched before, and nothing was told since.
     in_order_at: Option<Instant>,
 }
@@ -72,19 +75,15 @@ impl Files {
         }
     }
 
-    /// Remembers the files that are there now, those of a connection that is open, and watches them.
+    /// Remembers the files that are there now: those of a connection that is open.
     ///
     /// # Errors
     /// [`StoreError::Replaced`] where the database is not the one that was noted before. Another write-ahead log is
     /// lawful then: whoever closes a file last removes it.
     pub(super) fn note(&self) -> Result<(), StoreError> {
-        self.note_with(|| Fate::new().ok())
-    }
-
-    fn note_with(&self, fate: impl FnOnce() -> Option<Fate>) -> Result<(), StoreError> {
         let [database, wal] = [look(&self.database)?, look(&self.wal)?].map(|found| found.id);
         let mut opened = self.lock();
-        let opened = opened.get_or_insert_with(|| Opened { database, wal, fate: fate(), in_order_at: None });
+        let opened = opened.get_or_insert(Opened { database, wal, fate: None, looks: 0, in_order_at: None });
         if opened.database != database {
             return Err(StoreError::Replaced { path: self.database.clone() });
         }
@@ -113,7 +112,11 @@ impl Files {
     fn recheck_at(&self, now: Instant) -> Result<(), StoreError> {
         let mut opened = self.lock();
         let Some(opened) = &mut *opened else { return Ok(()) };
-        if opened.is_in_order(now) { Ok(()) } else { self.look(opened, now) }
+        if opened.is_in_order(now) {
+            return Ok(());
+        }
+        opened.count_look();
+        self.look(opened, now)
     }
 
     fn look(&self, opened: &mut Opened, now: Instant) -> Result<(), StoreError> {
@@ -160,6 +163,14 @@ impl Opened {
             self.in_order_at = None;
         }
         self.in_order_at.is_some_and(|at| now.saturating_duration_since(at) < LOOK_HOLDS)
+    }
+
+    /// A commit has to look. Once some had to, it is worth it to be told.
+    fn count_look(&mut self) {
+        self.looks = self.looks.saturating_add(1);
+        if self.looks == LOOKS_UNWATCHED {
+            self.fate = Fate::new().ok();
+        }
     }
 
     /// Watches the files that have these names. Whether all of them are watched.
@@ -230,6 +241,9 @@ fn id_of(_found: &fs::Metadata) -> Option<FileId> {
     None
 }
 
+/// So many commits look before the files are watched. It takes the system some 10 ms to end a watch, and whoever opens a
+/// store, commits once and closes it would wait for that.
+const LOOKS_UNWATCHED: u32 = 8;
 /// So long a look holds while nothing is told. What the watch cannot tell is found when it is over: a folder that was moved,
 /// a link in the path that leads elsewhere, what another machine did to files that are shared.
 const LOOK_HOLDS: Duration = Duration::from_secs(1);

@@ -19,18 +19,23 @@ struct House {
 }
 
 impl House {
+    /// The files are watched.
     fn new() -> Self {
-        Self::told_by(|| Some(Fate::new().expect("the system has another one")))
+        let house = Self::unwatched();
+        for _ in 0..LOOKS_UNWATCHED {
+            house.ask().expect("all is in order");
+        }
+        house
     }
 
-    fn told_by(fate: impl FnOnce() -> Option<Fate>) -> Self {
+    /// They are not watched yet.
+    fn unwatched() -> Self {
         let root = tempfile::tempdir().expect("a folder can be made");
         fs::create_dir(root.path().join("folder")).expect("a folder can be made");
         let files = Files::new(&root.path().join("folder/scheduler.db"));
         let open = [&files.database, &files.wal].map(|path| File::create(path).expect("a file can be made"));
-        files.note_with(fate).expect("the files are there");
+        files.note().expect("the files are there");
         let looked_at = Instant::now() + Duration::from_secs(3_600);
-        files.recheck_at(looked_at).expect("all is in order");
         Self { root, files, _open: open, looked_at }
     }
 
@@ -144,8 +149,26 @@ fn folder_that_is_moved_is_found_when_the_last_look_does_not_hold_any_more() {
 }
 
 #[test]
-fn without_a_watch_everybody_who_asks_looks() {
-    let house = House::told_by(|| None);
+fn files_are_watched_once_some_commits_had_to_look() {
+    let house = House::unwatched();
+    for _ in 1..LOOKS_UNWATCHED {
+        assert_eq!(house.ask(), Ok(()));
+        assert!(house.files.lock().as_ref().unwrap().fate.is_none());
+    }
+    assert_eq!(house.ask(), Ok(()));
+    // A look would find nothing now.
+    house.move_folder("folder", "elsewhere");
+    assert_eq!(house.ask(), Ok(()));
+    house.move_folder("elsewhere", "folder");
+    fs::remove_file(&house.files.wal).unwrap();
+    assert_eq!(house.ask(), replaced(&house.files.wal));
+}
+
+#[test]
+fn without_a_watch_each_commit_looks() {
+    let house = House::unwatched();
+    // One was tried for in vain.
+    house.files.lock().as_mut().unwrap().looks = LOOKS_UNWATCHED;
     for _ in 0..2 {
         house.move_folder("folder", "elsewhere");
         assert_eq!(house.ask(), replaced(&house.files.database));
