@@ -99,11 +99,11 @@ struct Eye {
 }
 
 impl Watcher {
-    fn serve(mut self, mut hints: Hints) {
+    fn serve(mut self, hints: Hints) {
         // What was committed before the watch stood.
         self.look();
         while !self.stops() {
-            if let Err(error) = hints.wait().and_then(|hinted| self.keep_vigil(&mut hints, hinted)) {
+            if let Err(error) = hints.wait().and_then(|hinted| self.keep_vigil(&hints, hinted)) {
                 self.hears.store(false, Ordering::Release);
                 tracing::warn!(%error, path = ?self.place.path, "the watch on the file ended");
                 return;
@@ -112,7 +112,7 @@ impl Watcher {
     }
 
     /// Looks, after a hint or a commit of our own, until nothing is left to be found.
-    fn keep_vigil(&mut self, hints: &mut Hints, mut hinted: bool) -> io::Result<()> {
+    fn keep_vigil(&mut self, hints: &Hints, mut hinted: bool) -> io::Result<()> {
         let mut vigil = Vigil::new(self.rounds);
         while !self.stops() {
             self.wake.still_hears()?;
