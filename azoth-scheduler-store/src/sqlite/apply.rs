@@ -11,7 +11,8 @@ use crate::error::StoreError;
 use crate::store::{Applied, Batch};
 
 impl Group<'_> {
-    /// Decides and records a batch, then claims for its offer. One append to the chain. The rows of its tasks are written by
+    /// Decides and records a batch, then claims for its offer. One append to the chain; a single event is left for the append
+    /// of what comes of it, or with the end of the group. The rows of its tasks are written by
     /// whoever asks for them next, or with the end of the group: what is claimed as soon as it is scheduled is written once.
     pub(super) fn apply(&mut self, batch: &Batch) -> Result<Applied, StoreError> {
         let mut answers = Vec::with_capacity(batch.commands.len());
@@ -25,7 +26,7 @@ impl Group<'_> {
             Some(offer) => Some(claim::claim(self, offer, batch.now)?),
             None => None,
         };
-        self.append()?;
+        self.append_unless_single()?;
         assert_eq!(answers.len(), batch.commands.len(), "each command has an answer");
         Ok(Applied { answers, claims })
     }

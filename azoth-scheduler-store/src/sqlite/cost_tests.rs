@@ -21,6 +21,7 @@ use rusqlite::Connection;
 use super::claim::{Standing, claim_for_standing};
 use super::fold::Fold;
 use super::group::Group;
+use super::head::Head;
 use super::memory::Memory;
 use super::{SqliteOptions, SqliteStore, chain, log, place, schema, worker};
 use crate::codec::{self, Decoder};
@@ -246,7 +247,7 @@ fn settle(mut bench: Bench) -> Bench {
 }
 
 #[test]
-fn task_that_is_claimed_as_it_is_scheduled_costs_two_events_and_one_row() {
+fn task_that_is_claimed_as_it_is_scheduled_costs_two_events_with_one_link_and_one_row() {
     let mut bench = settled();
     for number in 10..15 {
         let (claimed, statements) = bench.apply_beside(&offer(16), &jobs(number..number + 1));
@@ -254,6 +255,9 @@ fn task_that_is_claimed_as_it_is_scheduled_costs_two_events_and_one_row() {
         // It is asked whether others have committed, and the head is written; its name is looked up; its bytes, its events and
         // its row.
         assert_eq!(statements, 3 + 4);
+        let head = Head::read(&bench.conn).unwrap().position;
+        let links = log::page(&bench.conn, head - 2, 2).unwrap();
+        assert_eq!(links.iter().map(|row| row.link.is_some()).collect::<Vec<_>>(), [false, true]);
         bench.apply(&ends(&claimed));
     }
 }

@@ -126,7 +126,7 @@ impl<'a> Group<'a> {
         event: &Event,
         now: Timestamp,
     ) -> Result<LogState, StoreError> {
-        self.flush()?;
+        self.settle()?;
         let before = LogEntry::read(self.conn)?;
         let position = self.head.position.saturating_add(1);
         let entry = LogEntry::after(before, event, position)
@@ -150,6 +150,12 @@ impl<'a> Group<'a> {
         newest.into_iter().any(|row| row.subject != key)
     }
 
+    /// Makes ready for another job: it finds all that those before it have recorded.
+    pub(super) fn settle(&mut self) -> Result<(), StoreError> {
+        self.append()?;
+        self.flush()
+    }
+
     /// Writes the rows of all tasks that changed so far, and the bytes that they were given, so that queries see them.
     pub(super) fn flush(&mut self) -> Result<(), StoreError> {
         self.flush_payloads()?;
@@ -171,8 +177,7 @@ impl<'a> Group<'a> {
 
     /// Ends the group: the head row is written where it moved. Gives it back for the one who commits.
     pub(super) fn finish(mut self) -> Result<Head, StoreError> {
-        assert!(self.pending.is_empty(), "every append ends with its link");
-        self.flush()?;
+        self.settle()?;
         if self.head != self.found {
             assert!(self.head.position >= self.found.position, "the log only grows");
             self.head.write(self.conn)?;
@@ -279,6 +284,11 @@ impl<'a> Group<'a> {
             link: None,
         });
         Ok(())
+    }
+
+    /// Appends what is pending, unless it is a single event: that and what comes of it share a link.
+    pub(super) fn append_unless_single(&mut self) -> Result<(), StoreError> {
+        if self.pending.len() > 1 { self.append() } else { Ok(()) }
     }
 
     /// Appends what is pending under one link of the chain.

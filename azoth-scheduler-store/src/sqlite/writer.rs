@@ -282,7 +282,7 @@ impl WriterThread {
             while let Some(job) = jobs.get_mut(next) {
                 if !job.is_abandoned() {
                     // Whoever comes next finds the rows of those before him.
-                    group.flush()?;
+                    group.settle()?;
                     job.run(&mut group)?;
                 }
                 next += 1;
