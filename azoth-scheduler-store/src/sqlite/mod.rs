@@ -55,6 +55,7 @@ mod compare;
 mod consumer;
 #[cfg(test)]
 mod cost_tests;
+mod courtesy;
 mod cut;
 mod delivery;
 mod due;

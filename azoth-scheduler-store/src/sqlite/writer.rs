@@ -28,6 +28,7 @@ use tokio::sync::oneshot;
 use super::cell;
 use super::checkpoint;
 use super::claim::{self, Standing};
+use super::courtesy::Courtesy;
 use super::error::of_file;
 use super::files::Files;
 use super::group::Group;
@@ -85,6 +86,7 @@ impl Writer {
             claims_for_standing: false,
             under_way: None,
             uncounted: None,
+            courtesy: Courtesy::default(),
             yields_since: None,
             stopping: Arc::clone(&stopping),
             counters: Arc::clone(&counters),
@@ -156,6 +158,7 @@ struct WriterThread {
     under_way: Option<UnderWay>,
     /// So many events of the last commit are yet to be counted for the write-ahead log.
     uncounted: Option<u64>,
+    courtesy: Courtesy,
     /// When the last transaction was committed, if other processes work on the file and the lock is to be left to them.
     yields_since: Option<Instant>,
     stopping: Arc<AtomicBool>,
@@ -338,12 +341,19 @@ impl WriterThread {
             meter::committed(took, filled.events);
         }
         let head = LogPosition::from_number(filled.head.position);
+        let mut has_claimed = false;
         for (in_hand, standing) in filled.offers {
             match standing {
-                Standing::Brought(claims) => in_hand.bring(claims),
+                Standing::Brought(claims) => {
+                    has_claimed |= !claims.claimed.is_empty();
+                    in_hand.bring(claims);
+                }
                 Standing::Nothing { next_due } => in_hand.stand_on(filled.began_at, head, next_due),
                 Standing::Unseen => {}
             }
+        }
+        if has_claimed {
+            self.courtesy.step_back();
         }
         under_way.succeeded(filled.began_at, head, filled.touched.as_deref());
         self.under_way = Some(under_way);
