@@ -6,7 +6,6 @@ use std::rc::Rc;
 use anyhow::{Context, Result, bail};
 
 use crate::house::House;
-use crate::meter::Cost;
 use crate::raw::Templates;
 use crate::report::Report;
 
@@ -48,12 +47,12 @@ impl Run {
         words.is_empty() || words.iter().any(|word| name.contains(word) || word.starts_with(name))
     }
 
-    /// The rounds in which both have a turn, another one first in each. What both have cost in each.
-    pub(crate) fn pairs(
+    /// The rounds in which both have a turn, another one first in each. What was found of both in each.
+    pub(crate) fn pairs<T>(
         &self,
-        mut ours: impl FnMut() -> Result<Cost>,
-        mut limit: impl FnMut() -> Result<Cost>,
-    ) -> Result<(Vec<Cost>, Vec<Cost>)> {
+        mut ours: impl FnMut() -> Result<T>,
+        mut limit: impl FnMut() -> Result<T>,
+    ) -> Result<(Vec<T>, Vec<T>)> {
         let (mut by_us, mut by_limit) = (Vec::new(), Vec::new());
         for round in 0..self.rounds() {
             if round % 2 == 0 {
