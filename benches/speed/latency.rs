@@ -94,12 +94,12 @@ impl Idle {
     fn picks_up(&mut self) -> Result<f64> {
         let request = self.house.immediate(1)?.remove(0);
         thread::sleep(PAUSE);
-        let called = Instant::now();
-        let start = self.house.block_on(async {
+        self.house.block_on(async {
+            let called = Instant::now();
             self.scheduler.schedule_task(request).await?;
-            self.starts.recv().await.context("the scheduler has stopped")
-        })?;
-        Ok(ms(start.at - called))
+            let start = self.starts.recv().await.context("the scheduler has stopped")?;
+            Ok(ms(start.at - called))
+        })
     }
 
     /// How late so many tasks start whose instants are spread.
