@@ -6,7 +6,7 @@
 //! ```text
 //! cargo xtask bench speed                                    # everything, in a small size
 //! cargo xtask bench speed -- drain pickup                    # the workloads with these words in their names
-//! cargo xtask bench speed -- --pending 1000000 --events 10000000
+//! cargo xtask bench speed -- --pending 1000000 --events 10000000 --drained 1000000
 //! ```
 //!
 //! Files are made in the folder for temporary files: set `TMPDIR` to measure another disk. Without `--bench`, which cargo

@@ -20,10 +20,10 @@ pub(crate) const CHILD: &str = "--child";
 
 /// Memory above the start while a queue is drained beside tasks that wait for later.
 pub(crate) fn memory(run: &mut Run) -> Result<()> {
-    let (pending, tasks) = (run.pending(), run.size(20_000));
+    let (pending, tasks) = (run.pending(), run.drained());
     let house = House::new()?;
     house.pend(pending)?;
-    let case = format!("memory, {pending} pending");
+    let case = format!("memory, {pending} pending, {tasks} run");
     let mut found = Vec::new();
     for _ in 0..run.rounds() {
         house.schedule(house.immediate(tasks)?)?;

@@ -17,6 +17,7 @@ struct Wish {
     words: Vec<String>,
     pending: usize,
     events: usize,
+    drained: usize,
     rounds: usize,
     plot: Option<PathBuf>,
 }
@@ -79,6 +80,11 @@ impl Run {
         self.size(self.wish.pending)
     }
 
+    /// So many tasks are run while memory is watched.
+    pub(crate) fn drained(&self) -> usize {
+        self.size(self.wish.drained)
+    }
+
     pub(crate) fn events(&self) -> usize {
         self.size(self.wish.events)
     }
@@ -120,6 +126,7 @@ impl Wish {
             words: Vec::new(),
             pending: 100_000,
             events: 200_000,
+            drained: 20_000,
             rounds: 5,
             plot: None,
         };
@@ -131,6 +138,7 @@ impl Wish {
                 "--json" => wish.json = Some(value()?.into()),
                 "--plot" => wish.plot = Some(value()?.into()),
                 "--pending" => wish.pending = value()?.parse().context("`--pending` needs a number")?,
+                "--drained" => wish.drained = value()?.parse().context("`--drained` needs a number")?,
                 "--events" => wish.events = value()?.parse().context("`--events` needs a number")?,
                 "--rounds" => wish.rounds = value()?.parse().context("`--rounds` needs a number")?,
                 unknown if unknown.starts_with('-') => bail!("unknown argument `{unknown}`"),

@@ -192,7 +192,8 @@ usage: cargo xtask bench [NAME..] [--save FOLDER] [--against PATH] [--plot] [--h
 Runs the benchmarks with these names, or all, in a release build. Each prints a table and writes its results to
 bench/NAME.json in cargo's target folder. `--save` keeps a copy of them in a folder; `--against` shows what changed
 since the results in a file, or in a folder that was saved. `--plot` also draws the curves of growth, into docs/. What
-stands behind `--` goes to the benchmarks: words choose workloads, and `speed` knows --pending N, --events N, --rounds N.";
+stands behind `--` goes to the benchmarks: words choose workloads, and `speed` knows --pending N, --events N, --rounds N,
+and --drained N: so many tasks are run while memory is watched.";
 
 #[cfg(test)]
 mod tests {
