@@ -11,9 +11,9 @@ use crate::error::StoreError;
 use crate::store::{Applied, Batch};
 
 impl Group<'_> {
-    /// Decides and records a batch, then claims for its offer. One append to the chain; a single event is left for the append
-    /// of what comes of it, or with the end of the group. The rows of its tasks are written by
-    /// whoever asks for them next, or with the end of the group: what is claimed as soon as it is scheduled is written once.
+    /// Decides and records a batch, then claims for its offer. One append to the chain; a single event is left to whoever appends
+    /// next: what comes of it, or the end of the group. The rows of its tasks are written by whoever asks for them next, or with
+    /// the end of the group: what is claimed as soon as it is scheduled is written once.
     pub(super) fn apply(&mut self, batch: &Batch) -> Result<Applied, StoreError> {
         let mut answers = Vec::with_capacity(batch.commands.len());
         for command in &batch.commands {

@@ -125,7 +125,8 @@ mod linux {
             told.is_covered = epoll::modify(&self.0.drum, &told.system, NO_DATA, EventFlags::empty()).is_ok();
         }
 
-        /// Forgets the writes so far. From here on they are told of again; where the file is missing, once it is made.
+        /// Forgets the writes so far, also those before it was covered that nobody has taken in: whoever holds the lock in between
+        /// tells of what they came to. From here on they are told of again; where the file is missing, once it is made.
         pub(crate) fn uncover(&self) -> io::Result<()> {
             let mut told = self.0.told();
             told.take_in(&self.0.file)?;

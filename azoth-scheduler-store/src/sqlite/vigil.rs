@@ -315,7 +315,7 @@ mod tests {
     }
 
     /// Runs the watch over a history of commits. What it knows of when all is over, and how many commits there were. While the ear
-    /// is covered there are no hints, and the bell is rung when it is uncovered.
+    /// is covered there are no hints; when it is uncovered those are forgotten that nobody has taken in, and the bell is rung.
     fn watched(history: &[Commit], covers: bool, dice: &mut Dice) -> (usize, usize) {
         let covered = |at: u64| {
             let under_way = |commit: &Commit| (commit.locked..commit.visible + commit.said).contains(&at);
@@ -348,8 +348,10 @@ mod tests {
                 let writer = own(now);
                 rounds = writer.rounds;
                 now += dice.roll(5);
-                let due = hints.iter().filter(|hint| **hint <= now).count();
                 rung = rings.iter().filter(|ring| **ring <= now).count();
+                let uncovered = rung.checked_sub(1).map_or(0, |last| rings[last]);
+                heard = heard.max(hints.iter().filter(|hint| **hint < uncovered).count());
+                let due = hints.iter().filter(|hint| **hint <= now).count();
                 let hinted = std::mem::replace(&mut heard, due) != due;
                 if vigil.wants_look(hinted, writer) {
                     now += dice.roll(50);
