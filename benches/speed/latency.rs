@@ -16,9 +16,10 @@ use crate::raw::Raw;
 use crate::report::Goal;
 use crate::run::Run;
 
-/// A pause between two calls, so that each finds an idle scheduler and an idle disk.
+/// A pause from the last commit to the next call, so that each finds an idle scheduler and an idle disk.
 const PAUSE: Duration = Duration::from_millis(5);
 const CALLS: usize = 200;
+const HANDFUL: usize = 10;
 const LATER: usize = 1_000;
 
 /// p50 and p99 of one round, in milliseconds.
@@ -90,7 +91,8 @@ impl Idle {
         Ok(Self { house, scheduler, starts })
     }
 
-    /// Milliseconds from the call to the start of the handler.
+    /// Milliseconds from the call to the start of the handler. The end of the task is committed afterwards: the pause of whoever
+    /// comes next begins there.
     fn picks_up(&mut self) -> Result<f64> {
         let request = self.house.immediate(1)?.remove(0);
         thread::sleep(PAUSE);
@@ -98,6 +100,7 @@ impl Idle {
             let called = Instant::now();
             self.scheduler.schedule_task(request).await?;
             let start = self.starts.recv().await.context("the scheduler has stopped")?;
+            self.scheduler.handle(&start.task)?.wait_raw().await?;
             Ok(ms(start.at - called))
         })
     }
@@ -139,7 +142,8 @@ fn commits(raw: &mut Raw<'_>) -> Result<f64> {
     Ok(ms(called.elapsed()))
 }
 
-/// Each of these so many times in turn. The rounds of each.
+/// Each of these so many times, in turn by the handful: so the call before is mostly of the same kind and left the caches of the
+/// processor to it, and the disk has no time to change between one kind and the next. The rounds of each.
 fn in_turn<const N: usize>(
     run: &Run,
     mut ways: [&mut dyn FnMut() -> Result<f64>; N],
@@ -147,9 +151,12 @@ fn in_turn<const N: usize>(
     let mut rounds = [const { Vec::new() }; N];
     for _ in 0..run.rounds() {
         let mut found = [const { Vec::new() }; N];
-        for _ in 0..run.size(CALLS) {
+        let handfuls = run.size(CALLS).div_ceil(HANDFUL);
+        for _ in 0..handfuls {
             for (way, found) in ways.iter_mut().zip(&mut found) {
-                found.push(way()?);
+                for _ in 0..HANDFUL {
+                    found.push(way()?);
+                }
             }
         }
         rounds.iter_mut().zip(&mut found).for_each(|(rounds, found)| rounds.push(round(found)));
