@@ -3,7 +3,7 @@
 //! It was read once, and is kept true by the rows that the writer itself writes. So it holds as long as nobody else writes, as
 //! everything in [`Memory`](super::memory::Memory) does. What is not known here is asked of the indexes.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use azoth_scheduler_core::decide::SUSPECT_LOSSES;
 
@@ -17,7 +17,7 @@ pub(super) type LaneKey = (i64, i64);
 /// Which lanes of the due index, which suspects and which pauses there are.
 #[derive(Debug, Default)]
 pub(super) struct Outlook {
-    lanes: HashMap<LaneKey, Front>,
+    lanes: BTreeMap<LaneKey, Front>,
     forgotten: u64,
     no_suspects: bool,
     no_pauses: bool,
