@@ -18,7 +18,7 @@ use super::hints::{Ear, Hints};
 use super::place::Place;
 use super::readers;
 use super::touched;
-use super::vigil::{Next, Vigil};
+use super::vigil::{Ends, Next, Vigil};
 use super::wake::Wake;
 use crate::error::StoreError;
 use crate::record::LogPosition;
@@ -46,7 +46,7 @@ impl Watch {
                 stopping: Arc::clone(&stopping),
                 hears: Arc::clone(&hears),
                 eye: None,
-                rounds: 0,
+                ends: Ends::default(),
             };
             let thread = thread::Builder::new().name("azoth-watch".to_owned());
             let thread = Some(thread.spawn(move || watcher.serve(hints))?);
@@ -88,8 +88,8 @@ struct Watcher {
     stopping: Arc<AtomicBool>,
     hears: Arc<AtomicBool>,
     eye: Option<Eye>,
-    /// So often had the writer committed when it was looked last.
-    rounds: u64,
+    /// How the commits of the writer had ended when it was looked last.
+    ends: Ends,
 }
 
 /// A connection that notices what others commit.
@@ -113,11 +113,11 @@ impl Watcher {
 
     /// Looks, after a hint or a commit of our own, until nothing is left to be found.
     fn keep_vigil(&mut self, hints: &Hints, mut hinted: bool) -> io::Result<()> {
-        let mut vigil = Vigil::new(self.rounds);
+        let mut vigil = Vigil::new(self.ends);
         while !self.stops() {
             self.wake.still_hears()?;
             let writer = self.wake.writer();
-            self.rounds = writer.rounds;
+            self.ends = writer.ends;
             // Taken in before the look, so that what is told during it counts for the next one.
             hinted |= hints.take()?;
             if vigil.wants_look(hinted, writer) {

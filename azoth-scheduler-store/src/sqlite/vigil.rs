@@ -4,8 +4,9 @@
 //! A look that finds something new where a look before it, itself behind all hints, did not, is therefore the last one: the
 //! commit that became visible between the two was under way at that first look, each other one that there was a hint of
 //! ended before it, and one that began after it brings a hint of its own. That does not hold behind a commit of our own of which
-//! there were no hints: one that begins before it says that it is done brings none either. While our own writer commits there is no look, which
-//! would be in its way: it tells itself of its commit, and of what others had committed before it.
+//! there were no hints: one that begins before it says that it is done brings none either. While our own writer commits there is
+//! no look, which would be in its way: it tells itself of its commit, and of what others had committed before it. One that fails
+//! tells of nothing, so it is looked behind it.
 //!
 //! No clock and no file here: what is seen is brought, and what to do next is answered.
 
@@ -23,20 +24,29 @@ pub(super) struct Vigil {
     over: bool,
     /// A commit may have begun without a hint.
     unheard: bool,
-    /// Commits of the writer of this process so far.
-    rounds: u64,
+    /// The ends of the writer's commits that were known when this was asked last.
+    ends: Ends,
 }
 
 /// What this process's own writer does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct OwnWriter {
-    /// So often has it committed; each commit told of all that others had committed before it.
-    pub(super) rounds: u64,
+    /// How its commits have ended.
+    pub(super) ends: Ends,
     /// It is committing.
     pub(super) committing: bool,
     /// While it does, and until it says that it is done, there are no hints: not of its own frames, nor of those of whoever is
     /// next.
     pub(super) is_unheard: bool,
+}
+
+/// How often the commits of this process's own writer have ended so, so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Ends {
+    /// Each of these told of all that others had committed before it.
+    pub(super) committed: u64,
+    /// These told of nothing.
+    pub(super) failed: u64,
 }
 
 /// What to do before the next look.
@@ -63,22 +73,14 @@ enum Pauses {
 }
 
 impl Vigil {
-    /// There was a hint. The writer had committed so often when nothing was left to be found before.
-    pub(super) fn new(rounds: u64) -> Self {
-        Self {
-            pauses: Pauses::Soon,
-            step: 0,
-            based: false,
-            again: false,
-            over: false,
-            unheard: false,
-            rounds,
-        }
+    /// There was a hint. The writer's commits had ended so when nothing was left to be found before.
+    pub(super) fn new(ends: Ends) -> Self {
+        Self { pauses: Pauses::Soon, step: 0, based: false, again: false, over: false, unheard: false, ends }
     }
 
     /// Whether to look now. `hinted`: there were hints since this was asked last.
     pub(super) fn wants_look(&mut self, hinted: bool, own: OwnWriter) -> bool {
-        let own_committed = std::mem::replace(&mut self.rounds, own.rounds) != own.rounds;
+        let before = std::mem::replace(&mut self.ends, own.ends);
         if hinted {
             self.based = false;
             self.again |= self.step > 0;
@@ -90,12 +92,13 @@ impl Vigil {
             // A look would stand in its way, and nobody else can commit meanwhile.
             return false;
         }
-        self.unheard |= own_committed && own.is_unheard;
-        if own_committed && !hinted {
+        let own_ended = before != own.ends;
+        self.unheard |= own_ended && own.is_unheard;
+        if own_ended && !hinted {
             (self.pauses, self.step) = (Pauses::Own, 0);
         }
         // A hint is most likely of our own commit, which tells of all that others committed before it.
-        !own_committed
+        !own_ended || before.failed != own.ends.failed
     }
 
     /// It was looked, and something was new or not.
@@ -181,13 +184,14 @@ const OWN_LATE: [Duration; 3] = [ms(4), ms(30), ms(300)];
 mod tests {
     use super::*;
 
-    const IDLE: OwnWriter = OwnWriter { rounds: 0, committing: false, is_unheard: false };
+    const NONE: Ends = Ends { committed: 0, failed: 0 };
+    const IDLE: OwnWriter = OwnWriter { ends: NONE, committing: false, is_unheard: false };
     const COMMITTING: OwnWriter = OwnWriter { committing: true, ..IDLE };
-    const COMMITTED: OwnWriter = OwnWriter { rounds: 1, ..IDLE };
+    const COMMITTED: OwnWriter = OwnWriter { ends: Ends { committed: 1, failed: 0 }, ..IDLE };
 
     #[test]
     fn commit_of_our_own_is_not_disturbed_and_costs_three_looks() {
-        let mut vigil = Vigil::new(0);
+        let mut vigil = Vigil::new(NONE);
         assert!(!vigil.wants_look(true, COMMITTING), "the hint is of our own");
         assert_eq!(vigil.next(COMMITTING), Next::Sleep(FRAMES));
         assert!(!vigil.wants_look(true, COMMITTING), "its frames are written by now");
@@ -207,7 +211,7 @@ mod tests {
 
     #[test]
     fn hint_after_a_commit_of_our_own_is_looked_after_soon() {
-        let mut vigil = Vigil::new(0);
+        let mut vigil = Vigil::new(NONE);
         assert!(!vigil.wants_look(true, COMMITTING));
         assert_eq!(vigil.next(COMMITTING), Next::Sleep(FRAMES));
         assert!(!vigil.wants_look(true, COMMITTED), "it may be of our own");
@@ -218,7 +222,7 @@ mod tests {
 
     #[test]
     fn commit_of_our_own_that_was_over_before_its_hint_was_heard_costs_six_looks() {
-        let mut vigil = Vigil::new(0);
+        let mut vigil = Vigil::new(NONE);
         let mut looks = 0;
         let mut next = Next::Sleep(Duration::ZERO);
         let mut hinted = true;
@@ -236,7 +240,7 @@ mod tests {
     #[test]
     fn commit_of_our_own_without_hints_costs_three_looks_and_none_of_them_is_taken_for_the_last_one() {
         let own = OwnWriter { is_unheard: true, ..COMMITTED };
-        let mut vigil = Vigil::new(0);
+        let mut vigil = Vigil::new(NONE);
         assert!(!vigil.wants_look(false, own), "it tells of itself");
         let mut pauses = Vec::new();
         while let Next::Listen(span) = vigil.next(own) {
@@ -248,10 +252,25 @@ mod tests {
     }
 
     #[test]
+    fn commit_of_our_own_that_failed_is_looked_behind_at_once() {
+        let own = OwnWriter { ends: Ends { committed: 0, failed: 1 }, is_unheard: true, ..IDLE };
+        let mut vigil = Vigil::new(NONE);
+        assert!(vigil.wants_look(false, own), "nobody has told what others committed before it");
+        vigil.looked(false);
+        let mut pauses = Vec::new();
+        while let Next::Listen(span) = vigil.next(own) {
+            pauses.push(span);
+            assert!(vigil.wants_look(false, own));
+            vigil.looked(true);
+        }
+        assert_eq!(pauses, OWN_LATE);
+    }
+
+    #[test]
     fn while_our_own_writer_goes_on_nothing_is_asked() {
-        let mut vigil = Vigil::new(0);
-        for rounds in 1..1_000 {
-            let own = OwnWriter { rounds, ..IDLE };
+        let mut vigil = Vigil::new(NONE);
+        for committed in 1..1_000 {
+            let own = OwnWriter { ends: Ends { committed, failed: 0 }, ..IDLE };
             assert!(!vigil.wants_look(true, own));
             assert!(matches!(vigil.next(own), Next::Sleep(_)));
         }
@@ -259,7 +278,7 @@ mod tests {
 
     #[test]
     fn hint_that_no_commit_follows_is_forgotten_after_a_third_of_a_second() {
-        let mut vigil = Vigil::new(0);
+        let mut vigil = Vigil::new(NONE);
         let (mut looks, mut spent, mut hinted) = (0, Duration::ZERO, true);
         loop {
             if vigil.wants_look(hinted, IDLE) {
@@ -275,11 +294,12 @@ mod tests {
         assert_eq!((looks, spent), (1 + SOON.len() + LATE.len(), ms(320)));
     }
 
-    /// A commit: from its lock to the instant at which it is visible, in microseconds; its frames lie in between.
+    /// A commit: from its lock to the instant at which it is visible or has failed, in microseconds; its frames lie in between.
     struct Commit {
         locked: u64,
         frames: Vec<u64>,
-        visible: u64,
+        ended: u64,
+        fails: bool,
         /// How much later our own writer says that it is over.
         said: u64,
         own: bool,
@@ -309,7 +329,7 @@ mod tests {
             // A sync, which takes as long as it likes.
             now += 1 + [dice.roll(40), dice.roll(5_000), dice.roll(120_000)][dice.roll(3) as usize];
             let said = 1 + [dice.roll(10), dice.roll(3_000)][dice.roll(2) as usize];
-            Commit { locked, frames, visible: now, said, own: dice.roll(2) == 0 }
+            Commit { locked, frames, ended: now, fails: dice.roll(4) == 0, said, own: dice.roll(2) == 0 }
         });
         commits.collect()
     }
@@ -317,36 +337,40 @@ mod tests {
     /// Runs the watch over a history of commits. What it knows of when all is over, and how many commits there were. While the ear
     /// is covered there are no hints; when it is uncovered those are forgotten that nobody has taken in, and the bell is rung.
     fn watched(history: &[Commit], covers: bool, dice: &mut Dice) -> (usize, usize) {
+        let over = |commit: &Commit| commit.ended + commit.said;
         let covered = |at: u64| {
-            let under_way = |commit: &Commit| (commit.locked..commit.visible + commit.said).contains(&at);
+            let under_way = |commit: &Commit| (commit.locked..over(commit)).contains(&at);
             covers && history.iter().any(|commit| commit.own && under_way(commit))
         };
         let frames = history.iter().flat_map(|commit| commit.frames.iter().copied());
         let hints: Vec<u64> = frames.filter(|at| !covered(*at)).collect();
         let rings = history.iter().filter(|commit| covers && commit.own);
-        let mut rings: Vec<u64> = rings.map(|commit| commit.visible + commit.said).collect();
+        let mut rings: Vec<u64> = rings.map(over).collect();
         rings.sort_unstable();
-        let visible = |now| history.iter().filter(|commit| commit.visible <= now).count();
-        let over = |commit: &Commit| commit.visible + commit.said;
+        let visible = |now| history.iter().filter(|commit| !commit.fails && commit.ended <= now).count();
+        let ended = |now, fails| {
+            let ended = |commit: &&Commit| commit.own && commit.fails == fails && over(commit) <= now;
+            history.iter().filter(ended).count() as u64
+        };
         let own = |now| OwnWriter {
-            rounds: history.iter().filter(|commit| commit.own && over(commit) <= now).count() as u64,
+            ends: Ends { committed: ended(now, false), failed: ended(now, true) },
             committing: history
                 .iter()
                 .any(|commit| commit.own && (commit.locked..over(commit)).contains(&now)),
             is_unheard: covers,
         };
         let told_by_own = |now| {
-            let own = history.iter().rposition(|commit| commit.own && over(commit) <= now);
-            own.map_or(0, |last| last + 1)
+            let mut own = history.iter().filter(|commit| commit.own && !commit.fails && over(commit) <= now);
+            own.next_back().map_or(0, |last| visible(last.ended))
         };
-        let (mut now, mut heard, mut rung, mut version, mut rounds) = (0, 0, 0, 0, 0);
+        let (mut now, mut heard, mut rung, mut version, mut ends) = (0, 0, 0, 0, NONE);
         // Each round begins with a hint that nobody has heard, or a ring.
         while let Some(call) = hints.get(heard).into_iter().chain(rings.get(rung)).min() {
             now = now.max(*call) + dice.roll(300);
-            let mut vigil = Vigil::new(rounds);
+            let mut vigil = Vigil::new(ends);
             loop {
                 let writer = own(now);
-                rounds = writer.rounds;
+                ends = writer.ends;
                 now += dice.roll(5);
                 rung = rings.iter().filter(|ring| **ring <= now).count();
                 let uncovered = rung.checked_sub(1).map_or(0, |last| rings[last]);
@@ -372,7 +396,7 @@ mod tests {
         }
         // Our own writer tells in any case.
         let end = now.max(history.last().map_or(0, over));
-        (version.max(told_by_own(end)), history.len())
+        (version.max(told_by_own(end)), visible(end))
     }
 
     const SEEDS: u64 = 20_000;

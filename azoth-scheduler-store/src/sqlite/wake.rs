@@ -198,9 +198,13 @@ impl Drop for UnderWay {
         let head = self.head;
         self.wake.tell_threads(|known| {
             known.writer.committing = false;
-            if let Some(head) = head {
-                known.head = head.max(known.head);
-                known.writer.rounds += 1;
+            let ends = &mut known.writer.ends;
+            match head {
+                Some(head) => {
+                    ends.committed += 1;
+                    known.head = head.max(known.head);
+                }
+                None => ends.failed += 1,
             }
         });
         // Others may have begun to commit before there were hints again.
