@@ -26,17 +26,11 @@ impl Shared {
         let prepared = self.prepare(requests)?;
         let now = prepared.now();
         let tasks: Vec<TaskId> = prepared.commands().iter().map(|command| command.task.clone()).collect();
-        let applying = self.store.apply(Batch::new(prepared.into_commands(), now));
-        // Worked out while the store is at work: it is asked first.
-        let first_runs = async {
-            let first_runs = requests.iter().zip(&tasks).map(|(request, task)| first_run(request, task, now));
-            first_runs.collect::<Vec<_>>()
-        };
-        let (applied, first_runs) = tokio::join!(biased; applying, first_runs);
+        let applied = self.store.apply(Batch::new(prepared.into_commands(), now)).await?;
         let mut outcomes = Vec::with_capacity(tasks.len());
-        for ((task, first_run), answer) in tasks.into_iter().zip(first_runs).zip(applied?.answers) {
+        for ((task, request), answer) in tasks.into_iter().zip(requests).zip(applied.answers) {
             let outcome = match answer {
-                Ok(answer) => Ok(self.outcome(task, answer, first_run, now).await?),
+                Ok(answer) => Ok(self.outcome(task, request, answer, now).await?),
                 Err(rejection) => Err(SchedulerError::rejected(rejection)),
             };
             outcomes.push(outcome);
@@ -103,12 +97,12 @@ impl Shared {
         })
     }
 
-    /// `first_run` is when a task that is new runs first, where that is known.
+    /// What became of a request, whose task the answer is about unless it says of another one.
     async fn outcome(
         &self,
         mut task: TaskId,
+        request: &ScheduleTaskRequest,
         answer: Answer,
-        first_run: Option<Timestamp>,
         now: Timestamp,
     ) -> Result<ScheduleOutcome> {
         if let Answer::Existing(existing) = &answer {
@@ -123,9 +117,10 @@ impl Shared {
                 unreachable!("scheduling is not answered by {answer:?}")
             }
         };
-        let next_run_at = match first_run {
-            Some(first_run) if change == ScheduleChange::Created => Some(first_run.into()),
-            _ => {
+        let is_new = change == ScheduleChange::Created;
+        let next_run_at = match is_new.then(|| first_run(request, &task, now)).flatten() {
+            Some(first_run) => Some(first_run.into()),
+            None => {
                 let stored = self.store.task(&task).await?;
                 stored.and_then(|stored| stored.state.phase.next_run_at())
             }
