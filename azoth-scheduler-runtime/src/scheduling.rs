@@ -13,7 +13,8 @@ use time::OffsetDateTime;
 
 use crate::error::{RequestError, Result, SchedulerError};
 use crate::handler::TaskOptions;
-use crate::request::{ScheduleTaskRequest, timeout_ms};
+use crate::request::ScheduleTaskRequest;
+use crate::request::checked::timeout_ms;
 use crate::shared::Shared;
 use crate::view::{NextRunAt, Said, ScheduleChange, ScheduleOutcome};
 

@@ -9,8 +9,8 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::beside::io_error;
-use super::log::Passing;
 use super::packed::{Packed, pack};
+use super::passing::Passing;
 use crate::error::StoreError;
 
 /// The events that were put aside.

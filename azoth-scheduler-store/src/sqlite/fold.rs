@@ -13,9 +13,9 @@ use azoth_scheduler_core::id::{TaskId, TaskType};
 use azoth_scheduler_core::scope::{Scope, ScopeState};
 
 use super::entry::{Entry, Place};
-use super::log::Stand;
 use super::log_row::{self, LogEntry};
 use super::new_rows::NewRows;
+use super::passing::Stand;
 use super::row_writer::{RowWriter, Updates};
 use super::scope_row::{self, ScopeEntry};
 use super::scopes::Scopes;

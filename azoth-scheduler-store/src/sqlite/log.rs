@@ -11,9 +11,9 @@ use rusqlite::{Connection, OptionalExtension, Row, Statement, params};
 use super::cell;
 use super::hash::Hash;
 use super::packed::Packed;
-use crate::codec::{self, CodecError, Decoder};
+use super::passing::{Passing, Stand, unread};
+use crate::codec::{self, Decoder};
 use crate::error::StoreError;
-use crate::record::LogPosition;
 
 /// An event as it stands in `azoth_log`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,23 +29,6 @@ pub(super) struct LogRow {
     pub(super) record: Vec<u8>,
     /// The chain's hash, in the last row of an append.
     pub(super) link: Option<Hash>,
-}
-
-/// Where an event stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stand {
-    pub(super) position: u64,
-    pub(super) at: Timestamp,
-    pub(super) subject: u64,
-    pub(super) previous: Option<u64>,
-}
-
-/// An event in the place where the engine has it, and nothing that only the chain needs.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Passing<'row> {
-    pub(super) stand: Stand,
-    pub(super) kind: u8,
-    pub(super) record: &'row [u8],
 }
 
 const COLUMNS: &str = "position, at_ms, ordered_at_ms, subject, previous, kind, record, link";
@@ -93,24 +76,6 @@ impl LogRow {
             link: row.get(7)?,
         })
     }
-}
-
-impl Passing<'_> {
-    /// The event that the record holds.
-    pub(super) fn event(&self) -> Result<Event, StoreError> {
-        codec::decode(self.kind, self.record).map_err(|error| unread(self.stand.position, self.kind, error))
-    }
-
-    /// The same, by a decoder that has read others.
-    #[inline]
-    pub(super) fn event_by(&self, decoder: &mut Decoder) -> Result<Event, StoreError> {
-        decoder.decode(self.kind, self.record).map_err(|error| unread(self.stand.position, self.kind, error))
-    }
-}
-
-#[cold]
-fn unread(position: u64, kind: u8, error: CodecError) -> StoreError {
-    error.reading(LogPosition::from_number(position), kind)
 }
 
 /// A row as the engine gave it.

@@ -103,6 +103,7 @@ mod outlook;
 mod packed;
 mod page;
 mod partial;
+mod passing;
 mod past;
 mod place;
 #[cfg(test)]

@@ -9,7 +9,7 @@ use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, Row};
 
 use super::cell;
-use super::log::{Passing, Stand};
+use super::passing::{Passing, Stand};
 use crate::error::StoreError;
 
 /// Teaches a connection the function `azoth_packed`: over position, instant, subject, previous, kind and record of some events it

@@ -10,10 +10,10 @@
 //!   its own comes first: frames of the failed commit can no longer come back after a crash then.
 //! - No error ends the thread. It ends when the last handle of the store is dropped.
 
+mod failure;
 #[cfg(test)]
 mod tests;
 
-use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -21,10 +21,11 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use azoth_scheduler_core::id::TaskId;
-use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::oneshot;
 
+pub(super) use self::failure::message_of;
+use self::failure::{Failure, defect, give_up, is_of_a_job, kept_after, put_down, rolled_back};
 use super::cell;
 use super::checkpoint;
 use super::claim::{self, Standing};
@@ -163,13 +164,6 @@ struct WriterThread {
     yields_since: Option<Instant>,
     stopping: Arc<AtomicBool>,
     counters: Arc<Counters>,
-}
-
-/// Why a transaction came to nothing, or may have.
-struct Failure {
-    error: StoreError,
-    /// One of the jobs is to blame, so the others may be done again.
-    by_a_job: bool,
 }
 
 impl WriterThread {
@@ -421,75 +415,6 @@ struct Filled {
     began_at: LogPosition,
     touched: Option<Vec<TaskId>>,
     offers: Vec<(OfferInHand, Standing)>,
-}
-
-impl Failure {
-    fn of_all(error: StoreError) -> Self {
-        Self { error, by_a_job: false }
-    }
-}
-
-/// Offers for which a failed commit may have claimed are answered by its error; all others stand again.
-fn put_down(offers: Vec<(OfferInHand, Standing)>, error: &StoreError) {
-    for (in_hand, standing) in offers {
-        if error.is_unknown() && matches!(standing, Standing::Brought(_)) {
-            in_hand.fail(error.clone());
-        }
-    }
-}
-
-/// The connection after its transaction was rolled back; `None` where that cannot be said.
-fn rolled_back(conn: Connection) -> Option<Connection> {
-    let undone = conn.is_autocommit() || conn.execute_batch("ROLLBACK").is_ok();
-    if undone && conn.is_autocommit() {
-        return Some(conn);
-    }
-    give_up(conn);
-    None
-}
-
-/// Closes a connection that is not to be trusted, and has it touch nothing: the last one to close would copy the
-/// write-ahead log into the file, and sync once more what could not be synced.
-fn give_up(conn: Connection) {
-    let _ = conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
-    drop(conn);
-}
-
-/// The connection, unless the error says that it is not to be trusted any more.
-fn kept_after(conn: Connection, error: &StoreError) -> Option<Connection> {
-    let doubtful =
-        matches!(error, StoreError::Io { .. } | StoreError::CannotOpen { .. } | StoreError::Unknown { .. });
-    if doubtful {
-        give_up(conn);
-        return None;
-    }
-    Some(conn)
-}
-
-/// Whether another job of the same transaction may succeed where this one failed.
-fn is_of_a_job(error: &StoreError) -> bool {
-    matches!(
-        error,
-        StoreError::Corrupt { .. }
-            | StoreError::Undecodable { .. }
-            | StoreError::TooLarge { .. }
-            | StoreError::CursorMoved { .. }
-            | StoreError::Engine { .. }
-            | StoreError::Defect { .. }
-    )
-}
-
-/// The message of a panic.
-pub(super) fn message_of(panic: &(dyn Any + Send)) -> &str {
-    let message = panic.downcast_ref::<&str>().copied();
-    let message = message.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    message.unwrap_or("a panic without a message")
-}
-
-fn defect(panic: &(dyn Any + Send)) -> StoreError {
-    let detail = message_of(panic).to_owned();
-    tracing::error!(detail, "the writer panicked; its transaction was rolled back");
-    StoreError::Defect { detail }
 }
 
 fn closed() -> StoreError {
