@@ -334,8 +334,8 @@ mod tests {
         commits.collect()
     }
 
-    /// Runs the watch over a history of commits. What it knows of when all is over, and how many commits there were. While the ear
-    /// is covered there are no hints; when it is uncovered those are forgotten that nobody has taken in, and the bell is rung.
+    /// Runs the watch over a history of commits. What it knows of when all is over, and how many commits did not fail. While the
+    /// ear is covered there are no hints; when it is uncovered those are forgotten that nobody has taken in, and the bell is rung.
     fn watched(history: &[Commit], covers: bool, dice: &mut Dice) -> (usize, usize) {
         let over = |commit: &Commit| commit.ended + commit.said;
         let covered = |at: u64| {
