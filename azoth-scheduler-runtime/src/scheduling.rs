@@ -98,7 +98,7 @@ impl Shared {
         })
     }
 
-    /// What became of a request, whose task the answer is about unless it says of another one.
+    /// What the answer to a request means. `task` is the one that was asked for; the answer may name another in its place.
     async fn outcome(
         &self,
         mut task: TaskId,

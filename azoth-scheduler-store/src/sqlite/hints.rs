@@ -126,7 +126,7 @@ mod linux {
         }
 
         /// Forgets the writes so far, also those before it was covered that nobody has taken in: whoever holds the lock in between
-        /// tells of what they came to. From here on they are told of again; where the file is missing, once it is made.
+        /// tells of what they came to, or that it is to be looked for. From here on they are told of again; where the file is missing, once it is made.
         pub(crate) fn uncover(&self) -> io::Result<()> {
             let mut told = self.0.told();
             told.take_in(&self.0.file)?;

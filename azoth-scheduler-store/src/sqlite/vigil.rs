@@ -189,6 +189,18 @@ mod tests {
     const COMMITTING: OwnWriter = OwnWriter { committing: true, ..IDLE };
     const COMMITTED: OwnWriter = OwnWriter { ends: Ends { committed: 1, failed: 0 }, ..IDLE };
 
+    /// Looks as long as is wanted, each time after it was listened. How long it was listened before each look, of which the numbers
+    /// say whether it finds something new.
+    fn looks(vigil: &mut Vigil, own: OwnWriter, is_new: impl Fn(usize) -> bool) -> Vec<Duration> {
+        let mut pauses = Vec::new();
+        while let Next::Listen(span) = vigil.next(own) {
+            pauses.push(span);
+            assert!(vigil.wants_look(false, own));
+            vigil.looked(is_new(pauses.len()));
+        }
+        pauses
+    }
+
     #[test]
     fn commit_of_our_own_is_not_disturbed_and_costs_three_looks() {
         let mut vigil = Vigil::new(NONE);
@@ -200,13 +212,7 @@ mod tests {
             assert!(!vigil.wants_look(false, COMMITTING), "nothing can be new");
         }
         assert!(!vigil.wants_look(false, COMMITTED), "it tells of itself");
-        let mut pauses = Vec::new();
-        while let Next::Listen(span) = vigil.next(COMMITTED) {
-            pauses.push(span);
-            assert!(vigil.wants_look(false, COMMITTED));
-            vigil.looked(pauses.len() == 1);
-        }
-        assert_eq!(pauses, OWN_LATE);
+        assert_eq!(looks(&mut vigil, COMMITTED, |number| number == 1), OWN_LATE);
     }
 
     #[test]
@@ -242,13 +248,7 @@ mod tests {
         let own = OwnWriter { is_unheard: true, ..COMMITTED };
         let mut vigil = Vigil::new(NONE);
         assert!(!vigil.wants_look(false, own), "it tells of itself");
-        let mut pauses = Vec::new();
-        while let Next::Listen(span) = vigil.next(own) {
-            pauses.push(span);
-            assert!(vigil.wants_look(false, own));
-            vigil.looked(true);
-        }
-        assert_eq!(pauses, OWN_LATE);
+        assert_eq!(looks(&mut vigil, own, |_| true), OWN_LATE);
     }
 
     #[test]
@@ -257,13 +257,7 @@ mod tests {
         let mut vigil = Vigil::new(NONE);
         assert!(vigil.wants_look(false, own), "nobody has told what others committed before it");
         vigil.looked(false);
-        let mut pauses = Vec::new();
-        while let Next::Listen(span) = vigil.next(own) {
-            pauses.push(span);
-            assert!(vigil.wants_look(false, own));
-            vigil.looked(true);
-        }
-        assert_eq!(pauses, OWN_LATE);
+        assert_eq!(looks(&mut vigil, own, |_| true), OWN_LATE);
     }
 
     #[test]

@@ -213,3 +213,23 @@ impl Drop for UnderWay {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::vigil::Ends;
+    use super::*;
+
+    #[test]
+    fn commit_is_told_of_by_its_end_whether_or_not_it_came_to_something() {
+        let wake = Arc::new(Wake::new(LogPosition::START));
+        let ends = |committed, failed| OwnWriter { ends: Ends { committed, failed }, ..OwnWriter::default() };
+        let mut commit = wake.committing();
+        let head = LogPosition::from_number(1);
+        commit.succeeded(LogPosition::START, head, None);
+        assert!(wake.writer().committing, "those who wait for its answers come first");
+        drop(commit);
+        assert_eq!(wake.writer(), ends(1, 0));
+        drop(wake.committing());
+        assert_eq!((wake.writer(), *wake.listen().borrow()), (ends(1, 1), head));
+    }
+}
